@@ -1,0 +1,9 @@
+//! signalcast broadcasts trading signals: what a strategy prints goes in at one end, and every
+//! bot and dashboard that holds a WebSocket connection gets it, in order and exact to the digit.
+//!
+//! The modules stand in the order in which a signal travels:
+//! source → signal (parse) → ingest → journal → hub → shard → session → socket. `server` opens
+//! the doors and `auth` guards them. docs/ARCHITECTURE.md tells the whole.
+
+/// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
+pub mod signal;

@@ -1,0 +1,3 @@
+//! The `signalcast` command.
+
+fn main() {}
