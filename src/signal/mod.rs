@@ -1,7 +1,15 @@
-//! What a signal is. Nothing here does I/O or reads a clock.
+//! What a signal is: its parts, the shapes in which a line may bring it, and its text on the wire.
+//! Nothing here does I/O or reads a clock.
 
+mod excerpt;
+mod id;
 mod pattern;
 mod seq;
+mod side;
+mod symbol;
 
+pub use id::{Id, InvalidId};
 pub use pattern::{InvalidPattern, SymbolFilter};
 pub use seq::Seq;
+pub use side::{InvalidSide, Side};
+pub use symbol::{InvalidSymbol, Symbol};
