@@ -3,13 +3,16 @@
 
 mod excerpt;
 mod id;
+mod number;
 mod pattern;
+mod price;
 mod seq;
 mod side;
 mod symbol;
 
 pub use id::{Id, InvalidId};
 pub use pattern::{InvalidPattern, SymbolFilter};
+pub use price::{InvalidPrice, Price};
 pub use seq::Seq;
 pub use side::{InvalidSide, Side};
 pub use symbol::{InvalidSymbol, Symbol};
