@@ -6,9 +6,11 @@ mod id;
 mod number;
 mod pattern;
 mod price;
+mod rfc3339;
 mod seq;
 mod side;
 mod symbol;
+mod timestamp;
 
 pub use id::{Id, InvalidId};
 pub use pattern::{InvalidPattern, SymbolFilter};
@@ -16,3 +18,4 @@ pub use price::{InvalidPrice, Price};
 pub use seq::Seq;
 pub use side::{InvalidSide, Side};
 pub use symbol::{InvalidSymbol, Symbol};
+pub use timestamp::{InvalidTimestamp, TimeUnit, Timestamp};
