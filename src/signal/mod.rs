@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+mod escape;
 mod excerpt;
 mod id;
+mod invalid;
+mod json;
 mod number;
 mod pattern;
 mod price;
@@ -13,9 +16,11 @@ mod seq;
 mod side;
 mod symbol;
 mod timestamp;
+mod value;
 mod wire;
 
 pub use id::{Id, InvalidId};
+pub use invalid::InvalidSignal;
 pub use pattern::{InvalidPattern, SymbolFilter};
 pub use price::{InvalidPrice, Price};
 pub use seq::Seq;
