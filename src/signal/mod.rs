@@ -5,10 +5,14 @@ use std::time::Duration;
 
 mod escape;
 mod excerpt;
+mod fields;
 mod id;
 mod invalid;
 mod json;
+mod line;
+mod member;
 mod number;
+mod object;
 mod pattern;
 mod price;
 mod rfc3339;
@@ -18,6 +22,9 @@ mod symbol;
 mod timestamp;
 mod value;
 mod wire;
+
+#[cfg(test)]
+mod properties;
 
 pub use id::{Id, InvalidId};
 pub use invalid::InvalidSignal;

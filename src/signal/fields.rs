@@ -1,0 +1,85 @@
+use super::invalid::{InvalidField, InvalidSignal, Reason};
+use super::json::Scanner;
+use super::member::Member;
+use super::{Signal, TimeUnit, Timestamp};
+
+/// What a signal is made of, found in a line but not yet read.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) side: Option<Member<'a>>,
+    pub(super) symbol: Option<Member<'a>>,
+    pub(super) price: Option<Member<'a>>,
+    pub(super) timestamp: Option<Member<'a>>,
+    pub(super) is_test: Option<Member<'a>>,
+    pub(super) id: Option<Member<'a>>,
+    pub(super) valid_for: Option<Member<'a>>,
+    /// The strategy's own keys as [`Signal`] keeps them.
+    pub(super) extra: String,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of `content`: in it, three keys are ours.
+    pub(super) fn content(scanner: &mut Scanner<'a>) -> Result<Self, InvalidSignal> {
+        let mut content = Self::default();
+        if scanner.peek() != Some(b'{') {
+            let found = scanner.value()?.kind();
+            let expected = "an object with symbol, price and timestamp";
+            return Err(InvalidField::Kind { found, expected }.of("content"));
+        }
+        scanner.object(|scanner, key| {
+            let value = scanner.value()?;
+            let member = Member { key, value };
+            let slot = match &*key.unescape() {
+                "symbol" => &mut content.symbol,
+                "price" => &mut content.price,
+                "timestamp" => &mut content.timestamp,
+                _ => {
+                    member.write(&mut content.extra);
+                    return Ok(());
+                }
+            };
+            member.put_in(slot)
+        })?;
+        Ok(content)
+    }
+
+    pub(super) fn signal(
+        self,
+        unit: TimeUnit,
+        received_at: Timestamp,
+    ) -> Result<Signal, InvalidSignal> {
+        let side = required(self.side, "the side", r#""type":"buy" or "type":"sell""#)?;
+        let symbol = required(self.symbol, "the symbol", r#""symbol":"BTCUSDT""#)?;
+        let price = required(self.price, "the price", r#""price":75000.00"#)?;
+        Ok(Signal {
+            side: side.read(Member::side)?,
+            symbol: symbol.read(Member::symbol)?,
+            price: price.read(Member::price)?,
+            timestamp: match self.timestamp {
+                Some(time) => time.read(|time| time.timestamp(unit))?,
+                None => received_at,
+            },
+            is_test: match self.is_test {
+                Some(is_test) => is_test.read(Member::boolean)?,
+                None => false,
+            },
+            id: match self.id {
+                Some(id) => Some(id.read(Member::id)?),
+                None => None,
+            },
+            valid_for: match self.valid_for {
+                Some(valid_for) => Some(valid_for.read(Member::seconds)?),
+                None => None,
+            },
+            extra: self.extra.into(),
+        })
+    }
+}
+
+fn required<'a>(
+    member: Option<Member<'a>>,
+    what: &'static str,
+    example: &'static str,
+) -> Result<Member<'a>, InvalidSignal> {
+    member.ok_or_else(|| Reason::Missing(what, example).into())
+}

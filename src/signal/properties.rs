@@ -1,0 +1,306 @@
+//! Rules that hold for any input, tried out on random ones.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use proptest::prelude::*;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::json::Scanner;
+use super::{Signal, TimeUnit, Timestamp};
+
+fn read(line: &str) -> Result<Option<Signal>, String> {
+    let received_at = Timestamp::new(1_720_000_000).unwrap();
+    Signal::parse_line(line.as_bytes(), TimeUnit::Seconds, received_at)
+        .map_err(|why| why.to_string())
+}
+
+fn wire(signal: &Signal) -> String {
+    let mut out = Vec::new();
+    signal.write_v1(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// JSON that serde_json reads too, and in which no object has a key twice.
+struct NoRepeatedKeys;
+
+impl<'de> Deserialize<'de> for NoRepeatedKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NoRepeatedKeys {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = HashSet::new();
+        while let Some((key, Self)) = map.next_entry::<String, Self>()? {
+            if !keys.insert(key) {
+                return Err(serde::de::Error::custom("a key stands twice"));
+            }
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
+fn string() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\"[a-h]{0,3}\"",
+        r#""([ a-zé💰,:{}\[\]]|\\["\\/bfnrt]|\\u00[0-9a-fA-F]{2}|\\ud83d\\ude00){0,6}""#,
+    ]
+}
+
+fn blanks() -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just(String::new()), 1 => "[ \t\r\n]{1,2}"]
+}
+
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        string(),
+        "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,4})?([eE][+-]?[0-9]{1,2})?",
+        "true|false|null",
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let element = (blanks(), inner.clone(), blanks());
+        let element = element.prop_map(|(before, value, after)| before + &value + &after);
+        prop_oneof![
+            prop::collection::vec(element, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            object(member(string(), inner)),
+        ]
+    })
+}
+
+fn member(
+    key: impl Strategy<Value = String>,
+    value: impl Strategy<Value = String>,
+) -> impl Strategy<Value = String> {
+    let parts = (blanks(), key, blanks(), blanks(), value, blanks());
+    parts.prop_map(|(a, key, b, c, value, d)| format!("{a}{key}{b}:{c}{value}{d}"))
+}
+
+fn object(member: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(",")))
+}
+
+fn pick(values: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(values).prop_map(str::to_owned)
+}
+
+/// Members that a line may have; most lines made of them are accepted.
+fn flat_line() -> impl Strategy<Value = String> {
+    let symbol = pick(&[
+        r#""BTCUSDT""#,
+        r#""BTC\/USDT""#,
+        r#""\"\\é💰""#,
+        r#""\u0041""#,
+    ]);
+    let price = pick(&["75000.00", "\"-0.10\"", "1e-8", "-0.00", "7.5E+3", "0e5"]);
+    let time = pick(&[
+        "0",
+        "1720000000",
+        "\"7\"",
+        "\"2024-07-03T09:46:40.5+02:00\"",
+    ]);
+    let fields = (
+        member(
+            pick(&["\"side\"", "\"action\"", "\"type\""]),
+            pick(&["\"buy\"", "\"SHORT\""]),
+        ),
+        member(pick(&["\"symbol\"", "\"ticker\"", "\"pair\""]), symbol),
+        member(pick(&["\"price\"", r#""pr\u0069ce""#]), price),
+        prop::option::of(member(pick(&["\"timestamp\"", "\"time\""]), time)),
+        prop::option::of(member(Just("\"is_test\"".into()), pick(&["true", "false"]))),
+        prop::collection::vec(member(string(), json()), 0..4),
+    );
+    fields
+        .prop_map(|(side, symbol, price, time, is_test, others)| {
+            let optional = time.into_iter().chain(is_test);
+            let members = [side, symbol, price].into_iter().chain(optional);
+            members.chain(others).collect::<Vec<_>>()
+        })
+        .prop_shuffle()
+        .prop_map(|members| format!("{{{}}}", members.join(",")))
+}
+
+fn content_line() -> impl Strategy<Value = String> {
+    let content = (
+        member(
+            Just("\"symbol\"".into()),
+            pick(&["\"A\"", r#""\u0041/\"""#]),
+        ),
+        member(Just("\"price\"".into()), pick(&["1.10", "\"1.10\"", "1e3"])),
+        prop::collection::vec(member(string(), json()), 0..4),
+    );
+    let content = content
+        .prop_map(|(symbol, price, others)| {
+            let members = [symbol, price].into_iter();
+            members.chain(others).collect::<Vec<_>>()
+        })
+        .prop_shuffle();
+    (content, pick(&["\"buy\"", "\"Sell\""])).prop_map(|(content, side)| {
+        format!("{{\"content\":{{{}}},\"type\":{side}}}", content.join(","))
+    })
+}
+
+/// A text and one place in it changed.
+fn damaged(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    let piece = "[\\x00-\\x20\"\\\\{}\\[\\],:0-9eE.+\\-tnuaéd]{0,2}";
+    let parts = (text, any::<prop::sample::Index>(), 0..3_usize, piece);
+    parts.prop_map(|(text, at, removed, piece)| {
+        let characters: Vec<char> = text.chars().collect();
+        let at = at.index(characters.len() + 1);
+        let rest = characters.iter().skip(at + removed);
+        characters[..at]
+            .iter()
+            .copied()
+            .chain(piece.chars())
+            .chain(rest.copied())
+            .collect()
+    })
+}
+
+/// Nothing is wrong with these lines but that random keys may be alike.
+fn check_whole(line: &str) -> Result<(), TestCaseError> {
+    if let Err(why) = read(line) {
+        prop_assert!(why.contains("stands twice"), "{}: {}", line, why);
+    }
+    check_accepted(line)
+}
+
+/// What is accepted becomes a frame that is JSON, and is read back as itself.
+fn check_accepted(line: &str) -> Result<(), TestCaseError> {
+    let Ok(Some(signal)) = read(line) else {
+        return Ok(());
+    };
+    let text = wire(&signal);
+    if let Err(why) = serde_json::from_str::<NoRepeatedKeys>(&text) {
+        // It has floats only; what a strategy writes is kept as it is.
+        let is_too_big = why.to_string().starts_with("number out of range");
+        prop_assert!(is_too_big, "{}: {}", text, why);
+    }
+    let again = read(&text).map(|again| again.as_ref().map(wire));
+    prop_assert_eq!(again, Ok(Some(text)));
+    Ok(())
+}
+
+/// serde_json's check of the grammar is looser in three ways, and in no other.
+fn check_grammar(text: &str) -> Result<(), TestCaseError> {
+    let mut scanner = Scanner::new(text);
+    let ours = scanner
+        .object(|scanner, _| scanner.value().map(drop))
+        .and_then(|()| scanner.end());
+    let theirs = serde_json::from_str::<IgnoredAny>(text);
+    match (ours, theirs) {
+        (Ok(()), theirs) => prop_assert!(theirs.is_ok(), "only ours takes {}", text),
+        (Err(_), Err(_)) => {}
+        (Err(why), Ok(_)) => {
+            let why = why.to_string();
+            let known = ["stands twice", "surrogate", "levels"];
+            prop_assert!(
+                known.iter().any(|known| why.contains(known)),
+                "{}: {}",
+                text,
+                why
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_a_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Signal::parse_line(&line, TimeUnit::Milliseconds, Timestamp::MAX);
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(line in "\\PC*", damaged in damaged(flat_line())) {
+        let _ = read(&line);
+        let _ = read(&format!("{{{line}"));
+        let _ = read(&damaged);
+    }
+
+    #[test]
+    fn flat_json_becomes_one_frame(line in flat_line()) {
+        check_whole(&line)?;
+    }
+
+    #[test]
+    fn content_becomes_one_frame(line in content_line()) {
+        check_whole(&line)?;
+    }
+
+    #[test]
+    fn damaged_lines_are_refused_or_become_one_frame(
+        flat in damaged(flat_line()),
+        content in damaged(content_line()),
+    ) {
+        check_accepted(&flat)?;
+        check_accepted(&content)?;
+    }
+
+    #[test]
+    fn the_grammar_is_that_of_serde_json(
+        whole in object(member(string(), json())),
+        damaged in damaged(object(member(string(), json()))),
+    ) {
+        check_grammar(&whole)?;
+        // What does not start an object never reaches the scanner.
+        if damaged.starts_with('{') {
+            check_grammar(&damaged)?;
+        }
+    }
+
+    #[test]
+    fn text_is_read_as_it_is_written(
+        symbol in "[A-Z0-9/:=^]{1,12}",
+        price in "(0|[1-9][0-9]{0,9})(\\.[0-9]{1,8})?",
+        timestamp in 0..99_999_999_999_u64,
+        is_test: bool,
+    ) {
+        let test = if is_test { " test" } else { "" };
+        let line = format!("buy {symbol} {price} {timestamp}{test}");
+        let signal = read(&line).unwrap().unwrap();
+        prop_assert_eq!(
+            wire(&signal),
+            format!(
+                "{{\"type\":\"buy\",\"content\":{{\"symbol\":\"{symbol}\",\"price\":{price},\
+                 \"timestamp\":{timestamp}}},\"is_test\":{is_test}}}"
+            )
+        );
+    }
+}
