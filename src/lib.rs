@@ -5,5 +5,8 @@
 //! source → signal (parse) → ingest → journal → hub → shard → session → socket. `server` opens
 //! the doors and `auth` guards them. docs/ARCHITECTURE.md tells the whole.
 
+/// Raw lines with their place, from everything that `--source` names.
+pub mod source;
+
 /// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
 pub mod signal;

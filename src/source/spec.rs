@@ -1,0 +1,298 @@
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use glob::Pattern;
+
+use crate::signal::TimeUnit;
+
+/// What one `--source` says.
+///
+/// `Display` gives the source's name, as clients see it in `"source":"file:signals/live.jsonl"`:
+/// the parameters are no part of it, so changing one does not make another source of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Spec {
+    /// `stdin`: the lines of standard input.
+    Stdin(StdinSpec),
+    /// `file:PATH`: the lines that are appended to a file, or to all files that match a glob.
+    File(FileSpec),
+}
+
+/// `stdin`, with its parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StdinSpec {
+    /// `?unit=ms`: what a bare number in `timestamp` counts.
+    pub unit: TimeUnit,
+}
+
+/// `file:PATH`, with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileSpec {
+    pattern: Pattern,
+    from: From,
+    unit: TimeUnit,
+}
+
+/// Where reading begins in files that are there at the very first start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum From {
+    /// Only what is appended from now on.
+    #[default]
+    End,
+    /// All of it.
+    Start,
+}
+
+/// A `--source` that can't be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("source \"{spec}\": {why}")]
+pub struct InvalidSpec {
+    spec: String,
+    why: String,
+}
+
+impl FileSpec {
+    /// The path or glob, without `file:` and parameters.
+    pub fn pattern(&self) -> &str {
+        self.pattern.as_str()
+    }
+
+    /// Where reading begins in files that are there at the very first start.
+    pub fn from(&self) -> From {
+        self.from
+    }
+
+    /// What a bare number in `timestamp` counts.
+    pub fn unit(&self) -> TimeUnit {
+        self.unit
+    }
+
+    pub(super) fn glob(&self) -> &Pattern {
+        &self.pattern
+    }
+}
+
+impl FromStr for Spec {
+    type Err = InvalidSpec;
+
+    fn from_str(spec: &str) -> Result<Self, InvalidSpec> {
+        parse(spec).map_err(|why| InvalidSpec {
+            spec: spec.to_owned(),
+            why,
+        })
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin(_) => f.write_str("stdin"),
+            Self::File(file) => write!(f, "file:{}", file.pattern),
+        }
+    }
+}
+
+fn parse(spec: &str) -> Result<Spec, String> {
+    if let Some(file) = spec.strip_prefix("file:") {
+        return parse_file(file).map(Spec::File);
+    }
+    let (name, parameters) = split_parameters(spec);
+    if name == "stdin" {
+        let parameters = Parameters::parse(parameters)?;
+        if parameters.from.is_some() {
+            return Err("only file: sources take \"from\"; leave it out".to_owned());
+        }
+        return Ok(Spec::Stdin(StdinSpec {
+            unit: parameters.unit.unwrap_or_default(),
+        }));
+    }
+    for later in ["exec:", "wss:", "ws:", "nats:"] {
+        if spec.starts_with(later) {
+            return Err(format!(
+                "{later} sources are not available in this version; write stdin or file:PATH"
+            ));
+        }
+    }
+    Err("no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl".to_owned())
+}
+
+fn parse_file(spec: &str) -> Result<FileSpec, String> {
+    let (path, parameters) = split_parameters(spec);
+    if path.is_empty() {
+        return Err("no path; write file:PATH as in file:signals/*.jsonl".to_owned());
+    }
+    if path.ends_with('/') || Path::new(path).file_name().is_none() {
+        return Err(format!(
+            "names a folder; write file:{}/*.jsonl for the files in it",
+            path.trim_end_matches('/')
+        ));
+    }
+    let pattern = Pattern::new(path).map_err(|why| {
+        format!(
+            "bad glob at character {}: {}; write [*], [?] or [[] for one that stands for itself",
+            why.pos + 1,
+            why.msg
+        )
+    })?;
+    let parameters = Parameters::parse(parameters)?;
+    Ok(FileSpec {
+        pattern,
+        from: parameters.from.unwrap_or_default(),
+        unit: parameters.unit.unwrap_or_default(),
+    })
+}
+
+/// Parameters start at the last `?` that is followed by a known name and `=`, because `?` is
+/// also a wildcard and may stand in a file's name.
+fn split_parameters(spec: &str) -> (&str, &str) {
+    spec.rmatch_indices('?')
+        .map(|(at, _)| (&spec[..at], &spec[at + 1..]))
+        .find(|(_, after)| {
+            after
+                .split_once('=')
+                .is_some_and(|(name, _)| KNOWN.contains(&name))
+        })
+        .unwrap_or((spec, ""))
+}
+
+const KNOWN: [&str; 2] = ["from", "unit"];
+
+#[derive(Default)]
+struct Parameters {
+    from: Option<From>,
+    unit: Option<TimeUnit>,
+}
+
+impl Parameters {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut parameters = Self::default();
+        for parameter in text.split('&').filter(|_| !text.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let again = match name {
+                "from" => parameters
+                    .from
+                    .replace(match value {
+                        "start" => From::Start,
+                        "end" => From::End,
+                        _ => return Err(format!("from is \"{value}\"; write start or end")),
+                    })
+                    .is_some(),
+                "unit" => parameters
+                    .unit
+                    .replace(match value {
+                        "ms" => TimeUnit::Milliseconds,
+                        "s" => TimeUnit::Seconds,
+                        _ => return Err(format!("unit is \"{value}\"; write ms or s")),
+                    })
+                    .is_some(),
+                _ => {
+                    return Err(format!(
+                        "no parameter \"{name}\"; known are from=start and unit=ms"
+                    ));
+                }
+            };
+            if again {
+                return Err(format!("\"{name}\" is there twice; leave one out"));
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(spec: &str) -> FileSpec {
+        match spec.parse() {
+            Ok(Spec::File(file)) => file,
+            other => panic!("{spec}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn parameters_follow_the_last_question_mark_with_a_known_name() {
+        for (spec, pattern, from, unit) in [
+            ("file:a.jsonl", "a.jsonl", From::End, TimeUnit::Seconds),
+            ("file:a?.jsonl", "a?.jsonl", From::End, TimeUnit::Seconds),
+            ("file:a?from=start", "a", From::Start, TimeUnit::Seconds),
+            (
+                "file:a?unit=ms&from=start",
+                "a",
+                From::Start,
+                TimeUnit::Milliseconds,
+            ),
+            ("file:a?x=1?from=end", "a?x=1", From::End, TimeUnit::Seconds),
+            (
+                "file:a?from=start?unit=ms",
+                "a?from=start",
+                From::End,
+                TimeUnit::Milliseconds,
+            ),
+            (
+                "file:a?form=start",
+                "a?form=start",
+                From::End,
+                TimeUnit::Seconds,
+            ),
+        ] {
+            let file = file(spec);
+            assert_eq!(
+                (file.pattern(), file.from(), file.unit()),
+                (pattern, from, unit),
+                "{spec}"
+            );
+        }
+        let ms = StdinSpec {
+            unit: TimeUnit::Milliseconds,
+        };
+        assert_eq!("stdin?unit=ms".parse(), Ok(Spec::Stdin(ms)));
+        assert_eq!("stdin".parse(), Ok(Spec::Stdin(StdinSpec::default())));
+    }
+
+    #[test]
+    fn a_source_is_named_without_its_parameters() {
+        let name = |spec: &str| spec.parse::<Spec>().unwrap().to_string();
+        assert_eq!(
+            name("file:signals/*.jsonl?from=start"),
+            "file:signals/*.jsonl"
+        );
+        assert_eq!(name("stdin?unit=ms"), "stdin");
+    }
+
+    #[test]
+    fn what_is_wrong_comes_with_what_to_write() {
+        let refused: Vec<_> = [
+            "",
+            "signals/live.jsonl",
+            "stdin?from=start",
+            "file:",
+            "file:signals/",
+            "file:a**b",
+            "file:a?from=begin",
+            "file:a?unit=us",
+            "file:a?from=start&uint=ms",
+            "file:a?from=start&from=end",
+            "exec:./strategy.py",
+            "wss://example.org",
+            "nats:signals",
+        ]
+        .map(|spec| spec.parse::<Spec>().unwrap_err().to_string())
+        .into();
+        insta::assert_snapshot!(refused.join("\n"), @r#"
+        source "": no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl
+        source "signals/live.jsonl": no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl
+        source "stdin?from=start": only file: sources take "from"; leave it out
+        source "file:": no path; write file:PATH as in file:signals/*.jsonl
+        source "file:signals/": names a folder; write file:signals/*.jsonl for the files in it
+        source "file:a**b": bad glob at character 1: recursive wildcards must form a single path component; write [*], [?] or [[] for one that stands for itself
+        source "file:a?from=begin": from is "begin"; write start or end
+        source "file:a?unit=us": unit is "us"; write ms or s
+        source "file:a?from=start&uint=ms": no parameter "uint"; known are from=start and unit=ms
+        source "file:a?from=start&from=end": "from" is there twice; leave one out
+        source "exec:./strategy.py": exec: sources are not available in this version; write stdin or file:PATH
+        source "wss://example.org": wss: sources are not available in this version; write stdin or file:PATH
+        source "nats:signals": nats: sources are not available in this version; write stdin or file:PATH
+        "#);
+    }
+}
