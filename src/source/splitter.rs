@@ -1,0 +1,443 @@
+use aws_lc_rs::digest;
+
+use super::Arrival;
+use super::lines::{
+    CutOff, Lines, MAX_LINE_BYTES, Origin, Position, TooLong, Unfinished, byte_order_mark,
+};
+
+/// Cuts a stream of bytes, which comes in pieces of any size, into runs of complete lines.
+///
+/// Keeps the beginning of the line that is not complete yet, at most a line's worth of it: of a
+/// longer one only a hash and a count go on.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    origin: Origin,
+    /// Number of the line that `pending` or `giant` begins.
+    line: u64,
+    /// Where it begins.
+    offset: u64,
+    pending: Vec<u8>,
+    giant: Option<Giant>,
+}
+
+impl Splitter {
+    /// For a stream that is read from `offset` on, where line number `line` begins.
+    pub(super) fn new(origin: Origin, line: u64, offset: u64) -> Self {
+        Self {
+            origin,
+            line,
+            offset,
+            pending: Vec::new(),
+            giant: None,
+        }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// From now on the lines come under this file's name.
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
+    /// There are so many more lines before the ones to come than was known.
+    pub(super) fn count_lines_before(&mut self, lines: u64) {
+        self.line += lines;
+    }
+
+    /// Bytes of the stream up to now: where the next piece begins.
+    pub(super) fn end(&self) -> u64 {
+        self.offset
+            + match &self.giant {
+                Some(giant) => giant.consumed,
+                None => self.pending.len() as u64,
+            }
+    }
+
+    /// Takes the next piece of the stream; what is complete now goes to `arrivals`.
+    pub(super) fn push(&mut self, piece: &[u8], arrivals: &mut Vec<Arrival>) {
+        let piece = self.pass_giant(piece, arrivals);
+        self.pending.extend_from_slice(piece);
+        // Without a newline in it the piece completes nothing: no need to look at it all again.
+        if memchr::memchr(b'\n', piece).is_some() {
+            while let Some(run) = self.complete_run() {
+                match run {
+                    Run::Lines(bytes) => self.hand_over_lines(bytes, arrivals),
+                    Run::Giant(bytes) => {
+                        self.begin_giant();
+                        let rest = self.pending.split_off(bytes);
+                        let line = std::mem::replace(&mut self.pending, rest);
+                        self.pass_giant(&line, arrivals);
+                    }
+                }
+            }
+        }
+        if self.is_too_long(&self.pending) {
+            self.begin_giant();
+            let line = std::mem::take(&mut self.pending);
+            self.pass_giant(&line, arrivals);
+        }
+    }
+
+    /// The stream has ended, and with it the last line, with or without its newline.
+    pub(super) fn finish(&mut self, arrivals: &mut Vec<Arrival>) {
+        if self.giant.is_some() {
+            self.end_giant(arrivals);
+        } else if !self.pending.is_empty() {
+            self.hand_over_lines(self.pending.len(), arrivals);
+        }
+    }
+
+    /// The rest of the last line will never come: reading goes on at the start of the stream.
+    pub(super) fn restart(&mut self, why: CutOff, arrivals: &mut Vec<Arrival>) {
+        if self.giant.is_some() {
+            self.end_giant(arrivals);
+        } else if !self.pending.is_empty() {
+            arrivals.push(Arrival::Unfinished(Unfinished {
+                origin: self.origin.clone(),
+                position: self.position(),
+                line: std::mem::take(&mut self.pending),
+                why,
+            }));
+        }
+        (self.line, self.offset) = (1, 0);
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            file: self.origin.file.clone(),
+            line: self.line,
+            offset: self.offset,
+        }
+    }
+
+    /// What stands complete at the start of `pending`: a run of lines that are short enough, or
+    /// one that is not.
+    ///
+    /// A last newline within one line's worth of bytes means that all lines up to it are short
+    /// enough, so this looks at the bytes once per 64 KiB and not once per line.
+    fn complete_run(&self) -> Option<Run> {
+        let mut run = 0;
+        loop {
+            let rest = &self.pending[run..];
+            let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
+            if let Some(newline) = memchr::memrchr(b'\n', window) {
+                run += newline + 1;
+                continue;
+            }
+            // What the mark and a carriage return leave room for.
+            let next = memchr::memchr(b'\n', rest);
+            return match next {
+                Some(newline) if !self.is_too_long_at(run, &rest[..newline]) => {
+                    run += newline + 1;
+                    continue;
+                }
+                _ if run > 0 => Some(Run::Lines(run)),
+                Some(newline) => Some(Run::Giant(newline + 1)),
+                None => None,
+            };
+        }
+    }
+
+    fn hand_over_lines(&mut self, bytes: usize, arrivals: &mut Vec<Arrival>) {
+        let rest = self.pending.split_off(bytes);
+        let bytes = std::mem::replace(&mut self.pending, rest);
+        let lines = Lines {
+            origin: self.origin.clone(),
+            first_line: self.line,
+            first_offset: self.offset,
+            bytes,
+        };
+        self.line += memchr::memchr_iter(b'\n', &lines.bytes).count() as u64;
+        self.offset += lines.bytes.len() as u64;
+        arrivals.push(Arrival::Lines(lines));
+    }
+
+    fn is_too_long(&self, line: &[u8]) -> bool {
+        self.is_too_long_at(0, line)
+    }
+
+    /// Whether these bytes of a line, `start` bytes after the first pending one, are more than a
+    /// line may have, whatever follows them.
+    fn is_too_long_at(&self, start: usize, line: &[u8]) -> bool {
+        let mark = byte_order_mark(self.offset + start as u64, line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.len() - mark.min(line.len()) > MAX_LINE_BYTES
+    }
+
+    fn begin_giant(&mut self) {
+        self.giant = Some(Giant {
+            head: Vec::with_capacity(MAX_LINE_BYTES),
+            hash: digest::Context::new(&digest::SHA256),
+            length: 0,
+            consumed: 0,
+            carriage_return: false,
+        });
+    }
+
+    /// Lets the rest of an over-long line pass by; returns what comes after it.
+    fn pass_giant<'a>(&mut self, piece: &'a [u8], arrivals: &mut Vec<Arrival>) -> &'a [u8] {
+        let Some(giant) = &mut self.giant else {
+            return piece;
+        };
+        let newline = memchr::memchr(b'\n', piece);
+        let part = &piece[..newline.unwrap_or(piece.len())];
+        let mark = match giant.consumed {
+            0 => byte_order_mark(self.offset, part),
+            _ => 0,
+        };
+        giant.consumed += part.len() as u64;
+        giant.push(&part[mark..]);
+        let Some(newline) = newline else {
+            return &[];
+        };
+        giant.consumed += 1;
+        self.end_giant(arrivals);
+        &piece[newline + 1..]
+    }
+
+    fn end_giant(&mut self, arrivals: &mut Vec<Arrival>) {
+        let Some(giant) = self.giant.take() else {
+            return;
+        };
+        let mut sha256 = [0; digest::SHA256_OUTPUT_LEN];
+        sha256.copy_from_slice(giant.hash.finish().as_ref());
+        arrivals.push(Arrival::TooLong(TooLong {
+            origin: self.origin.clone(),
+            position: self.position(),
+            head: giant.head,
+            length: giant.length,
+            sha256,
+        }));
+        self.line += 1;
+        self.offset += giant.consumed;
+    }
+}
+
+enum Run {
+    Lines(usize),
+    Giant(usize),
+}
+
+/// An over-long line passing by.
+struct Giant {
+    head: Vec<u8>,
+    hash: digest::Context,
+    /// Bytes that count.
+    length: u64,
+    /// Bytes of the stream.
+    consumed: u64,
+    /// The last byte was a carriage return: part of the line only if no newline follows.
+    carriage_return: bool,
+}
+
+impl Giant {
+    fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.carriage_return) {
+            self.count(b"\r");
+        }
+        let kept = bytes.strip_suffix(b"\r");
+        self.carriage_return = kept.is_some();
+        self.count(kept.unwrap_or(bytes));
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        let room = MAX_LINE_BYTES - self.head.len();
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+}
+
+impl std::fmt::Debug for Giant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Giant")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::signal::TimeUnit;
+
+    fn origin() -> Origin {
+        Origin {
+            source: "stdin".into(),
+            file: None,
+            unit: TimeUnit::Seconds,
+        }
+    }
+
+    /// A line as somebody downstream sees it: number, offset, and its bytes or its length and hash.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    enum Seen {
+        Line(u64, u64, Vec<u8>),
+        TooLong(u64, u64, Vec<u8>, u64, Vec<u8>),
+    }
+
+    fn seen(arrivals: &[Arrival]) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Lines(lines) => seen.extend(
+                    lines
+                        .iter()
+                        .map(|(at, line)| Seen::Line(at.line, at.offset, line.to_vec())),
+                ),
+                Arrival::TooLong(TooLong {
+                    position,
+                    head,
+                    length,
+                    sha256,
+                    ..
+                }) => seen.push(Seen::TooLong(
+                    position.line,
+                    position.offset,
+                    head.clone(),
+                    *length,
+                    sha256.to_vec(),
+                )),
+                other => panic!("{other:?}"),
+            }
+        }
+        seen
+    }
+
+    /// The same, line by line and with everything in memory.
+    fn expected(stream: &[u8]) -> Vec<Seen> {
+        let mut expected = Vec::new();
+        let mut offset = 0;
+        for (number, line) in (1..).zip(stream.split_inclusive(|byte| *byte == b'\n')) {
+            let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+            let bytes = match offset {
+                0 => bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes),
+                _ => bytes,
+            };
+            let counted = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+            expected.push(if counted.len() <= MAX_LINE_BYTES {
+                Seen::Line(number, offset, bytes.to_vec())
+            } else {
+                Seen::TooLong(
+                    number,
+                    offset,
+                    counted[..MAX_LINE_BYTES].to_vec(),
+                    counted.len() as u64,
+                    digest::digest(&digest::SHA256, counted).as_ref().to_vec(),
+                )
+            });
+            offset += line.len() as u64;
+        }
+        expected
+    }
+
+    fn split(stream: &[u8], pieces: impl IntoIterator<Item = usize>) -> Vec<Seen> {
+        let mut splitter = Splitter::new(origin(), 1, 0);
+        let mut arrivals = Vec::new();
+        let mut rest = stream;
+        for piece in pieces {
+            let (piece, after) = rest.split_at(piece.min(rest.len()));
+            splitter.push(piece, &mut arrivals);
+            assert_eq!(splitter.end(), (stream.len() - after.len()) as u64);
+            assert!(splitter.pending.len() <= MAX_LINE_BYTES + 4);
+            rest = after;
+        }
+        splitter.push(rest, &mut arrivals);
+        splitter.finish(&mut arrivals);
+        seen(&arrivals)
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let near = MAX_LINE_BYTES - 3..MAX_LINE_BYTES + 6;
+        let far = 2 * MAX_LINE_BYTES..3 * MAX_LINE_BYTES;
+        prop_oneof![
+            8 => prop::collection::vec(prop_oneof![Just(b'\r'), Just(b' '), Just(b'x')], 0..6),
+            2 => near.prop_map(|length| vec![b'y'; length]),
+            2 => (MAX_LINE_BYTES - 3..MAX_LINE_BYTES + 6)
+                .prop_map(|length| [vec![b'z'; length], vec![b'\r']].concat()),
+            1 => far.prop_map(|length| vec![b'\r'; length]),
+        ]
+    }
+
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let lines = prop::collection::vec(line(), 0..12);
+        (any::<bool>(), lines, any::<bool>()).prop_map(|(mark, lines, ended)| {
+            let mut stream = if mark { vec![0xef, 0xbb, 0xbf] } else { vec![] };
+            stream.extend(lines.join(&b'\n'));
+            stream.extend(ended.then_some(b'\n'));
+            stream
+        })
+    }
+
+    fn piece() -> impl Strategy<Value = usize> {
+        let near = MAX_LINE_BYTES - 2..MAX_LINE_BYTES + 3;
+        prop_oneof![3 => 0..5usize, 1 => 0..2000usize, 2 => near, 1 => 0..200_000usize]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn any_pieces_give_the_same_lines_and_places(
+            stream in stream(),
+            pieces in prop::collection::vec(piece(), 0..60),
+        ) {
+            let expected = expected(&stream);
+            prop_assert!(split(&stream, pieces) == expected);
+            prop_assert!(split(&stream, []) == expected);
+        }
+
+        #[test]
+        fn byte_by_byte_is_as_good_as_at_once(
+            stream in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..200),
+        ) {
+            prop_assert_eq!(split(&stream, vec![1; stream.len()]), expected(&stream));
+        }
+    }
+
+    #[test]
+    fn a_line_may_have_65536_bytes_besides_mark_and_line_end() {
+        let full = vec![b'x'; MAX_LINE_BYTES];
+        for (stream, accepted) in [
+            ([&full[..], b"\n"].concat(), true),
+            ([&full[..], b"\r\n"].concat(), true),
+            ([b"\xef\xbb\xbf", &full[..], b"\r\n"].concat(), true),
+            (full.clone(), true),
+            ([&full[..], b"\r\r\n"].concat(), false),
+            ([&full[..], b" \n"].concat(), false),
+            ([&full[..], b"x"].concat(), false),
+        ] {
+            let seen = split(&stream, []);
+            assert_eq!(matches!(seen[..], [Seen::Line(..)]), accepted);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_off_is_told_and_not_taken() {
+        let mut splitter = Splitter::new(origin(), 1, 0);
+        let mut arrivals = Vec::new();
+        splitter.push(b"one\nbuy X 75", &mut arrivals);
+        splitter.restart(CutOff::Truncated, &mut arrivals);
+        splitter.push(b"two\n", &mut arrivals);
+        let [
+            Arrival::Lines(_),
+            Arrival::Unfinished(cut),
+            Arrival::Lines(two),
+        ] = &arrivals[..]
+        else {
+            panic!("{arrivals:?}");
+        };
+        assert_eq!(
+            (&cut.line[..], cut.position.line, cut.position.offset),
+            (&b"buy X 75"[..], 2, 4)
+        );
+        assert_eq!((two.first_line, two.first_offset), (1, 0));
+    }
+}
