@@ -1,9 +1,23 @@
 //! Brings raw lines with their place from everything that `--source` names. Does not know what a
 //! signal is.
+//!
+//! Each source runs on a thread of its own, so that one that hangs (a file on a dead mount, a
+//! terminal) delays neither the others nor the server.
 
+mod file;
 mod lines;
 mod spec;
 mod splitter;
+mod stdin;
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
@@ -22,3 +36,104 @@ pub enum Arrival {
     /// A source has failed, which is logged, and brings nothing more.
     Failed(SourceName),
 }
+
+/// The sources of a server, ready to run.
+#[derive(Debug)]
+pub struct Sources {
+    stdin: Option<stdin::Input>,
+    files: Vec<file::Feed>,
+}
+
+/// The sources can't be opened as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Two of them have the same name.
+    #[error("source {0} is there twice; leave one out")]
+    Twice(SourceName),
+    /// No pipe for stopping the reader of standard input.
+    #[error("can't prepare to read standard input")]
+    Stdin(#[source] std::io::Error),
+}
+
+impl Sources {
+    /// Looks at what is there now: a file that exists at this moment is followed from its end
+    /// (`?from=start`: from its start), and held open from here on.
+    ///
+    /// Reads the last bytes of each of these files, so it takes a moment for thousands of them.
+    ///
+    /// # Errors
+    /// A source that is there twice; no file descriptors left.
+    pub fn prepare(specs: &[Spec]) -> Result<Self, SourceError> {
+        let mut names = HashSet::new();
+        for spec in specs {
+            let name = SourceName::from(spec.to_string().as_str());
+            if !names.insert(name.clone()) {
+                return Err(SourceError::Twice(name));
+            }
+        }
+        let mut sources = Self {
+            stdin: None,
+            files: Vec::new(),
+        };
+        for spec in specs {
+            match spec {
+                Spec::Stdin(spec) => {
+                    sources.stdin = Some(stdin::Input::new(*spec).map_err(SourceError::Stdin)?);
+                }
+                Spec::File(spec) => sources.files.push(file::Feed::prepare(spec)),
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Lets the `stdin` source read from here instead of file descriptor 0, as tests do.
+    #[must_use]
+    pub fn with_stdin(mut self, input: OwnedFd) -> Self {
+        self.stdin = self.stdin.map(|stdin| stdin.reading(input));
+        self
+    }
+
+    /// Runs every source until it ends or `stop` is cancelled. A full `arrivals` makes them wait;
+    /// a closed one ends them. After `stop` what was read is still sent, nothing more is read.
+    ///
+    /// # Cancel safety
+    /// Dropped, it stops the sources as `stop` does, without waiting for them.
+    pub async fn run(self, arrivals: mpsc::Sender<Arrival>, stop: CancellationToken) {
+        // Threads of tokio's blocking pool: they live as long as their source.
+        let mut running = JoinSet::new();
+        // Dropping a source's stopper ends its thread.
+        let mut stoppers: Vec<Box<dyn Any + Send>> = Vec::new();
+        if let Some(stdin) = self.stdin {
+            let (reader, stopper) = stdin.into_reader();
+            stoppers.push(Box::new(stopper));
+            let arrivals = arrivals.clone();
+            running.spawn_blocking(move || reader.run(&arrivals));
+        }
+        for feed in self.files {
+            let (follower, stopper) = feed.into_follower(arrivals.clone());
+            stoppers.push(Box::new(stopper));
+            running.spawn_blocking(move || follower.run());
+        }
+        loop {
+            // Cancel-safe: none of these loses anything when dropped.
+            tokio::select! {
+                () = stop.cancelled(), if !stoppers.is_empty() => stoppers.clear(),
+                () = arrivals.closed(), if !stoppers.is_empty() => stoppers.clear(),
+                ended = running.join_next() => match ended {
+                    Some(ended) => report(ended),
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(why) = ended {
+        error!(%why, "a source failed; this is a bug in signalcast, please report it");
+    }
+}
+
+/// Bytes of one read, and with it about the size of one [`Arrival::Lines`]: large enough to make
+/// system calls cheap, small enough that a full channel of them is not much memory.
+const READ_BYTES: usize = 64 * 1024;

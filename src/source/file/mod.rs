@@ -1,0 +1,104 @@
+//! Follows files as `tail -F` does: one thread per `file:` source, however many files it matches.
+
+mod followed;
+mod follower;
+mod selection;
+mod wake;
+mod watch;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::{debug, info};
+
+use self::followed::{FileId, Followed};
+use self::follower::Follower;
+use self::selection::Selection;
+use self::wake::{Stopper, Wake};
+use super::{Arrival, FileSpec, From, Origin, SourceName, Spec};
+
+/// A `file:` source with the files that were there when it was made, not read from yet.
+#[derive(Debug)]
+pub(super) struct Feed {
+    origin: Origin,
+    selection: Selection,
+    known: Known,
+}
+
+/// The files that are followed, each once however many names it has. A file is its device and
+/// inode: names come and go, and since we hold each file open its inode is not given to another.
+#[derive(Debug, Default)]
+struct Known {
+    files: HashMap<FileId, Followed>,
+    names: HashMap<PathBuf, Name>,
+}
+
+/// What a matching path stands for.
+#[derive(Debug)]
+struct Name {
+    id: FileId,
+    /// The last look that has seen it.
+    seen: u64,
+}
+
+impl Feed {
+    /// Opens what is there now. What can't be opened yet is tried again, and told about, later.
+    pub(super) fn prepare(spec: &FileSpec) -> Self {
+        let mut feed = Self {
+            origin: Origin {
+                source: SourceName::from(Spec::File(spec.clone()).to_string().as_str()),
+                file: None,
+                unit: spec.unit(),
+            },
+            selection: Selection::new(spec.glob()),
+            known: Known::default(),
+        };
+        for path in feed.selection.paths(|_| {}) {
+            if let Err(why) = feed.known.open(&feed.origin, &path, spec.from(), 0) {
+                debug!(file = %path.display(), %why, "not opened yet");
+            }
+        }
+        let (source, files) = (&feed.origin.source, feed.known.files.len());
+        if files == 0 {
+            info!(%source, "no such file yet; waiting for it");
+        } else {
+            info!(%source, files, "following");
+        }
+        feed
+    }
+
+    pub(super) fn into_follower(self, arrivals: mpsc::Sender<Arrival>) -> (Follower, Stopper) {
+        let wake = Arc::new(Wake::default());
+        let stopper = Stopper::new(Arc::clone(&wake));
+        (Follower::new(self, arrivals, wake), stopper)
+    }
+}
+
+impl Known {
+    /// Follows the file that has this path now, unless it is followed already, under whatever
+    /// name. Anything but a regular file is left alone: `Ok(None)`.
+    fn open(
+        &mut self,
+        origin: &Origin,
+        path: &Path,
+        from: From,
+        seen: u64,
+    ) -> std::io::Result<Option<FileId>> {
+        let origin = Origin {
+            file: Some(path.into()),
+            ..origin.clone()
+        };
+        let Some(followed) = Followed::open(path, origin.clone(), from)? else {
+            return Ok(None);
+        };
+        let id = followed.id();
+        self.names.insert(path.to_owned(), Name { id, seen });
+        self.files
+            .entry(id)
+            .and_modify(|known| known.found_again(origin))
+            .or_insert(followed);
+        Ok(Some(id))
+    }
+}

@@ -1,0 +1,129 @@
+use std::path::{Component, Path, PathBuf};
+
+use glob::{GlobError, MatchOptions, Pattern, glob_with};
+
+/// Which files a source follows: one path, or all that match a glob.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pattern: Pattern,
+    is_glob: bool,
+    /// Patterns of the folders in which matching files, or folders on the way to them, can
+    /// appear; only the first has no wildcard.
+    folders: Vec<String>,
+}
+
+impl Selection {
+    pub(super) fn new(pattern: &Pattern) -> Self {
+        // `./a//b` and `a/b` are the same path, and glob writes the second: so do we.
+        let path: PathBuf = Path::new(pattern.as_str())
+            .components()
+            .filter(|part| *part != Component::CurDir)
+            .collect();
+        let text = path.to_string_lossy();
+        let is_glob = has_wildcard(&text);
+        let mut folders: Vec<String> = path
+            .ancestors()
+            .skip(1)
+            .map(|folder| folder.to_string_lossy().into_owned())
+            .collect();
+        let literal = folders
+            .iter()
+            .position(|folder| !has_wildcard(folder))
+            .unwrap_or_default();
+        folders.truncate(literal + 1);
+        folders.reverse();
+        Self {
+            pattern: Pattern::new(&text).unwrap_or_else(|_| pattern.clone()),
+            is_glob,
+            folders,
+        }
+    }
+
+    /// The paths that match now, or for a single path that path, there or not, in order.
+    pub(super) fn paths(&self, complain: impl FnMut(&GlobError)) -> Vec<PathBuf> {
+        if self.is_glob {
+            expand(self.pattern.as_str(), complain)
+        } else {
+            vec![self.pattern.as_str().into()]
+        }
+    }
+
+    /// The folders to watch that are there now.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for folder in &self.folders {
+            if has_wildcard(folder) {
+                folders.extend(expand(folder, |_| {}));
+            } else {
+                folders.push(folder.into());
+            }
+        }
+        folders
+    }
+
+    pub(super) fn matches(&self, path: &Path) -> bool {
+        if self.is_glob {
+            self.pattern.matches_path_with(path, OPTIONS)
+        } else {
+            path == Path::new(self.pattern.as_str())
+        }
+    }
+
+    /// Whether a new folder can hold matching files.
+    pub(super) fn spans_folders(&self) -> bool {
+        self.folders.len() > 1
+    }
+}
+
+fn expand(pattern: &str, mut complain: impl FnMut(&GlobError)) -> Vec<PathBuf> {
+    // The spec was refused if the pattern is bad.
+    let Ok(found) = glob_with(pattern, OPTIONS) else {
+        return Vec::new();
+    };
+    found
+        .filter_map(|path| path.inspect_err(&mut complain).ok())
+        .collect()
+}
+
+fn has_wildcard(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
+}
+
+/// As in a shell: `*` finds no hidden files, such as those that editors and rsync write to.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders(pattern: &str) -> Vec<String> {
+        Selection::new(&Pattern::new(pattern).unwrap()).folders
+    }
+
+    #[test]
+    fn folders_are_watched_from_the_first_without_a_wildcard() {
+        assert_eq!(folders("live.jsonl"), [""]);
+        assert_eq!(folders("*.jsonl"), [""]);
+        assert_eq!(folders("/live.jsonl"), ["/"]);
+        assert_eq!(folders("./signals/*.jsonl"), ["signals"]);
+        assert_eq!(folders("/a/b*/c/*.jsonl"), ["/a", "/a/b*", "/a/b*/c"]);
+        assert_eq!(folders("a/**/*.jsonl"), ["a", "a/**"]);
+    }
+
+    #[test]
+    fn a_star_matches_as_in_a_shell() {
+        let selection = Selection::new(&Pattern::new("./signals/*.jsonl").unwrap());
+        for (path, expected) in [
+            ("signals/live.jsonl", true),
+            ("signals/.live.jsonl", false),
+            ("signals/old/live.jsonl", false),
+            ("signals/live.jsonl.1", false),
+        ] {
+            assert_eq!(selection.matches(Path::new(path)), expected, "{path}");
+        }
+    }
+}
