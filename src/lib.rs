@@ -10,3 +10,6 @@ pub mod source;
 
 /// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
 pub mod signal;
+
+/// Keeps what could not be read, with the reason and the place where it stood.
+pub mod dead_letters;
