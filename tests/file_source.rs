@@ -300,3 +300,20 @@ async fn ten_thousand_files_are_followed() {
     }
     run.stop().await;
 }
+
+#[tokio::test]
+async fn a_file_with_two_names_is_read_once_and_keeps_the_one_that_is_left() {
+    let folder = Folder::new();
+    let mut run = folder.run("*.jsonl");
+    folder.append("live.jsonl", "one\n");
+    assert_eq!(folder.line(&mut run).await, "live.jsonl:1@0 one");
+    fs::hard_link(folder.path("live.jsonl"), folder.path("a.jsonl")).unwrap();
+    folder.append("live.jsonl", "two\n");
+    assert_eq!(folder.line(&mut run).await, "live.jsonl:2@4 two");
+    fs::remove_file(folder.path("live.jsonl")).unwrap();
+    folder.append("live.jsonl", "new\n");
+    assert_eq!(folder.line(&mut run).await, "live.jsonl:1@0 new");
+    folder.append("a.jsonl", "three\n");
+    assert_eq!(folder.line(&mut run).await, "a.jsonl:3@8 three");
+    assert_eq!(run.stop().await, []);
+}

@@ -132,6 +132,16 @@ impl fmt::Display for CutOff {
     }
 }
 
+impl Origin {
+    /// This file of the same source.
+    pub(super) fn with_file(&self, path: &Path) -> Self {
+        Self {
+            file: Some(path.into()),
+            ..self.clone()
+        }
+    }
+}
+
 impl Lines {
     /// The lines without their newlines, each with its place. A byte order mark that begins the
     /// file is left out; a carriage return before the newline is not.

@@ -78,6 +78,8 @@ impl Run {
     /// Stops the sources; returns what they still bring.
     pub async fn stop(mut self) -> Vec<Arrival> {
         self.stop.cancel();
+        // Lets the sources know before any more of what they bring is taken.
+        tokio::task::yield_now().await;
         let mut rest = Vec::new();
         while let Some(arrival) = timeout(PATIENCE, self.arrivals.recv())
             .await

@@ -160,9 +160,15 @@ impl Follower {
                 None => return Ok(()),
             },
         }
-        match self.feed.known.files.get(&id) {
-            Some(file) if file.end() != metadata.len() => self.enqueue(id),
-            _ => {}
+        let Some(file) = self.feed.known.files.get_mut(&id) else {
+            return Ok(());
+        };
+        if file.is_nameless() {
+            // This name was known before the other one was lost.
+            file.found_again(self.feed.origin.with_file(path));
+        }
+        if file.end() != metadata.len() {
+            self.enqueue(id);
         }
         Ok(())
     }

@@ -86,10 +86,7 @@ impl Known {
         from: From,
         seen: u64,
     ) -> std::io::Result<Option<FileId>> {
-        let origin = Origin {
-            file: Some(path.into()),
-            ..origin.clone()
-        };
+        let origin = origin.with_file(path);
         let Some(followed) = Followed::open(path, origin.clone(), from)? else {
             return Ok(None);
         };
