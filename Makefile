@@ -1,0 +1,43 @@
+# `make test` is the whole check: what it accepts may be merged. CI runs nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Cargo's commands share one build folder and lock it: side by side they would only wait.
+.NOTPARALLEL:
+.PHONY: help test lint fmt rust-tests client-tests tools clean-tools
+
+PYTHON ?= python3
+export PYTHON
+
+help: ## What can be made here
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+test: tools lint rust-tests client-tests ## Everything that has to pass
+
+lint: ## Formatting, clippy and the documentation, warnings denied
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+rust-tests: ## Unit and integration tests of the server
+	cargo test --locked
+
+# Two assignments: `export NAME="$(command)"` would hide the command's failure.
+client-tests: tools ## Python and Node clients against the built server
+	SIGNALCAST_BIN="$$(.venv/bin/python tests/clients/binary.py)"
+	export SIGNALCAST_BIN
+	.venv/bin/python -m pytest tests/clients
+	node --test tests/clients/*.test.mjs
+
+tools: ## Install what the tests need: packages, .venv, node_modules
+	@tests/clients/setup
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+clean-tools: ## Remove what `make tools` installed in this folder
+	rm -rf .venv node_modules
+
+# One shell per recipe, so that a variable set on one line is there on the next.
+.ONESHELL:
