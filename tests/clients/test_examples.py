@@ -104,7 +104,7 @@ def example_bot(request, run):
 
 def test_the_example_bot_prints_signals_with_exact_prices(server, example_bot):
     bot = example_bot(server.url, server.token(), server.ca)
-    bot.error_line("connected")
+    bot.error_line("connected to")
     server.append("buy BTCUSDT 75000.00 1720000000")
     assert bot.line("BTCUSDT").startswith("buy BTCUSDT 75000.00 at 2024-07-03T09:46:40")
     server.append("sell BTC/USDT:USDT 1e-8 1720000000")
@@ -123,12 +123,12 @@ def test_the_example_bot_asks_for_a_test_signal_and_does_not_trade_on_it(
 
 def test_the_example_bot_comes_back_after_a_restart_of_the_server(server, example_bot):
     bot = example_bot(server.url, server.token(), server.ca)
-    bot.error_line("connected")
+    bot.error_line("connected to")
     server.append("buy BTCUSDT 75000.00 1720000000")
     bot.line("75000.00")
     said = len(bot.errors)
     server.restart()
-    bot.error_line("connected", after=said)
+    bot.error_line("connected to", after=said)
     server.append("sell BTCUSDT 75000.10 1720000060")
     assert bot.line("75000.10").startswith("sell BTCUSDT 75000.10 at 2024-07-03T09:47:40")
 
@@ -155,5 +155,5 @@ def test_the_example_bot_waits_and_tries_again_when_the_server_is_full(
     second.error_line("refused with 503")
     second.error_line("connecting again in")
     first.close()
-    second.error_line("connected")
+    second.error_line("connected to")
     idle_server.stop()
