@@ -9,7 +9,7 @@ import time
 import websocket
 import websockets
 
-from running import DEADLINE, NODE_MODULES
+from running import DEADLINE, NODE_MODULES, ROOT
 
 SIGNAL = (
     '{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.00,'
@@ -124,3 +124,15 @@ def test_wscat_shows_a_signal_and_the_answer_to_test(server, run):
     assert answer["is_test"] is True
     server.append(SIGNAL)
     assert wscat.line('"is_test":false') == SIGNAL
+
+
+def test_every_line_of_the_sample_is_a_signal_or_a_comment(server, bot):
+    sample = (ROOT / "signals" / "sample.jsonl").read_text().splitlines()
+    lines = [line for line in sample if line and not line.startswith("#")]
+    listening = bot().opened()
+    for line in sample:
+        server.append(line)
+    received = [json.loads(listening.message()) for _ in lines]
+    assert len(received) >= 8
+    server.stop()
+    assert not (server.folder / "data" / "dead-letters.jsonl").exists()
