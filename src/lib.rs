@@ -11,5 +11,11 @@ pub mod source;
 /// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
 pub mod signal;
 
-/// Keeps what could not be read, with the reason and the place where it stood.
+/// What could not be read, with the reason and the place where it stood.
 pub mod dead_letters;
+
+/// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
+pub mod auth;
+
+/// Files that hold keys and certificates: who may read them, how a new one is put in place.
+pub mod key_file;

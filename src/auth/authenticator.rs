@@ -1,0 +1,313 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::claims::Claims;
+use super::{InvalidToken, Keys, Principal, Token, jwt};
+
+/// What a JWT must say besides being signed by one of our keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtRules {
+    /// The only `iss` that is trusted; `None`: any, or none.
+    pub issuer: Option<String>,
+    /// What `aud` must name; `None`: anything, or nothing.
+    pub audience: Option<String>,
+    /// How far the issuer's clock and ours may be apart.
+    pub leeway: Duration,
+}
+
+/// Turns tokens into principals. Immutable: other keys make another one.
+#[derive(Debug)]
+pub struct Authenticator {
+    keys: Keys,
+    rules: JwtRules,
+}
+
+impl Authenticator {
+    /// Trusts these keys, under these rules.
+    pub fn new(keys: Keys, rules: JwtRules) -> Self {
+        Self { keys, rules }
+    }
+
+    /// Who this is, if the token is good at this moment. Costs one signature check for each key
+    /// that takes the token's algorithm, at most.
+    ///
+    /// # Errors
+    /// The token is malformed, not signed by one of our keys, or its claims don't hold.
+    pub fn authenticate(&self, token: &Token, now: SystemTime) -> Result<Principal, InvalidToken> {
+        let payload = jwt::verified_payload(token, &self.keys)?;
+        let claims = Claims::parse(&payload)?;
+        self.check_parties(&claims)?;
+        let expires_at = self.check_times(&claims, now)?;
+        Ok(Principal {
+            subject: claims.sub,
+            scopes: claims.scopes,
+            symbols: claims.symbols,
+            expires_at,
+            token_id: claims.jti,
+        })
+    }
+
+    fn check_parties(&self, claims: &Claims) -> Result<(), InvalidToken> {
+        if self.rules.issuer.is_some() && claims.iss.as_deref() != self.rules.issuer.as_deref() {
+            return Err(InvalidToken::Issuer);
+        }
+        match &self.rules.audience {
+            Some(ours) if !claims.aud.iter().any(|aud| **aud == **ours) => {
+                Err(InvalidToken::Audience)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When the token counts as expired, if it does not yet.
+    fn check_times(&self, claims: &Claims, now: SystemTime) -> Result<SystemTime, InvalidToken> {
+        let leeway = self.rules.leeway;
+        let exp = at(claims.exp);
+        let expires_at = exp.checked_add(leeway).unwrap_or(exp);
+        if now >= expires_at {
+            return Err(InvalidToken::Expired);
+        }
+        let too_far = |time: Option<u64>| {
+            time.is_some_and(|time| {
+                at(time)
+                    .duration_since(now)
+                    .is_ok_and(|ahead| ahead > leeway)
+            })
+        };
+        if too_far(claims.nbf) {
+            return Err(InvalidToken::NotYetValid);
+        }
+        if too_far(claims.iat) {
+            return Err(InvalidToken::IssuedInFuture);
+        }
+        Ok(expires_at)
+    }
+}
+
+/// Claims are at most [`super::claims::LATEST`], which every clock can show.
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::auth::Scope;
+    use crate::auth::testing::{NOW, SECRET, claims, keys, rules, token, with_key};
+
+    fn authenticate(claims: &Value) -> Result<Principal, InvalidToken> {
+        with_key(SECRET, &token(claims))
+    }
+
+    /// Fine claims with one changed or, by null, removed.
+    fn with(name: &str, value: Value) -> Value {
+        let mut claims = claims();
+        claims[name] = value;
+        claims
+    }
+
+    #[test]
+    fn a_claim_of_the_wrong_type_is_named() {
+        let many: Vec<String> = (0..257).map(|n| format!("S{n}")).collect();
+        let time = "is not a whole number of seconds since 1970";
+        let late = "is too far in the future; it counts seconds";
+        let string = "is not a string";
+        let list = "is not a list of strings";
+        for (name, value, problem) in [
+            ("sub", json!(""), "is empty"),
+            ("sub", json!(7), string),
+            ("sub", json!(null), string),
+            ("sub", json!(["bot-1"]), string),
+            ("exp", json!("1800000060"), time),
+            ("exp", json!(1_800_000_060.0), time),
+            ("exp", json!(1_800_000_060.5), time),
+            ("exp", json!(-1), time),
+            ("exp", json!(null), time),
+            ("exp", json!([NOW + 60]), time),
+            ("exp", json!(1e300), time),
+            ("exp", json!(true), time),
+            ("exp", json!(u64::MAX), late),
+            ("exp", json!((NOW + 60) * 1000), late),
+            ("nbf", json!("0"), time),
+            ("nbf", json!(0.5), time),
+            ("nbf", json!(null), time),
+            ("nbf", json!(NOW * 1000), late),
+            ("iat", json!("0"), time),
+            ("iat", json!(0.5), time),
+            ("iat", json!({}), time),
+            ("jti", json!(7), string),
+            ("jti", json!(null), string),
+            ("iss", json!(["us"]), string),
+            ("scope", json!(["signals:read"]), string),
+            ("scope", json!(null), string),
+            ("scope", json!({"signals:read": true}), string),
+            ("aud", json!(7), "is neither a string nor a list of strings"),
+            (
+                "aud",
+                json!(null),
+                "is neither a string nor a list of strings",
+            ),
+            (
+                "aud",
+                json!(["us", 7]),
+                "is neither a string nor a list of strings",
+            ),
+            ("symbols", json!("BTC*"), list),
+            ("symbols", json!(["BTC*", 7]), list),
+            ("symbols", json!([["BTC*"]]), list),
+            ("symbols", json!(null), list),
+            ("symbols", json!({"BTC*": true}), list),
+            ("symbols", json!(many), "has more than 256 patterns"),
+        ] {
+            let refused = authenticate(&with(name, value.clone())).unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                format!("the claim {name} {problem}"),
+                "{value}"
+            );
+            assert_eq!(refused.reason(), "claims");
+        }
+    }
+
+    #[test]
+    fn sub_and_exp_are_needed_and_nothing_else() {
+        for name in ["sub", "exp"] {
+            let mut claims = claims();
+            claims.as_object_mut().unwrap().remove(name);
+            let refused = authenticate(&claims).unwrap_err();
+            assert_eq!(refused.to_string(), format!("the claim {name} is missing"));
+        }
+        let bare = authenticate(&json!({"sub": "bot-1", "exp": NOW})).unwrap();
+        assert_eq!(bare.subject(), "bot-1");
+        assert_eq!(bare.symbols(), &crate::signal::SymbolFilter::All);
+        assert_eq!(bare.token_id(), None);
+        assert!(Scope::ALL.into_iter().all(|scope| !bare.has(scope)));
+        assert_eq!(bare.expires_at(), at(NOW + 30));
+    }
+
+    #[test]
+    fn the_claims_become_the_principal() {
+        let full = authenticate(&json!({
+            "sub": "bot-1", "exp": NOW + 60, "nbf": NOW, "iat": NOW, "jti": "t-1",
+            "iss": "somebody", "aud": ["anybody"], "scope": "signals:read other admin",
+            "symbols": ["BTC*"], "unknown": {"a": [1]},
+        }))
+        .unwrap();
+        assert_eq!(full.token_id(), Some("t-1"));
+        assert_eq!(full.scopes().to_string(), "signals:read admin");
+        assert!(full.has(Scope::Admin) && !full.has(Scope::SignalsTest));
+        assert!(full.symbols().matches("BTCUSDT") && !full.symbols().matches("ETHUSDT"));
+        assert_eq!(full.expires_at(), at(NOW + 90));
+        let none = authenticate(&with("symbols", json!([]))).unwrap();
+        assert!(!none.symbols().matches("BTCUSDT"));
+    }
+
+    #[test]
+    fn times_hold_to_the_second_with_the_leeway_on_both_sides() {
+        let expired = Err(InvalidToken::Expired);
+        let not_yet = Err(InvalidToken::NotYetValid);
+        let future = Err(InvalidToken::IssuedInFuture);
+        let max = SystemTime::UNIX_EPOCH + Duration::from_secs(crate::auth::claims::LATEST);
+        for (name, seconds, leeway, expected) in [
+            ("exp", NOW + 1, 0, Ok(at(NOW + 1))),
+            ("exp", NOW, 0, expired.clone()),
+            ("exp", NOW - 1, 0, expired.clone()),
+            ("exp", NOW - 29, 30, Ok(at(NOW + 1))),
+            ("exp", NOW - 30, 30, expired.clone()),
+            ("exp", 0, 30, expired),
+            ("exp", crate::auth::claims::LATEST, 0, Ok(max)),
+            ("nbf", NOW, 0, Ok(at(NOW + 60))),
+            ("nbf", NOW + 1, 0, not_yet.clone()),
+            ("nbf", NOW + 30, 30, Ok(at(NOW + 90))),
+            ("nbf", NOW + 31, 30, not_yet),
+            ("iat", NOW, 0, Ok(at(NOW + 60))),
+            ("iat", NOW + 1, 0, future.clone()),
+            ("iat", NOW + 30, 30, Ok(at(NOW + 90))),
+            ("iat", NOW + 31, 30, future),
+            ("iat", 0, 0, Ok(at(NOW + 60))),
+        ] {
+            let leeway = Duration::from_secs(leeway);
+            let rules = JwtRules { leeway, ..rules() };
+            let server = Authenticator::new(keys(&[("k", SECRET)]), rules);
+            let token = Token::new(token(&with(name, json!(seconds))));
+            let found = server.authenticate(&token, at(NOW));
+            assert_eq!(
+                found.map(|who| who.expires_at()),
+                expected,
+                "{name} {seconds}"
+            );
+        }
+        let almost = at(NOW + 90) - Duration::from_nanos(1);
+        let server = Authenticator::new(keys(&[("k", SECRET)]), rules());
+        let token = Token::new(token(&claims()));
+        assert!(server.authenticate(&token, almost).is_ok());
+        assert!(server.authenticate(&token, at(NOW + 90)).is_err());
+    }
+
+    #[test]
+    fn issuer_and_audience_count_when_they_are_configured() {
+        let issuer = Err(InvalidToken::Issuer);
+        let audience = Err(InvalidToken::Audience);
+        for (ours, name, value, expected) in [
+            (None, "iss", Some(json!("them")), Ok(())),
+            (Some("us"), "iss", Some(json!("us")), Ok(())),
+            (Some("us"), "iss", Some(json!("them")), issuer.clone()),
+            (Some("us"), "iss", Some(json!("US")), issuer.clone()),
+            (Some("us"), "iss", None, issuer),
+            (None, "aud", Some(json!("them")), Ok(())),
+            (None, "aud", Some(json!(["them"])), Ok(())),
+            (None, "aud", Some(json!([])), Ok(())),
+            (Some("us"), "aud", Some(json!("us")), Ok(())),
+            (Some("us"), "aud", Some(json!(["them", "us"])), Ok(())),
+            (Some("us"), "aud", Some(json!("them us")), audience.clone()),
+            (Some("us"), "aud", Some(json!(["them"])), audience.clone()),
+            (Some("us"), "aud", Some(json!([])), audience.clone()),
+            (Some("us"), "aud", None, audience),
+        ] {
+            let mut rules = rules();
+            let ours = ours.map(str::to_owned);
+            match name {
+                "iss" => rules.issuer = ours,
+                _ => rules.audience = ours,
+            }
+            let server = Authenticator::new(keys(&[("k", SECRET)]), rules);
+            let claims = value.clone().map_or_else(claims, |value| with(name, value));
+            let found = server.authenticate(&Token::new(token(&claims)), at(NOW));
+            assert_eq!(found.map(drop), expected, "{name} {value:?}");
+        }
+    }
+
+    #[test]
+    fn claims_that_are_read_two_ways_are_refused() {
+        let header = r#"{"alg":"HS256"}"#;
+        for claims in [
+            r#"{"sub":"a","sub":"b","exp":1800000060}"#,
+            r#"{"sub":"a","exp":1,"exp":1800000060}"#,
+            r#"{"sub":"a","exp":1800000060,"x":{"y":1,"y":2}}"#,
+            r#"{"sub":"a","exp":1800000060} {}"#,
+            r#"["sub","exp"]"#,
+            r#""a.b.c""#,
+            "",
+        ] {
+            let token = crate::auth::testing::sign_with_secret(header, claims, SECRET);
+            assert_eq!(
+                with_key(SECRET, &token).unwrap_err().to_string(),
+                "the claims are not a JSON object, or a key occurs twice",
+                "{claims}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_nothing_of_the_token_and_nothing_of_its_claims_before_the_signature() {
+        let stranger = b"another secret, as long as needed";
+        let expired = with("exp", json!(1));
+        assert_eq!(
+            with_key(stranger, &token(&expired)),
+            Err(InvalidToken::Signature)
+        );
+        let refused = authenticate(&with("sub", json!(["hush"]))).unwrap_err();
+        assert!(!format!("{refused} {refused:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,237 @@
+use aws_lc_rs::rsa;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    ParsedPublicKey, RsaKeyPair, RsaParameters,
+};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
+
+/// One key, and the algorithms it is good for: they follow from the key, never from a token.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    kind: Kind,
+    verifying: DecodingKey,
+    signing: Option<EncodingKey>,
+}
+
+/// Why the bytes of a file are no key, and what to do about it. `FILE` stands for its name.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) reason: String,
+    pub(super) remedy: &'static str,
+}
+
+impl Key {
+    /// A PEM key, or else a secret: the bytes without one line end. What may be known to others
+    /// (a public key, a certificate) is never taken for a secret, in no encoding: whoever knows
+    /// it could sign with it (RFC 8725, section 2.1).
+    pub(super) fn parse(file: &[u8]) -> Result<Self, Problem> {
+        // Some editors and shells write UTF-16: a zero byte beside each letter.
+        let letters: Vec<u8> = file.iter().copied().filter(|byte| *byte != 0).collect();
+        if memchr::memmem::find(&letters, b"-----BEGIN").is_some() {
+            return Self::from_pem(file);
+        }
+        let looks_public = file.starts_with(b"ssh-")
+            || file.starts_with(b"ecdsa-sha2-")
+            || is_jwk(file)
+            || is_der(file);
+        if looks_public {
+            return Err(problem("is no secret but a key in another format", TO_PEM));
+        }
+        Self::from_secret(without_line_end(file))
+    }
+
+    /// Whether the bytes are for nobody else's eyes.
+    pub(super) fn is_secret(&self) -> bool {
+        self.signing.is_some()
+    }
+
+    pub(super) fn takes(&self, alg: Algorithm) -> bool {
+        self.kind.algorithms().contains(&alg)
+    }
+
+    /// Whether the signature, in base64url, is this key's for the text.
+    pub(super) fn has_signed(&self, text: &str, signature: &str, alg: Algorithm) -> bool {
+        self.takes(alg)
+            && crypto::verify(signature, text.as_bytes(), &self.verifying, alg).unwrap_or(false)
+    }
+
+    /// What to sign with, if this is not only a public key: the first algorithm it is good for.
+    pub(super) fn signing(&self) -> Option<(Algorithm, &EncodingKey)> {
+        let signing = self.signing.as_ref()?;
+        Some((*self.kind.algorithms().first()?, signing))
+    }
+
+    fn from_secret(secret: &[u8]) -> Result<Self, Problem> {
+        if secret.len() < LEAST_SECRET_BYTES {
+            let reason = format!(
+                "the secret is too short ({} of at least {LEAST_SECRET_BYTES} bytes)",
+                secret.len()
+            );
+            return Err(problem(
+                reason,
+                "make a longer one with openssl rand -hex 32 > FILE",
+            ));
+        }
+        Ok(Self {
+            kind: Kind::Secret,
+            verifying: DecodingKey::from_secret(secret),
+            signing: Some(EncodingKey::from_secret(secret)),
+        })
+    }
+
+    fn from_pem(file: &[u8]) -> Result<Self, Problem> {
+        let sections: Result<Vec<(SectionKind, Vec<u8>)>, _> =
+            <(SectionKind, Vec<u8>)>::pem_slice_iter(file).collect();
+        match sections.as_deref() {
+            Ok([(SectionKind::PublicKey, der)]) => Self::from_public(der),
+            Ok([(SectionKind::PrivateKey, der)]) => Self::from_pkcs8(der, file),
+            Ok([(SectionKind::RsaPrivateKey, der)]) => Self::from_rsa_private(
+                &RsaKeyPair::from_der(der).map_err(|_| problem(DAMAGED, REPLACE))?,
+                file,
+            ),
+            Ok([(SectionKind::Certificate, _)]) => Err(problem(
+                "holds a certificate, not a key",
+                "take its public key out with openssl x509 -in FILE -noout -pubkey",
+            )),
+            Ok([_, _, ..]) => Err(problem(
+                "holds several PEM blocks",
+                "write each key into a file of its own and name them all",
+            )),
+            Ok(_) => Err(problem("holds no PEM block that is a key", TO_PEM)),
+            Err(_) => Err(problem("is damaged PEM", REPLACE)),
+        }
+    }
+
+    fn from_public(der: &[u8]) -> Result<Self, Problem> {
+        let (kind, verifying) = if let Ok(key) = rsa::PublicKey::from_der(der) {
+            check_rsa_size(key.as_ref())?;
+            (Kind::Rsa, DecodingKey::from_rsa_der(der))
+        } else if ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).is_ok() {
+            (Kind::P256, DecodingKey::from_ec_der(der))
+        } else if ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, der).is_ok() {
+            (Kind::P384, DecodingKey::from_ec_der(der))
+        } else if ParsedPublicKey::new(&ED25519, der).is_ok() {
+            (Kind::Ed25519, DecodingKey::from_ed_der(der))
+        } else {
+            return Err(problem(NOT_SUPPORTED, USE_ANOTHER));
+        };
+        Ok(Self {
+            kind,
+            verifying,
+            signing: None,
+        })
+    }
+
+    fn from_pkcs8(der: &[u8], file: &[u8]) -> Result<Self, Problem> {
+        if let Ok(pair) = RsaKeyPair::from_pkcs8(der) {
+            return Self::from_rsa_private(&pair, file);
+        }
+        let p256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der);
+        let p384 = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der);
+        let (kind, verifying, signing) = if let Ok(pair) = p256 {
+            let public = DecodingKey::from_ec_der(pair.public_key().as_ref());
+            (Kind::P256, public, EncodingKey::from_ec_der(der))
+        } else if let Ok(pair) = p384 {
+            let public = DecodingKey::from_ec_der(pair.public_key().as_ref());
+            (Kind::P384, public, EncodingKey::from_ec_der(der))
+        } else if let Ok(pair) = Ed25519KeyPair::from_pkcs8(der) {
+            let public = DecodingKey::from_ed_der(pair.public_key().as_ref());
+            (Kind::Ed25519, public, EncodingKey::from_ed_der(der))
+        } else {
+            return Err(problem(NOT_SUPPORTED, USE_ANOTHER));
+        };
+        Ok(Self {
+            kind,
+            verifying,
+            signing: Some(signing),
+        })
+    }
+
+    fn from_rsa_private(pair: &RsaKeyPair, file: &[u8]) -> Result<Self, Problem> {
+        let public = pair.public_key().as_ref();
+        check_rsa_size(public)?;
+        // The only one that jsonwebtoken wants without its PKCS #8 wrapping, which it removes.
+        let signing = EncodingKey::from_rsa_pem(file).map_err(|_| problem(DAMAGED, REPLACE))?;
+        Ok(Self {
+            kind: Kind::Rsa,
+            verifying: DecodingKey::from_rsa_der(public),
+            signing: Some(signing),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Secret,
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl Kind {
+    fn algorithms(self) -> &'static [Algorithm] {
+        use Algorithm::*;
+        match self {
+            Self::Secret => &[HS256, HS384, HS512],
+            Self::Rsa => &[RS256, RS384, RS512, PS256, PS384, PS512],
+            Self::P256 => &[ES256],
+            Self::P384 => &[ES384],
+            Self::Ed25519 => &[EdDSA],
+        }
+    }
+}
+
+/// Of a DER `RSAPublicKey`.
+fn check_rsa_size(public: &[u8]) -> Result<(), Problem> {
+    match RsaParameters::public_modulus_len(public) {
+        // Beyond 8192 bits the library does not verify.
+        Ok(2048..=8192) => Ok(()),
+        Ok(bits) => Err(problem(
+            format!("the RSA key has {bits} bits; 2048 to 8192 are taken"),
+            "make one with openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out FILE",
+        )),
+        Err(_) => Err(problem(DAMAGED, REPLACE)),
+    }
+}
+
+fn without_line_end(file: &[u8]) -> &[u8] {
+    let file = file.strip_suffix(b"\n").unwrap_or(file);
+    file.strip_suffix(b"\r").unwrap_or(file)
+}
+
+fn is_jwk(file: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(file)
+        .is_ok_and(|json| json.get("kty").is_some() || json.get("keys").is_some())
+}
+
+/// A DER sequence from the first byte to the last, as all keys and certificates are.
+fn is_der(file: &[u8]) -> bool {
+    let (header, length) = match file {
+        [0x30, 0x81, length, ..] => (3, usize::from(*length)),
+        [0x30, 0x82, high, low, ..] => (4, usize::from(*high) << 8 | usize::from(*low)),
+        [0x30, length, ..] => (2, usize::from(*length)),
+        _ => return false,
+    };
+    file.len() == header + length
+}
+
+fn problem(reason: impl Into<String>, remedy: &'static str) -> Problem {
+    Problem {
+        reason: reason.into(),
+        remedy,
+    }
+}
+
+/// The size of what HMAC-SHA-256 puts out (RFC 7518, section 3.2).
+const LEAST_SECRET_BYTES: usize = 32;
+
+const DAMAGED: &str = "holds a damaged key";
+const REPLACE: &str = "export it again from where it came";
+const NOT_SUPPORTED: &str = "holds a key that is neither RSA, P-256, P-384 nor Ed25519";
+const USE_ANOTHER: &str =
+    "make one with openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE";
+const TO_PEM: &str = "convert a private key with openssl pkcs8 -topk8 -nocrypt -in FILE, \
+     a public one with openssl pkey -pubin -in FILE";

@@ -1,0 +1,26 @@
+//! Who may come in: a credential becomes a [`Principal`], or it is said why not.
+//!
+//! Knows nothing of sockets or HTTP, and reads no clock: the time comes in as an argument.
+
+mod authenticator;
+mod claims;
+mod invalid;
+mod json;
+mod jwt;
+mod key;
+mod keys;
+mod principal;
+mod scope;
+mod signing_key;
+mod token;
+
+#[cfg(test)]
+mod testing;
+
+pub use authenticator::{Authenticator, JwtRules};
+pub use invalid::InvalidToken;
+pub use keys::Keys;
+pub use principal::Principal;
+pub use scope::{Scope, Scopes, UnknownScope};
+pub use signing_key::create_signing_key;
+pub use token::Token;

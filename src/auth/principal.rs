@@ -1,0 +1,48 @@
+use std::time::SystemTime;
+
+use super::{Scope, Scopes};
+use crate::signal::SymbolFilter;
+
+/// Somebody who was let in: who, what for, and until when.
+///
+/// Only this module makes one, from a token it has checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    pub(super) subject: Box<str>,
+    pub(super) scopes: Scopes,
+    pub(super) symbols: SymbolFilter,
+    pub(super) expires_at: SystemTime,
+    pub(super) token_id: Option<Box<str>>,
+}
+
+impl Principal {
+    /// Who it is: the claim `sub`, never empty.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Whether the token allows this.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(scope)
+    }
+
+    /// All that the token allows.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
+    }
+
+    /// The symbols the token is good for; what a client asks for holds besides.
+    pub fn symbols(&self) -> &SymbolFilter {
+        &self.symbols
+    }
+
+    /// From this moment on the token counts as expired: `exp` and the leeway.
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// The claim `jti`, by which a single token can be revoked.
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+}

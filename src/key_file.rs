@@ -1,0 +1,228 @@
+//! A file that holds a key or a certificate. Knows nothing of what the bytes mean.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A file of keys or certificates that cannot be used: which one, why, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {reason}; {remedy}", path.display())]
+pub struct UnusableFile {
+    path: PathBuf,
+    reason: String,
+    remedy: String,
+}
+
+impl UnusableFile {
+    pub(crate) fn new(path: &Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Whether something had to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is new.
+    New,
+    /// It was there already and is as it was.
+    Existing,
+}
+
+/// What was read, and who else may read it.
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    mode: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl KeyFile {
+    /// Reads the whole file; `if_missing` is the remedy when it is not there.
+    pub(crate) fn read(path: &Path, if_missing: &str) -> Result<Self, UnusableFile> {
+        let refuse = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => UnusableFile::new(path, "there is no such file", if_missing),
+            io::ErrorKind::PermissionDenied => UnusableFile::new(
+                path,
+                "this user may not read it",
+                "make it a file of the user that runs signalcast",
+            ),
+            _ => UnusableFile::new(path, format!("cannot be read: {error}"), if_missing),
+        };
+        let file = File::open(path).map_err(refuse)?;
+        // Of the open file, not of the path: it may be replaced in between.
+        let mode = file.metadata().map_err(refuse)?.mode() & 0o7777;
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(refuse)?;
+        if bytes.len() as u64 > MOST_BYTES {
+            let reason = format!("is longer than {} KiB", MOST_BYTES / 1024);
+            return Err(UnusableFile::new(path, reason, if_missing));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            mode,
+            bytes,
+        })
+    }
+
+    /// The rule for what must stay secret. A warning if only the group has access: some
+    /// deployments hand keys over that way, and nobody outside it sees them.
+    pub(crate) fn check_secrecy(&self) -> Result<Option<String>, UnusableFile> {
+        let may = |bits: u32, who: &str| {
+            let what = match self.mode & bits {
+                0 => return None,
+                found if found & 0o044 != 0 => "read",
+                _ => "write",
+            };
+            let reason = format!("{who} may {what} it (mode {:04o})", self.mode);
+            let remedy = format!("run chmod 600 {}", self.path.display());
+            Some(UnusableFile::new(&self.path, reason, remedy))
+        };
+        match may(0o006, "others") {
+            Some(refused) => Err(refused),
+            None => Ok(may(0o060, "its group").map(|warning| warning.to_string())),
+        }
+    }
+}
+
+/// Puts a new file in place, whole or not at all, and never over one that is there. The folder is
+/// made if it is missing.
+pub(crate) fn put_new(path: &Path, bytes: &[u8], mode: u32) -> Result<Made, UnusableFile> {
+    try_put_new(path, bytes, mode).map_err(|error| cannot_make(path, &error))
+}
+
+/// The refusal when something cannot be written at this place.
+pub(crate) fn cannot_make(path: &Path, error: &io::Error) -> UnusableFile {
+    UnusableFile::new(
+        path,
+        format!("cannot be made: {error}"),
+        "let this user write to its folder, or choose another place",
+    )
+}
+
+fn try_put_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Made> {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let draft = Draft::beside(folder, path.file_name().unwrap_or_default())?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft.0)?;
+    file.write_all(bytes)?;
+    // Only now, and whatever the umask is.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()?;
+    // A link never replaces what is there; rename would.
+    match fs::hard_link(&draft.0, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Made::Existing),
+        Err(error) => return Err(error),
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(Made::New)
+}
+
+/// A name that is gone again when this is dropped.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn beside(folder: &Path, name: &OsStr) -> io::Result<Self> {
+        let mut random = [0; 8];
+        aws_lc_rs::rand::fill(&mut random)
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let name = name.to_string_lossy();
+        let random = u64::from_ne_bytes(random);
+        Ok(Self(folder.join(format!(".{name}.{random:016x}"))))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What is left behind after a failure is a file that nobody reads.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Far more than a long certificate chain; less than what a wrong path may name.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_else_may_read_a_secret_decides() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        fs::write(&path, "secret").unwrap();
+        for (mode, expected) in [
+            (0o600, "fine"),
+            (0o400, "fine"),
+            (0o700, "fine"),
+            (0o640, "its group may read it (mode 0640); run chmod 600 "),
+            (0o660, "its group may read it (mode 0660); run chmod 600 "),
+            (0o620, "its group may write it (mode 0620); run chmod 600 "),
+            (0o644, "others may read it (mode 0644); run chmod 600 "),
+            (0o604, "others may read it (mode 0604); run chmod 600 "),
+            (0o602, "others may write it (mode 0602); run chmod 600 "),
+        ] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let said = match KeyFile::read(&path, "").unwrap().check_secrecy() {
+                Ok(None) => "fine".to_owned(),
+                Ok(Some(warning)) => warning,
+                Err(refused) => refused.to_string(),
+            };
+            assert!(said.contains(expected), "{mode:o}: {said}");
+            assert_eq!(said.contains("others"), mode & 0o006 != 0);
+        }
+    }
+
+    #[test]
+    fn a_new_file_never_replaces_one_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/er/k");
+        assert_eq!(put_new(&path, b"one", 0o640), Ok(Made::New));
+        assert_eq!(put_new(&path, b"two", 0o600), Ok(Made::Existing));
+        let file = KeyFile::read(&path, "").unwrap();
+        assert_eq!((file.bytes.as_slice(), file.mode), (&b"one"[..], 0o640));
+        let names = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = KeyFile::read(&dir.path().join("k"), "make one")
+            .err()
+            .unwrap();
+        assert!(
+            missing
+                .to_string()
+                .ends_with("/k: there is no such file; make one")
+        );
+        let folder = KeyFile::read(dir.path(), "name a file").err().unwrap();
+        assert!(folder.to_string().contains("cannot be read: "), "{folder}");
+        let long = dir.path().join("long");
+        fs::write(&long, vec![b'a'; 1024 * 1024 + 1]).unwrap();
+        let long = KeyFile::read(&long, "name another").err().unwrap();
+        assert!(
+            long.to_string().contains("is longer than 1024 KiB"),
+            "{long}"
+        );
+    }
+}
