@@ -3,6 +3,7 @@
 //! Knows nothing of sockets or HTTP, and reads no clock: the time comes in as an argument.
 
 mod authenticator;
+mod bearer;
 mod claims;
 mod invalid;
 mod json;
@@ -18,6 +19,7 @@ mod token;
 mod testing;
 
 pub use authenticator::{Authenticator, JwtRules};
+pub use bearer::{NoCredential, bearer};
 pub use invalid::InvalidToken;
 pub use keys::Keys;
 pub use principal::Principal;
