@@ -14,6 +14,7 @@ mod keys;
 mod principal;
 mod scope;
 mod signing_key;
+mod throttle;
 mod token;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use keys::Keys;
 pub use principal::Principal;
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use signing_key::create_signing_key;
+pub use throttle::{RetryAfter, Throttle};
 pub use token::Token;
