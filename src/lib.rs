@@ -17,5 +17,8 @@ pub mod dead_letters;
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 
+/// The TLS certificate and its key: made for development, loaded, checked.
+pub mod certs;
+
 /// Files that hold keys and certificates: who may read them, how a new one is put in place.
 pub mod key_file;
