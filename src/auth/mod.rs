@@ -1,4 +1,4 @@
-//! Who may come in: a credential becomes a [`Principal`], or it is said why not.
+//! Who may come in: a credential becomes a principal, or it is said why not.
 //!
 //! Knows nothing of sockets or HTTP, and reads no clock: the time comes in as an argument.
 
