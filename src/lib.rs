@@ -22,3 +22,6 @@ pub mod certs;
 
 /// Files that hold keys and certificates: who may read them, how a new one is put in place.
 pub mod key_file;
+
+/// What the operator set: merged, resolved, checked, final.
+pub mod config;

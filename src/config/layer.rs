@@ -1,0 +1,157 @@
+use std::{collections::BTreeMap, fmt};
+
+use super::table::{Fallback, SETTINGS, Setting, setting};
+
+/// What one place says: flags, variables or the file.
+#[derive(Clone, Debug, Default)]
+pub struct Layer(BTreeMap<&'static str, Given>);
+
+/// The texts somebody gave for a setting, not understood yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// One text, or for a list any number.
+    pub texts: Vec<String>,
+    /// Where they were written.
+    pub origin: Origin,
+}
+
+/// Where a value was written. It displays as the user wrote it, to begin a refusal with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line, as this flag, dashes included.
+    Flag(String),
+    /// In the environment, as this variable.
+    Variable(String),
+    /// In the file, on this line.
+    File {
+        /// The file's name as it was given.
+        file: String,
+        /// The line of the key, from 1.
+        line: usize,
+        /// The key.
+        key: &'static str,
+    },
+    /// Nowhere: the default of this key.
+    Default(&'static str),
+}
+
+impl Layer {
+    /// Notes what was given for a setting; what was noted before for it is forgotten.
+    pub fn set(&mut self, setting: &Setting, texts: Vec<String>, origin: Origin) {
+        self.0.insert(setting.key, Given { texts, origin });
+    }
+
+    /// What this place says about a setting.
+    pub fn given(&self, key: &str) -> Option<&Given> {
+        self.0.get(key)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::File { file, line, key } => write!(f, "{file}:{line}: {key}"),
+            Self::Default(key) => f.write_str(key),
+        }
+    }
+}
+
+/// Every setting with what holds for it and where that came from.
+#[derive(Clone, Debug)]
+pub struct Settings(BTreeMap<&'static str, Given>);
+
+impl Settings {
+    /// Flag beats variable beats file beats default. A list from one place replaces the list from
+    /// another whole.
+    pub fn merge(flags: &Layer, variables: &Layer, file: &Layer) -> Self {
+        let merged = SETTINGS.iter().map(|setting| {
+            let given = [flags, variables, file]
+                .into_iter()
+                .find_map(|layer| layer.given(setting.key))
+                .cloned()
+                .unwrap_or_else(|| default(setting));
+            (setting.key, given)
+        });
+        Self(merged.collect())
+    }
+
+    /// What holds for this setting.
+    ///
+    /// # Panics
+    /// When there is no such setting, which is a bug.
+    pub fn given(&self, key: &str) -> &Given {
+        self.0.get(key).unwrap_or_else(|| {
+            panic!("bug: no setting {key}");
+        })
+    }
+
+    /// Whether somebody set it.
+    pub fn is_set(&self, key: &str) -> bool {
+        !matches!(self.given(key).origin, Origin::Default(_))
+    }
+
+    /// The value of a setting nobody set, or that could not be read.
+    pub(super) fn default_texts(key: &str) -> &'static [&'static str] {
+        match setting(key).default {
+            Fallback::Texts(texts) => texts,
+            Fallback::WorkedOut(_) => &[],
+        }
+    }
+}
+
+fn default(setting: &Setting) -> Given {
+    let texts = Settings::default_texts(setting.key);
+    Given {
+        texts: texts.iter().map(|&text| text.to_owned()).collect(),
+        origin: Origin::Default(setting.key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_beats_variable_beats_file_beats_default() {
+        // Bit 0: set by flag, bit 1: by variable, bit 2: in the file.
+        for (places, expected, origin) in [
+            (0b000, "10s", "server.drain"),
+            (0b001, "1s", "--drain"),
+            (0b010, "2s", "SIGNALCAST_SERVER_DRAIN"),
+            (0b011, "1s", "--drain"),
+            (0b100, "3s", "signalcast.toml:7: server.drain"),
+            (0b101, "1s", "--drain"),
+            (0b110, "2s", "SIGNALCAST_SERVER_DRAIN"),
+            (0b111, "1s", "--drain"),
+        ] {
+            let layer = |bit: u8, text: &str, origin: Origin| {
+                let mut layer = Layer::default();
+                if places & bit != 0 {
+                    layer.set(setting("server.drain"), vec![text.to_owned()], origin);
+                }
+                layer
+            };
+            let settings = Settings::merge(
+                &layer(0b001, "1s", Origin::Flag("--drain".to_owned())),
+                &layer(
+                    0b010,
+                    "2s",
+                    Origin::Variable("SIGNALCAST_SERVER_DRAIN".to_owned()),
+                ),
+                &layer(
+                    0b100,
+                    "3s",
+                    Origin::File {
+                        file: "signalcast.toml".to_owned(),
+                        line: 7,
+                        key: "server.drain",
+                    },
+                ),
+            );
+            let given = settings.given("server.drain");
+            assert_eq!(given.texts, [expected], "{places:03b}");
+            assert_eq!(given.origin.to_string(), origin, "{places:03b}");
+        }
+    }
+}

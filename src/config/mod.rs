@@ -1,0 +1,219 @@
+use std::{
+    fmt,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+mod check;
+mod environment;
+mod file;
+mod layer;
+mod refusal;
+mod resolve;
+pub(crate) mod suggest;
+pub mod table;
+pub mod units;
+mod values;
+
+pub(crate) use self::environment::TOKEN_VARIABLE;
+pub use self::{
+    environment::Surroundings,
+    layer::{Given, Layer, Origin, Settings},
+    refusal::{Problem, Refusal, Refusals},
+};
+
+/// What the server does, settled: every setting resolved and checked by itself.
+///
+/// It is made once, before anything is opened, and never changes. Relative paths count from the
+/// current folder, wherever they were written.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The doors.
+    pub server: Server,
+    /// Where signals come from, as written; may be empty.
+    pub sources: Vec<String>,
+    /// Folder for what the server keeps.
+    pub data_dir: PathBuf,
+    /// Rules for all signals.
+    pub signals: Signals,
+    /// The hot tail.
+    pub hub: Hub,
+    /// Where unreadable lines go.
+    pub dead_letters: DeadLetters,
+    /// Who gets in.
+    pub auth: Auth,
+    /// What one client, and all together, may use.
+    pub limits: Limits,
+    /// The answer to `test`.
+    pub test: Test,
+    /// Where signals are kept.
+    pub journal: Journal,
+    /// What is said on stderr.
+    pub log: Log,
+    /// What the operator should know although it keeps nothing from starting; for the log.
+    pub warnings: Vec<String>,
+    settings: Settings,
+}
+
+/// `server.*`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Addresses to listen on, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// Certificate chain, PEM.
+    pub tls_cert: PathBuf,
+    /// Its private key, PEM.
+    pub tls_key: PathBuf,
+    /// Whether connections are encrypted here.
+    pub transport: Transport,
+    /// A proxy in front does TLS.
+    pub behind_proxy: bool,
+    /// Longest time from the stop signal to the end of the process.
+    pub drain: Duration,
+    /// For development: what is dangerous on a network is permitted.
+    pub dev: bool,
+    /// End when every finite source has ended.
+    pub exit_on_eof: bool,
+    /// Open the sources only when this many clients are subscribed.
+    pub wait_clients: usize,
+    /// Threads that serve clients.
+    pub shards: NonZeroUsize,
+}
+
+/// Whether connections are encrypted here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// `wss://`
+    Tls,
+    /// `ws://`
+    Plaintext,
+}
+
+/// `signals.*`
+#[derive(Clone, Debug)]
+pub struct Signals {
+    /// What is older is not sent; whole seconds. None: age does not matter.
+    pub max_age: Option<Duration>,
+}
+
+/// `hub.*`
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// Memory for the newest signals as ready frames; at least [`Hub::LEAST_TAIL_BYTES`].
+    pub tail_bytes: usize,
+}
+
+/// `dead_letters.*`
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    /// The file; in the data folder unless set.
+    pub path: PathBuf,
+    /// Size at which it is rotated.
+    pub max_bytes: u64,
+}
+
+/// `auth.*`
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// Files with keys, at least one.
+    pub jwt_key: Vec<PathBuf>,
+    /// The `iss` that tokens must have. None: any or none.
+    pub issuer: Option<String>,
+    /// The `aud` that tokens must have. None: any or none.
+    pub audience: Option<String>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+    /// Refused credentials per address and minute. None: no limit.
+    pub failed_tries_per_minute: Option<NonZeroU32>,
+}
+
+/// `limits.*`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Most connections at once, at least one.
+    pub connections: usize,
+    /// Most connections from one address (IPv4, or IPv6 /64). None: no limit.
+    pub connections_per_address: Option<NonZeroU32>,
+    /// Longest time for TLS and upgrade together.
+    pub handshake: Duration,
+    /// Handshakes at once, per shard.
+    pub handshakes: NonZeroUsize,
+    /// Longest message a client may send.
+    pub message_bytes: usize,
+    /// Commands a client may send per second; bursts are twice as many.
+    pub commands_per_second: NonZeroU32,
+    /// Time between pings.
+    pub ping: Duration,
+    /// A peer that sends no frame at all for this long is gone.
+    pub silence: Duration,
+    /// A peer that accepts no bytes for this long is too slow.
+    pub write_timeout: Duration,
+}
+
+/// `test.*`
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Symbol of test signals.
+    pub symbol: String,
+    /// Price of test signals, exact to the digit.
+    pub price: String,
+}
+
+/// `journal.*`
+#[derive(Clone, Debug)]
+pub struct Journal {
+    /// Where signals are kept.
+    pub kind: JournalKind,
+}
+
+/// Where signals are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalKind {
+    /// In memory only: gone when the process ends.
+    None,
+}
+
+/// `log.*`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// A level, or directives of `tracing_subscriber::EnvFilter`, which takes it as it is.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The file that is read when it is there and `--config` names no other.
+    pub const FILE: &str = "signalcast.toml";
+
+    /// A refusal of what this setting says, named as the user wrote it.
+    pub fn refusal(
+        &self,
+        key: &str,
+        reason: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Refusal {
+        Refusal::new(&self.settings.given(key).origin, reason, remedy)
+    }
+
+    /// Whether somebody set this, rather than leaving it at its default.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.settings.is_set(key)
+    }
+}
+
+impl Hub {
+    /// Room for the longest signal, in each of its forms.
+    pub const LEAST_TAIL_BYTES: usize = 256 << 10;
+}

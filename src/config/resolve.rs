@@ -1,0 +1,266 @@
+//! Texts of settings to a [`Config`], all mistakes at once.
+
+use std::{num::NonZeroUsize, path::Path};
+
+use super::{
+    Auth, Config, DeadLetters, Hub, Journal, JournalKind, Layer, Limits, Log, LogFormat, Problem,
+    Refusal, Refusals, Server, Settings, Signals, Surroundings, Test, Transport, file, units,
+    values,
+};
+
+impl Config {
+    /// Reads the file and the variables and settles everything.
+    ///
+    /// `flags` are the settings on the command line, `file` is what `--config` names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, all at once.
+    pub fn load(
+        flags: &Layer,
+        file: Option<&Path>,
+        around: &Surroundings,
+    ) -> Result<Self, Refusals> {
+        let mut refusals = Refusals::new();
+        let mut keep = |(layer, mistakes): (Layer, Refusals)| {
+            refusals.extend(mistakes);
+            layer
+        };
+        let file = keep(file_layer(file, &around.folder));
+        let variables = keep(around.layer());
+        let settings = Settings::merge(flags, &variables, &file);
+        let (config, mistakes) = Self::resolve(&settings, around);
+        refusals.extend(mistakes);
+        refusals.into_result().map(|()| config)
+    }
+
+    /// Everything read, and what is wrong with single values; those are at their defaults.
+    fn resolve(settings: &Settings, around: &Surroundings) -> (Self, Refusals) {
+        let mut read = Reader {
+            settings,
+            refusals: Refusals::new(),
+        };
+        let data_dir = read.one("data_dir", values::path);
+        let (connections, lowered) = read.connections(around.open_files);
+        let config = Self {
+            server: Server::read(&mut read, around.cores),
+            sources: read.list("sources", values::source),
+            signals: Signals {
+                max_age: read.one("signals.max_age", values::age_or_off),
+            },
+            hub: Hub {
+                tail_bytes: read.one(
+                    "hub.tail_bytes",
+                    values::bytes(Hub::LEAST_TAIL_BYTES as u64),
+                ),
+            },
+            dead_letters: DeadLetters {
+                path: read
+                    .optional("dead_letters.path", values::path)
+                    .unwrap_or_else(|| data_dir.join("dead-letters.jsonl")),
+                max_bytes: read.one("dead_letters.max_bytes", values::bytes(1)),
+            },
+            auth: Auth::read(&mut read),
+            limits: Limits::read(&mut read, connections),
+            test: Test {
+                symbol: read.one("test.symbol", values::symbol),
+                price: read.one("test.price", values::price),
+            },
+            journal: Journal {
+                kind: read.one("journal.kind", values::word(&[("none", JournalKind::None)])),
+            },
+            log: Log {
+                level: read.one("log.level", values::log_level),
+                format: read.one(
+                    "log.format",
+                    values::word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+                ),
+            },
+            data_dir,
+            warnings: lowered.into_iter().collect(),
+            settings: settings.clone(),
+        };
+        (config, read.refusals)
+    }
+}
+
+impl Server {
+    fn read(read: &mut Reader<'_>, cores: usize) -> Self {
+        let listen = read.list("server.listen", values::address);
+        if listen.is_empty() {
+            read.refuse(
+                "server.listen",
+                &Problem::new("is empty", "write at least one address"),
+            );
+        }
+        Self {
+            listen,
+            tls_cert: read.one("server.tls_cert", values::path),
+            tls_key: read.one("server.tls_key", values::path),
+            transport: if read.one("server.plaintext", values::switch) {
+                Transport::Plaintext
+            } else {
+                Transport::Tls
+            },
+            behind_proxy: read.one("server.behind_proxy", values::switch),
+            drain: read.one("server.drain", values::wait),
+            dev: read.one("server.dev", values::switch),
+            exit_on_eof: read.one("server.exit_on_eof", values::switch),
+            wait_clients: read.one("server.wait_clients", values::count),
+            shards: read
+                .optional("server.shards", values::at_least_one)
+                .or_else(|| NonZeroUsize::new(cores))
+                .unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+impl Auth {
+    fn read(read: &mut Reader<'_>) -> Self {
+        let jwt_key = read.list("auth.jwt_key", values::path);
+        if jwt_key.is_empty() {
+            read.refuse(
+                "auth.jwt_key",
+                &Problem::new("is empty", "write at least one file"),
+            );
+        }
+        Self {
+            jwt_key,
+            issuer: read.optional("auth.issuer", values::some_text),
+            audience: read.optional("auth.audience", values::some_text),
+            leeway: read.one("auth.leeway", units::duration),
+            failed_tries_per_minute: read.one("auth.failed_tries_per_minute", values::count_or_off),
+        }
+    }
+}
+
+impl Limits {
+    fn read(read: &mut Reader<'_>, connections: usize) -> Self {
+        Self {
+            connections,
+            connections_per_address: read
+                .one("limits.connections_per_address", values::count_or_off),
+            handshake: read.one("limits.handshake", values::wait),
+            handshakes: read.one("limits.handshakes", values::at_least_one),
+            message_bytes: read.one("limits.message_bytes", values::bytes(1)),
+            commands_per_second: read.one("limits.commands_per_second", values::rate),
+            ping: read.one("limits.ping", values::wait),
+            silence: read.one("limits.silence", values::wait),
+            write_timeout: read.one("limits.write_timeout", values::wait),
+        }
+    }
+}
+
+/// Reads settings one by one and collects what is wrong with them.
+struct Reader<'a> {
+    settings: &'a Settings,
+    refusals: Refusals,
+}
+
+impl Reader<'_> {
+    /// A setting with a default.
+    fn one<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Problem>) -> T {
+        if let Some(value) = self.optional(key, &parse) {
+            return value;
+        }
+        let [text] = Settings::default_texts(key) else {
+            panic!("bug: {key} has no default");
+        };
+        match parse(text) {
+            Ok(value) => value,
+            Err(problem) => panic!("bug: the default of {key} {}", problem.reason),
+        }
+    }
+
+    /// A setting without a default, or with one that is worked out.
+    fn optional<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        let text = self.settings.given(key).texts.first()?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.refuse(key, &problem);
+                None
+            }
+        }
+    }
+
+    fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
+        let mut values = Vec::new();
+        for text in &self.settings.given(key).texts {
+            match parse(text) {
+                Ok(value) => values.push(value),
+                Err(problem) => self.refuse(key, &problem),
+            }
+        }
+        values
+    }
+
+    /// The connection limit, and what to say when open files hold it below what was wanted.
+    fn connections(&mut self, open_files: Option<u64>) -> (usize, Option<String>) {
+        let key = "limits.connections";
+        let wanted = self
+            .optional(key, values::at_least_one)
+            .map_or(MOST_CONNECTIONS, usize::from);
+        let possible = open_files.map_or(usize::MAX, |files| {
+            usize::try_from(files.saturating_sub(FILES_FOR_OURSELVES))
+                .unwrap_or(usize::MAX)
+                .max(LEAST_CONNECTIONS)
+        });
+        if wanted <= possible {
+            return (wanted, None);
+        }
+        let files = open_files.unwrap_or(u64::MAX);
+        let said = format!(
+            "{key}: {possible} connections instead of {wanted}, since this process may have {files} files open; raise the limit (ulimit -n, LimitNOFILE=)"
+        );
+        (possible, Some(said))
+    }
+
+    fn refuse(&mut self, key: &str, problem: &Problem) {
+        self.refusals.push(Refusal::new(
+            &self.settings.given(key).origin,
+            &problem.reason,
+            &problem.remedy,
+        ));
+    }
+}
+
+/// What one process serves on a machine that allows it the files.
+const MOST_CONNECTIONS: usize = 100_000;
+
+/// Listeners, sources, journal, dead letters, and connections that are about to be refused.
+const FILES_FOR_OURSELVES: u64 = 200;
+
+/// However few files are allowed: an operator must get in to see what is wrong.
+const LEAST_CONNECTIONS: usize = 16;
+
+/// The file's settings. Its absence matters only when it was asked for.
+fn file_layer(asked_for: Option<&Path>, folder: &Path) -> (Layer, Refusals) {
+    let name = asked_for.unwrap_or(Path::new(Config::FILE));
+    let refused = |thing: &str, reason: String, remedy: &str| {
+        let refusal = Refusal::new(thing, reason, remedy);
+        (Layer::default(), refusal.into())
+    };
+    match std::fs::read(folder.join(name)) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => file::read(&name.display().to_string(), &text),
+            Err(_) => refused(
+                &name.display().to_string(),
+                "is not UTF-8".to_owned(),
+                "save it as UTF-8",
+            ),
+        },
+        Err(error) if asked_for.is_some() => refused(
+            "--config",
+            format!("can't read {}: {error}", name.display()),
+            "name a file that exists and may be read",
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            (Layer::default(), Refusals::new())
+        }
+        Err(error) => refused(
+            Config::FILE,
+            format!("can't be read: {error}"),
+            "make it readable or move it away",
+        ),
+    }
+}

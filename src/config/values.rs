@@ -1,0 +1,186 @@
+//! Texts of settings to the types they stand for. What belongs to another module of the crate
+//! ([`source`], [`symbol`], [`price`]) is that module's to judge; here is only the way there.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{refusal::Problem, suggest::nearest, units};
+
+type Parsed<T> = Result<T, Problem>;
+
+/// Where signals come from.
+pub(super) fn source(text: &str) -> Parsed<String> {
+    if text == "stdin"
+        || text
+            .strip_prefix("file:")
+            .is_some_and(|path| !path.is_empty())
+    {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(
+        format!("{text:?} is not a source"),
+        "write stdin or file:PATH",
+    ))
+}
+
+/// The symbol of test signals.
+pub(super) fn symbol(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+/// The price of test signals, exact to the digit.
+pub(super) fn price(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+/// An address with its port. `localhost` is 127.0.0.1: other names would mean asking the network
+/// before the first check.
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    if let Some(port) = text.strip_prefix("localhost:").and_then(plain_number) {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| {
+        Problem::new(
+            format!("{text:?} is not an address with a port"),
+            "write one such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080",
+        )
+    })
+}
+
+pub(super) fn switch(text: &str) -> Parsed<bool> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::new(
+            format!("{text:?} is neither true nor false"),
+            "write true or false",
+        )),
+    }
+}
+
+pub(super) fn count<T: FromStr>(text: &str) -> Parsed<T> {
+    plain_number(text).ok_or_else(|| {
+        Problem::new(
+            format!("{text:?} is not a whole number in range"),
+            "write one such as 100",
+        )
+    })
+}
+
+pub(super) fn at_least_one(text: &str) -> Parsed<NonZeroUsize> {
+    NonZeroUsize::new(count(text)?).ok_or_else(|| Problem::new("can't be 0", "write 1 or more"))
+}
+
+pub(super) fn rate(text: &str) -> Parsed<NonZeroU32> {
+    NonZeroU32::new(count(text)?).ok_or_else(|| Problem::new("can't be 0", "write 1 or more"))
+}
+
+/// 0 and `off`: no limit.
+pub(super) fn count_or_off(text: &str) -> Parsed<Option<NonZeroU32>> {
+    match text {
+        "off" => Ok(None),
+        _ => Ok(NonZeroU32::new(count(text)?)),
+    }
+}
+
+/// A duration above zero: to wait no time at all would break what waits.
+pub(super) fn wait(text: &str) -> Parsed<Duration> {
+    match units::duration(text)? {
+        Duration::ZERO => Err(Problem::new("can't be 0", "write 1s or more")),
+        duration => Ok(duration),
+    }
+}
+
+/// `off`, or whole seconds, as `valid_for` of a signal is.
+pub(super) fn age_or_off(text: &str) -> Parsed<Option<Duration>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match units::duration(text)? {
+        age if age.is_zero() || age.subsec_nanos() != 0 => Err(Problem::new(
+            format!("{text:?} is not a whole number of seconds above 0"),
+            "write 1s or more, or off",
+        )),
+        age => Ok(Some(age)),
+    }
+}
+
+/// A size of at least `least` bytes.
+pub(super) fn bytes<T: TryFrom<u64>>(least: u64) -> impl Fn(&str) -> Parsed<T> {
+    move |text| {
+        let bytes = units::bytes(text)?;
+        if bytes < least {
+            return Err(Problem::new(
+                format!("{text:?} is too little"),
+                format!("write {least} or more"),
+            ));
+        }
+        T::try_from(bytes).map_err(|_| Problem::new(format!("{text:?} is too much"), "write less"))
+    }
+}
+
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    some_text(text).map(PathBuf::from)
+}
+
+pub(super) fn some_text(text: &str) -> Parsed<String> {
+    if text.is_empty() {
+        return Err(Problem::new("is empty", "write something or leave it out"));
+    }
+    Ok(text.to_owned())
+}
+
+/// One of a few words that each stand for a value.
+pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Parsed<T> {
+    move |text| {
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            Problem::new(
+                format!("{text:?} is not known here"),
+                format!("write {}", names.join(" or ")),
+            )
+        })
+    }
+}
+
+/// What `tracing_subscriber` understands, less its trap: a mistyped level (`inof`) is to it the
+/// name of a target, and everything else falls silent.
+pub(super) fn log_level(text: &str) -> Parsed<String> {
+    let lone_words = text.split(',').map(str::trim).filter(|part| {
+        !part.contains(['=', '[', ']', '{', '}', '"']) && !part.starts_with(env!("CARGO_PKG_NAME"))
+    });
+    for word in lone_words {
+        if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) && !text.contains('[') {
+            let near = nearest(word, LEVELS.iter().copied()).unwrap_or("info");
+            return Err(Problem::new(
+                format!("{word:?} is not a level"),
+                format!("write one of {}; did you mean {near}?", LEVELS.join(", ")),
+            ));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| {
+        Problem::new(
+            format!("{text:?} is not a filter: {error}"),
+            "write a level, or directives such as info,signalcast::hub=debug",
+        )
+    })?;
+    Ok(text.to_owned())
+}
+
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// Digits only: `FromStr` of numbers takes a plus sign too.
+fn plain_number<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
