@@ -25,3 +25,9 @@ pub mod key_file;
 
 /// What the operator set: merged, resolved, checked, final.
 pub mod config;
+
+/// What the user typed.
+pub mod cli;
+
+/// The command `listen`: a client that prints what it receives.
+pub mod listen;

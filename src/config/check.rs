@@ -6,7 +6,7 @@ use std::{fs, io, net::SocketAddr, path::Path};
 use super::{Config, Refusal, Refusals, Transport};
 
 impl Config {
-    /// Whether a server may start with this. Makes the data folder if it is missing.
+    /// Whether a server may start with this.
     ///
     /// # Errors
     /// Everything that keeps it from starting, all at once.
@@ -108,9 +108,11 @@ fn is_stdin(source: &str) -> bool {
     source == "stdin"
 }
 
-/// Permissions, read-only mounts, quotas: only writing tells.
+/// Permissions, read-only mounts, quotas: only writing tells. A folder that is not there yet can
+/// be made if the one it will be in can be written to; a mere check leaves nothing behind.
 fn probe(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    let existing = folder.ancestors().find(|folder| folder.exists());
+    let folder = existing.unwrap_or(Path::new(""));
     let probe = folder.join(format!(".probe-{}", std::process::id()));
     fs::write(&probe, b"probe")?;
     fs::remove_file(&probe)

@@ -11,26 +11,24 @@ use super::{
 impl Config {
     /// Reads the file and the variables and settles everything.
     ///
-    /// `flags` are the settings on the command line, `file` is what `--config` names.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them, all at once.
-    pub fn load(
-        flags: &Layer,
-        file: Option<&Path>,
-        around: &Surroundings,
-    ) -> Result<Self, Refusals> {
-        let mut refusals = Refusals::new();
-        let mut keep = |(layer, mistakes): (Layer, Refusals)| {
-            refusals.extend(mistakes);
-            layer
-        };
-        let file = keep(file_layer(file, &around.folder));
-        let variables = keep(around.layer());
+    /// `flags` are the settings on the command line, `file` is what `--config` names. With the
+    /// configuration come all mistakes; where there is one, it holds the default instead, and
+    /// nothing may be started with it.
+    pub fn read(flags: &Layer, file: Option<&Path>, around: &Surroundings) -> (Self, Refusals) {
+        let (file, mut refusals) = file_layer(file, &around.folder);
+        let (variables, mistakes) = around.layer();
+        refusals.extend(mistakes);
         let settings = Settings::merge(flags, &variables, &file);
         let (config, mistakes) = Self::resolve(&settings, around);
         refusals.extend(mistakes);
-        refusals.into_result().map(|()| config)
+        (config, refusals)
+    }
+
+    /// The configuration that nobody has touched, for tests to change.
+    pub fn defaults(around: &Surroundings) -> Self {
+        let nothing = Layer::default();
+        let settings = Settings::merge(&nothing, &nothing, &nothing);
+        Self::resolve(&settings, around).0
     }
 
     /// Everything read, and what is wrong with single values; those are at their defaults.
@@ -85,13 +83,7 @@ impl Config {
 
 impl Server {
     fn read(read: &mut Reader<'_>, cores: usize) -> Self {
-        let listen = read.list("server.listen", values::address);
-        if listen.is_empty() {
-            read.refuse(
-                "server.listen",
-                &Problem::new("is empty", "write at least one address"),
-            );
-        }
+        let listen = read.some("server.listen", values::address);
         Self {
             listen,
             tls_cert: read.one("server.tls_cert", values::path),
@@ -116,13 +108,7 @@ impl Server {
 
 impl Auth {
     fn read(read: &mut Reader<'_>) -> Self {
-        let jwt_key = read.list("auth.jwt_key", values::path);
-        if jwt_key.is_empty() {
-            read.refuse(
-                "auth.jwt_key",
-                &Problem::new("is empty", "write at least one file"),
-            );
-        }
+        let jwt_key = read.some("auth.jwt_key", values::path);
         Self {
             jwt_key,
             issuer: read.optional("auth.issuer", values::some_text),
@@ -192,6 +178,14 @@ impl Reader<'_> {
             }
         }
         values
+    }
+
+    /// A list that must hold something.
+    fn some<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
+        if self.settings.given(key).texts.is_empty() {
+            self.refuse(key, &Problem::new("is empty", "write at least one"));
+        }
+        self.list(key, parse)
     }
 
     /// The connection limit, and what to say when open files hold it below what was wanted.

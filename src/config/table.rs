@@ -78,6 +78,11 @@ impl Setting {
         self.key.replace(['.', '_'], "-")
     }
 
+    /// The flag that the help shows: the short one if there is one.
+    pub fn shown_flag(&self) -> String {
+        self.short.map_or_else(|| self.flag(), str::to_owned)
+    }
+
     /// The variable: `SIGNALCAST_AUTH_QUERY_TOKEN`.
     pub fn variable(&self) -> String {
         let name = self.key.replace('.', "_").to_ascii_uppercase();

@@ -1,0 +1,148 @@
+//! What may be typed, for clap. Values stay texts: clap would stop at the first bad one.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::config::table::{Arity, Kind, SETTINGS, Setting};
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    Command::new(env!("CARGO_PKG_NAME"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Broadcasts trading signals over WebSocket: every signal, in order, exact to the digit")
+        .after_help("`signalcast serve` with nothing else works: it makes certificates and keys, and says what to do next.")
+        // Fits every terminal, and reads the same on each.
+        .term_width(80)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(serve())
+        .subcommand(token())
+        .subcommand(listen())
+}
+
+fn serve() -> Command {
+    Command::new("serve")
+        .about("Runs the server")
+        .after_help(SERVE_NOTE)
+        .arg(config_file())
+        .args(setting_flags(|_| true))
+}
+
+fn token() -> Command {
+    Command::new("token")
+        .about("Makes tokens for clients")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            Command::new("issue")
+                .about("Prints a new token, signed with the key of auth.jwt_key, which is made if it is not there")
+                .arg(once("sub", "NAME", "Whom the token is for, such as bot-1"))
+                .arg(once(
+                    "scope",
+                    "SCOPES",
+                    "What it allows, with spaces between: signals:read, signals:test, signals:publish, admin [default: signals:read signals:test]",
+                ))
+                .arg(many(
+                    "symbols",
+                    "PATTERNS",
+                    "Symbols it is good for, with commas between; * stands for anything; may be repeated [default: all]",
+                ))
+                .arg(once("ttl", "DURATION", "How long it is good [default: 30d]"))
+                .arg(config_file())
+                .args(setting_flags(|setting| CLAIMS.contains(&setting.key))),
+        )
+}
+
+fn listen() -> Command {
+    Command::new("listen")
+        .about("Connects to a server and prints its signals")
+        .after_help("The token may also stand in SIGNALCAST_TOKEN, where other users of the machine can't see it.")
+        .arg(
+            Arg::new("url")
+                .value_name("URL")
+                .help("The server, such as wss://127.0.0.1:8080"),
+        )
+        .arg(once("token", "TOKEN", "The token to show"))
+        .arg(once("token-file", "PATH", "A file that holds it"))
+        .arg(once(
+            "ca",
+            "PATH",
+            "Certificate authority to trust besides the system's, PEM [default: certs/ca.pem, if it is there]",
+        ))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print each frame as it came, one a line"),
+        )
+        .arg(config_file())
+}
+
+/// The settings that a token's claims come from.
+const CLAIMS: &[&str] = &["auth.jwt_key", "auth.issuer", "auth.audience"];
+
+const SERVE_NOTE: &str = "\
+Every setting has one name in three places: the key auth.leeway in signalcast.toml is the flag \
+--auth-leeway and the variable SIGNALCAST_AUTH_LEEWAY (lists: one a line). Flag beats variable \
+beats file beats default. Durations: 500ms, 10s, 2m, 1h, 30d. Bytes: 65536, 8MB, 64MiB.";
+
+fn config_file() -> Arg {
+    once(
+        "config",
+        "PATH",
+        "File of settings [default: signalcast.toml, if it is there]",
+    )
+}
+
+/// Given more than once it is refused, by us: see `Typed::once`.
+fn once(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    many(name, value, help)
+}
+
+fn many(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(value)
+        .action(ArgAction::Append)
+        .help(help)
+}
+
+/// The flags of these settings. One with a short flag has the full one too, hidden, as an
+/// argument of its own: so it is known which of them the user wrote.
+fn setting_flags(wanted: fn(&Setting) -> bool) -> impl Iterator<Item = Arg> {
+    SETTINGS
+        .iter()
+        .filter(move |setting| wanted(setting))
+        .flat_map(|setting| {
+            let shown = setting_flag(setting, setting.shown_flag()).help(setting.full_help());
+            let full = setting
+                .short
+                .map(|_| setting_flag(setting, setting.flag()).hide(true));
+            std::iter::once(shown).chain(full)
+        })
+}
+
+fn setting_flag(setting: &Setting, long: String) -> Arg {
+    let arg = Arg::new(long.clone())
+        .long(long)
+        .help_heading(heading(setting))
+        .value_name(setting.value_name())
+        .action(ArgAction::Append)
+        .allow_negative_numbers(true);
+    match (setting.kind, setting.arity) {
+        (Kind::Switch, Arity::One) => arg.num_args(0..=1).default_missing_value("true"),
+        _ => arg,
+    }
+}
+
+fn heading(setting: &Setting) -> String {
+    let section = setting
+        .key
+        .split_once('.')
+        .map_or("", |(section, _)| section);
+    match section {
+        "" => "Sources and data".to_owned(),
+        section => format!("[{section}]"),
+    }
+}

@@ -1,0 +1,225 @@
+//! `signalcast listen`: a client that prints what a server sends, and stays with it.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use futures::{SinkExt, StreamExt};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, Request, header::AUTHORIZATION},
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+mod backoff;
+mod line;
+mod loss;
+mod options;
+mod trust;
+
+pub use self::{loss::ListenError, options::Options};
+use self::{
+    loss::Lost,
+    options::{Form, without_query},
+};
+
+/// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
+///
+/// # Errors
+/// The server won't have us, and would not the next time either; or stdout fails.
+pub fn run(options: &Options) -> Result<(), ListenError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ListenError::Runtime)?;
+    let stop = CancellationToken::new();
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    runtime.block_on(async {
+        let interrupted = async {
+            // Without a handler Ctrl-C still ends the process, just less politely.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stop.cancel();
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            ended = follow(options, &mut out, &mut err, &stop) => ended,
+            () = interrupted => Ok(()),
+        }
+    })
+}
+
+/// Connects, prints, and connects again, until `stop` or until `out` is closed. What happens to
+/// the connection is said to `err`.
+async fn follow(
+    options: &Options,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    stop: &CancellationToken,
+) -> Result<(), ListenError> {
+    let url = without_query(&options.url);
+    let mut backoff = options.backoff.clone();
+    loop {
+        let begun = Instant::now();
+        let (why, at_least) = match one_connection(options, out, err, stop).await {
+            Ok(()) => return Ok(()),
+            Err(Lost::ForGood(error)) => return Err(error),
+            Err(Lost::ForNow { why, at_least }) => (why, at_least),
+        };
+        if begun.elapsed() >= PROVEN {
+            backoff = options.backoff.clone();
+        }
+        let delay = backoff.next().max(at_least);
+        let _ = writeln!(
+            err,
+            "signalcast: {url}: {why}; connecting again in {:.1} s",
+            delay.as_secs_f32()
+        );
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
+async fn one_connection(
+    options: &Options,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    stop: &CancellationToken,
+) -> Result<(), Lost> {
+    let connecting = timeout(
+        CONNECT_WITHIN,
+        Box::pin(connect_async_tls_with_config(
+            request(options)?,
+            None,
+            true,
+            Some(options.connector.clone()),
+        )),
+    );
+    let mut socket = tokio::select! {
+        connected = connecting => match connected {
+            Ok(Ok((socket, _))) => socket,
+            Ok(Err(error)) => return Err(Lost::connecting(error)),
+            Err(_) => return Err(Lost::for_now("no answer in time")),
+        },
+        () = stop.cancelled() => return Ok(()),
+    };
+    let _ = writeln!(
+        err,
+        "signalcast: {}: connected",
+        without_query(&options.url)
+    );
+    let mut silent = Duration::ZERO;
+    loop {
+        let message = tokio::select! {
+            message = timeout(PING_AFTER, socket.next()) => message,
+            () = stop.cancelled() => {
+                leave(&mut socket).await;
+                return Ok(());
+            }
+        };
+        match message {
+            Err(_) if silent.is_zero() => {
+                silent = PING_AFTER;
+                let ping = Message::Ping(tungstenite::Bytes::new());
+                socket.send(ping).await.map_err(Lost::connected)?;
+                continue;
+            }
+            Err(_) => return Err(Lost::for_now("the server has fallen silent")),
+            Ok(None) => return Err(Lost::for_now("the connection was lost")),
+            Ok(Some(Err(error))) => return Err(Lost::connected(error)),
+            Ok(Some(Ok(Message::Text(frame)))) => match print(&frame, options.form, out, err) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    leave(&mut socket).await;
+                    return Ok(());
+                }
+                Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+            },
+            Ok(Some(Ok(Message::Close(frame)))) => {
+                // Sends the answer that tungstenite has ready.
+                let _ = timeout(LEAVE_WITHIN, socket.flush()).await;
+                return Err(Lost::closed(frame.as_ref()));
+            }
+            // tungstenite answers pings itself, with the next read.
+            Ok(Some(Ok(
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
+            ))) => {}
+        }
+        silent = Duration::ZERO;
+    }
+}
+
+fn request(options: &Options) -> Result<Request<()>, Lost> {
+    let mut request = options
+        .url
+        .clone()
+        .into_client_request()
+        .map_err(Lost::connecting)?;
+    if let Some(token) = &options.token {
+        request.headers_mut().insert(AUTHORIZATION, token.clone());
+    }
+    Ok(request)
+}
+
+/// Prints one frame: as it came, or as a line to read. What is no signal then goes to `err`.
+fn print(frame: &str, form: Form, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
+    match (form, line::of(frame)) {
+        (Form::Frame, _) => writeln!(out, "{frame}")?,
+        (Form::Line, Some(line)) => writeln!(out, "{line}")?,
+        (Form::Line, None) => {
+            let _ = writeln!(
+                err,
+                "signalcast: the server says: {}",
+                line::printable(frame)
+            );
+        }
+    }
+    out.flush()
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Says goodbye, without insisting on an answer.
+async fn leave(socket: &mut Socket) {
+    let goodbye = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    };
+    let _ = timeout(LEAVE_WITHIN, socket.close(Some(goodbye))).await;
+}
+
+/// The header for a token; none when it holds what no header may.
+fn authorization(token: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    // `Debug` prints "Sensitive" instead.
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// DNS, TCP, TLS and the upgrade together.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+
+/// The server pings every 30 s unless told otherwise: after two of those we ask, and after as
+/// long again we give up.
+const PING_AFTER: Duration = Duration::from_secs(60);
+
+/// A server that kept us this long is fine: its loss is a new one.
+const PROVEN: Duration = Duration::from_secs(30);
+
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! What a user types, sets and writes, and what the program makes of it or says to it.
+
+use std::{fs, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use signalcast::{
+    cli::{self, Command, Stop},
+    config::{Config, LogFormat, Surroundings, Transport},
+};
+
+/// One way to start the program, in a folder of its own.
+struct Start {
+    folder: tempfile::TempDir,
+    variables: Vec<(&'static str, &'static str)>,
+    open_files: Option<u64>,
+}
+
+impl Start {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder for the test"),
+            variables: Vec::new(),
+            open_files: None,
+        }
+    }
+
+    fn file(self, text: &str) -> Self {
+        let file = self.folder.path().join(Config::FILE);
+        fs::write(file, text).expect("the folder can be written to");
+        self
+    }
+
+    fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
+    }
+
+    fn open_files(mut self, limit: u64) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
+    /// The words are split at blanks. Data goes into the folder unless something else is said.
+    fn parse(&self, command: &str) -> Result<Command, Stop> {
+        let data_dir = format!("--data-dir={}", self.folder.path().join("data").display());
+        let mut args: Vec<String> = vec!["signalcast".to_owned()];
+        args.extend(command.split_whitespace().map(str::to_owned));
+        if command.starts_with("serve") && !command.contains("--data-dir") {
+            args.push(data_dir);
+        }
+        let around = Surroundings {
+            folder: self.folder.path().to_owned(),
+            variables: self
+                .variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            cores: 6,
+            open_files: self.open_files,
+        };
+        cli::parse(args.into_iter().map(Into::into).collect(), &around)
+    }
+
+    fn serve(&self, flags: &str) -> Config {
+        match self.parse(&format!("serve {flags}")) {
+            Ok(Command::Serve(config)) => *config,
+            other => panic!("{flags}: {other:?}"),
+        }
+    }
+
+    /// What is said on stderr instead of a start, the folder's name left out.
+    fn refused(&self, command: &str) -> String {
+        match self.parse(command) {
+            Err(Stop::Refused(refusals)) => refusals
+                .to_string()
+                .replace(&format!("{}/", self.folder.path().display()), ""),
+            other => panic!("{command}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn with_nothing_set_the_defaults_hold() {
+    let config = Start::new().serve("");
+    assert_eq!(config.server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(config.server.tls_cert, PathBuf::from("certs/server.pem"));
+    assert_eq!(config.server.tls_key, PathBuf::from("certs/server.key"));
+    assert_eq!(config.server.transport, Transport::Tls);
+    assert_eq!(config.server.drain, Duration::from_secs(10));
+    assert_eq!(config.server.wait_clients, 0);
+    assert_eq!(config.server.shards.get(), 6);
+    assert!(!config.server.dev && !config.server.exit_on_eof && !config.server.behind_proxy);
+    assert_eq!(config.sources, ["file:signals/*.jsonl"]);
+    assert_eq!(config.signals.max_age, None);
+    assert_eq!(config.hub.tail_bytes, 64 << 20);
+    assert_eq!(config.dead_letters.max_bytes, 64 << 20);
+    assert_eq!(config.auth.jwt_key, [PathBuf::from("certs/jwt.key")]);
+    assert_eq!((config.auth.issuer, config.auth.audience), (None, None));
+    assert_eq!(config.auth.leeway, Duration::from_secs(30));
+    assert_eq!(config.auth.failed_tries_per_minute, NonZeroU32::new(20));
+    assert_eq!(config.limits.connections, 100_000);
+    assert_eq!(config.limits.connections_per_address, None);
+    assert_eq!(config.limits.handshake, Duration::from_secs(10));
+    assert_eq!(config.limits.handshakes.get(), 64);
+    assert_eq!(config.limits.message_bytes, 65_536);
+    assert_eq!(config.limits.commands_per_second.get(), 10);
+    assert_eq!(config.limits.ping, Duration::from_secs(30));
+    assert_eq!(config.limits.silence, Duration::from_secs(120));
+    assert_eq!(config.limits.write_timeout, Duration::from_secs(60));
+    assert_eq!(config.test.symbol, "BTCUSDT");
+    assert_eq!(config.test.price, "75000.00");
+    assert_eq!(config.log.level, "info");
+    assert_eq!(config.log.format, LogFormat::Text);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn a_setting_has_one_name_in_three_places() {
+    let start = Start::new()
+        .file("[auth]\nleeway = \"1s\"\nissuer = \"file\"\naudience = \"file\"\n")
+        .variable("SIGNALCAST_AUTH_LEEWAY", "2s")
+        .variable("SIGNALCAST_AUTH_ISSUER", "variable");
+    let config = start.serve("--auth-leeway 3s");
+    assert_eq!(config.auth.leeway, Duration::from_secs(3));
+    assert_eq!(config.auth.issuer.as_deref(), Some("variable"));
+    assert_eq!(config.auth.audience.as_deref(), Some("file"));
+}
+
+#[test]
+fn short_and_full_flags_are_one() {
+    let config = Start::new().serve("--listen 127.0.0.1:1 --server-listen [::1]:2 --listen localhost:3 --server-drain=1m --source stdin");
+    let listen: Vec<String> = config
+        .server
+        .listen
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(listen, ["127.0.0.1:1", "[::1]:2", "127.0.0.1:3"]);
+    assert_eq!(config.server.drain, Duration::from_secs(60));
+    assert_eq!(config.sources, ["stdin"]);
+}
+
+#[test]
+fn boolean_flags_stand_alone_or_take_a_word() {
+    let start = Start::new().file("[server]\nplaintext = true\n");
+    assert_eq!(start.serve("").server.transport, Transport::Plaintext);
+    assert_eq!(
+        start.serve("--plaintext false").server.transport,
+        Transport::Tls
+    );
+    assert_eq!(
+        start.serve("--plaintext=false").server.transport,
+        Transport::Tls
+    );
+    assert!(start.serve("--dev --plaintext").server.dev);
+}
+
+#[test]
+fn a_negative_price_is_a_price() {
+    assert_eq!(
+        Start::new().serve("--test-price -37.63").test.price,
+        "-37.63"
+    );
+}
+
+#[test]
+fn dead_letters_follow_the_data_folder_unless_set() {
+    let start = Start::new();
+    let data = start.folder.path().join("elsewhere");
+    let flag = format!("--data-dir {}", data.display());
+    assert_eq!(
+        start.serve(&flag).dead_letters.path,
+        data.join("dead-letters.jsonl")
+    );
+    let both = format!("{flag} --dead-letters-path /tmp/dead");
+    assert_eq!(
+        start.serve(&both).dead_letters.path,
+        PathBuf::from("/tmp/dead")
+    );
+    assert!(!data.exists(), "to check is not to make");
+}
+
+#[test]
+fn limits_can_be_switched_off() {
+    let config = Start::new().serve(
+        "--auth-failed-tries-per-minute 0 --limits-connections-per-address off --max-age off",
+    );
+    assert_eq!(config.auth.failed_tries_per_minute, None);
+    assert_eq!(config.limits.connections_per_address, None);
+    assert_eq!(config.signals.max_age, None);
+}
+
+#[test]
+fn connections_fit_the_open_files_and_a_lower_limit_is_told() {
+    for (files, flags, connections, told) in [
+        (1_000_000, "", 100_000, false),
+        (20_000, "", 19_800, true),
+        (100, "", 16, true),
+        (20_000, "--limits-connections 500", 500, false),
+        (1_024, "--limits-connections 5000", 824, true),
+    ] {
+        let config = Start::new().open_files(files).serve(flags);
+        assert_eq!(config.limits.connections, connections, "{files} {flags}");
+        assert_eq!(!config.warnings.is_empty(), told, "{files} {flags}");
+    }
+    insta::assert_snapshot!(
+        Start::new().open_files(20_000).serve("").warnings.join("\n"),
+        @"limits.connections: 19800 connections instead of 100000, since this process may have 20000 files open; raise the limit (ulimit -n, LimitNOFILE=)"
+    );
+}
+
+#[test]
+fn another_file_is_read_instead_when_it_is_named() {
+    let start = Start::new().file("nonsense");
+    fs::write(
+        start.folder.path().join("my.toml"),
+        "[test]\nsymbol = \"X\"\n",
+    )
+    .unwrap();
+    assert_eq!(start.serve("--config my.toml").test.symbol, "X");
+    insta::assert_snapshot!(
+        start.refused("serve --config none.toml"),
+        @"signalcast: --config: can't read none.toml: No such file or directory (os error 2); name a file that exists and may be read"
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_where_they_were_made() {
+    let start = Start::new()
+        .file("[server]\ndrain = \"ten\"\nlisten = \"127.0.0.1\"\n[limit]\nping = \"1s\"\n")
+        .variable("SIGNALCAST_LIMITS_PING", "30")
+        .variable("SIGNALCAST_LISTN", "x");
+    insta::assert_snapshot!(start.refused(
+        "serve --lisen 127.0.0.1:1 --max-agee=1s --shards 0 extra --source --log loud --dev=maybe"
+    ));
+}
+
+#[test]
+fn each_value_that_cannot_be_is_refused_with_what_to_write() {
+    let refusals: Vec<String> = [
+        "--listen 8080",
+        "--listen example.org:8080",
+        "--drain 0s",
+        "--drain 10",
+        "--limits-handshake 0ms",
+        "--shards 0",
+        "--shards -1",
+        "--wait-clients many",
+        "--wait-clients +1",
+        "--max-age 1500ms",
+        "--hub-tail-bytes 1KiB",
+        "--limits-message-bytes 0",
+        "--limits-commands-per-second 0",
+        "--limits-connections 0",
+        "--source nowhere",
+        "--source stdin --source stdin",
+        "--journal sqlite",
+        "--log inof",
+        "--log info,signalcast::hub=loud",
+        "--log-format xml",
+        "--plaintext yes",
+        "--auth-issuer=",
+        "--jwt-key=",
+        "--drain 1s --drain 2s",
+        "--drain 1s --server-drain 2s",
+        "--listen 127.0.0.1:1 --listen 127.0.0.1:1",
+        "--exit-on-eof",
+        "--plaintext --listen 0.0.0.0:1",
+        "--plaintext --listen [::]:1",
+        "--data-dir /dev/null/data",
+    ]
+    .map(|flags| {
+        format!(
+            "{flags}\n  {}",
+            Start::new().refused(&format!("serve {flags}"))
+        )
+    })
+    .into();
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn what_is_safe_or_said_to_be_is_permitted() {
+    for flags in [
+        "--plaintext --listen 127.0.0.1:1 --listen [::1]:1",
+        "--plaintext --listen 0.0.0.0:1 --dev",
+        "--plaintext --listen 0.0.0.0:1 --behind-proxy",
+        "--listen 127.0.0.1:0 --listen 127.0.0.1:0",
+        "--exit-on-eof --source stdin --source file:a",
+        "--log debug",
+        "--log info,signalcast::hub=debug",
+        "--log signalcast",
+    ] {
+        Start::new().serve(flags);
+    }
+}
+
+#[test]
+fn commands_and_flags_that_do_not_exist_name_the_nearest() {
+    let refusals: Vec<String> = [
+        "sreve",
+        "token isue",
+        "--listen 127.0.0.1:1 serve",
+        "serve --server-lisen x",
+        "serve --plain-text",
+        "serve -p",
+        "serve 127.0.0.1:8080",
+        "serve --listen",
+        "listen --jsno wss://127.0.0.1:1",
+        "listen --json=yes wss://127.0.0.1:1",
+        "listen",
+        "listen https://bot.example.org/ws",
+        "listen 127.0.0.1:8080",
+        "listen ws://127.0.0.1:1 --token a --token-file b",
+        "listen ws://127.0.0.1:1 --token-file none",
+        "listen ws://127.0.0.1:1 --token=",
+        "listen wss://127.0.0.1:1 --ca none.pem",
+    ]
+    .map(|command| format!("{command}\n  {}", Start::new().refused(command)))
+    .into();
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
+fn a_token_for_listen_is_never_shown() {
+    let start = Start::new().variable("SIGNALCAST_TOKEN", "s3cr3t");
+    let listen = start.parse("listen ws://127.0.0.1:1?token=s3cr3t").unwrap();
+    assert!(!format!("{listen:?}").contains("s3cr3t"), "{listen:?}");
+    let refused = start.refused("listen http://127.0.0.1:1?token=s3cr3t --token a --token-file s");
+    assert!(!refused.contains("s3cr3t"), "{refused}");
+}
+
+#[test]
+fn help_tells_each_command() {
+    for (name, command) in [
+        ("help", "--help"),
+        ("serve_help", "serve --help"),
+        ("token_issue_help", "token issue --help"),
+        ("listen_help", "listen --help"),
+    ] {
+        let Err(Stop::Show(text)) = Start::new().parse(command) else {
+            panic!("{command} shows no help");
+        };
+        insta::assert_snapshot!(name, text);
+    }
+    let Err(Stop::Show(version)) = Start::new().parse("--version") else {
+        panic!("no version");
+    };
+    assert_eq!(
+        version,
+        concat!("signalcast ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    assert!(matches!(Start::new().parse(""), Err(Stop::Usage(_))));
+}
