@@ -11,7 +11,7 @@ use super::rfc3339::{self, NotRfc3339};
 pub struct Timestamp(u64);
 
 /// What the integers in a feed count. RFC 3339 means the same with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TimeUnit {
     /// Seconds, as on the wire. What looks like milliseconds is refused.
     #[default]
