@@ -14,6 +14,9 @@ pub mod signal;
 /// What could not be read, with the reason and the place where it stood.
 pub mod dead_letters;
 
+/// Gives each signal its seq and makes it durable.
+pub mod journal;
+
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 
