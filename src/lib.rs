@@ -17,6 +17,9 @@ pub mod dead_letters;
 /// Gives each signal its seq and makes it durable.
 pub mod journal;
 
+/// The hot tail as ready frames, and the head that moves; nothing per client.
+pub mod hub;
+
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 

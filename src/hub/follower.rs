@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Tail;
+use super::chain::{Link, Published};
+use super::segment::Segment;
+use crate::signal::Seq;
+
+/// One shard's eye on the hub: walks the chain and keeps the hot tail.
+#[derive(Debug)]
+pub struct Follower {
+    at: Arc<Link>,
+    head: watch::Receiver<Option<Seq>>,
+    tail: Tail,
+}
+
+impl Follower {
+    pub(super) fn new(at: Arc<Link>, head: watch::Receiver<Option<Seq>>, tail: Tail) -> Self {
+        Self { at, head, tail }
+    }
+
+    /// The hot tail, up to where [`Self::advance`] has come.
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// News of the head, for whoever waits for signals.
+    pub fn head(&self) -> watch::Receiver<Option<Seq>> {
+        self.head.clone()
+    }
+
+    /// Takes what was published since the last time into the tail and puts the new segments into
+    /// `new`, oldest first: about `most_bytes` of frames, and at least one segment if there is one.
+    pub fn advance(&mut self, most_bytes: usize, new: &mut Vec<Arc<Segment>>) {
+        let mut bytes = 0;
+        while bytes < most_bytes
+            && let Some(next) = self.at.next().cloned()
+        {
+            match next.published() {
+                Some(Published::New(segment)) => {
+                    bytes += segment.bytes().len();
+                    new.push(Arc::clone(segment));
+                    self.tail.push(Arc::clone(segment));
+                }
+                Some(Published::Joined(segment)) => self.tail.replace_newest(Arc::clone(segment)),
+                None => {}
+            }
+            self.at = next;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The few bytes in front of what a server says (RFC 6455 section 5.2). A server's frames are
+//! unmasked, so they are the same for every client.
+
+const FIN: u8 = 0x80;
+const TEXT: u8 = 0x1;
+const PING: u8 = 0x9;
+
+/// A ping without payload.
+pub const EMPTY_PING: [u8; 2] = [FIN | PING, 0];
+
+/// Appends one whole text message: the header, then what `write` appends.
+///
+/// The payload is written once, in place: room for the longest usual header is left in front of
+/// it, and the bytes move only when another length of header is needed.
+pub fn write_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[FIN | TEXT, 0]);
+    write(out);
+    let length = out.len() - start - 2;
+    if let Ok(short @ 0..=125) = u8::try_from(length) {
+        out[start + 1] = short;
+    } else if let Ok(middle) = u16::try_from(length) {
+        out[start + 1] = 126;
+        out.splice(start + 2..start + 2, middle.to_be_bytes());
+    } else {
+        out[start + 1] = 127;
+        out.splice(start + 2..start + 2, (length as u64).to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_length_of_payload_gets_its_header() {
+        for (length, header) in [
+            (0, vec![0x81, 0]),
+            (125, vec![0x81, 125]),
+            (126, vec![0x81, 126, 0, 126]),
+            (65_535, vec![0x81, 126, 0xff, 0xff]),
+            (65_536, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let mut out = b"before".to_vec();
+            write_text(&mut out, |out| out.resize(out.len() + length, b'x'));
+            let frame = &out[b"before".len()..];
+            assert_eq!(&frame[..header.len()], header, "{length}");
+            assert_eq!(frame.len(), header.len() + length);
+            assert!(frame[header.len()..].iter().all(|&byte| byte == b'x'));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The hot tail: the newest part of the log as ready WebSocket frames, made once for all clients.
+//!
+//! One thread publishes; each shard follows with a [`Follower`] of its own. What they share is
+//! immutable: a chain of segments whose next link is set once. Nothing here is kept per client.
+
+mod chain;
+mod follower;
+/// The few bytes in front of a WebSocket message.
+pub mod frame;
+mod segment;
+mod tail;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::journal::Recorded;
+use crate::signal::Seq;
+
+pub use follower::Follower;
+pub use segment::{FrameView, Segment};
+pub use tail::{Gone, Tail};
+
+use chain::{Link, Published};
+
+/// Where signals are published. There is one, owned by the ingest thread.
+#[derive(Debug)]
+pub struct Hub {
+    end: Arc<Link>,
+    /// Published since the last join, oldest first.
+    small: Vec<Arc<Segment>>,
+    small_bytes: usize,
+    head: watch::Sender<Option<Seq>>,
+}
+
+/// Small segments (one a batch, so one a signal when the feed is slow) are joined when together
+/// they hold this many bytes: enough for a full write of a client that is behind, and the
+/// overhead of a segment becomes nothing.
+const JOINED_BYTES: usize = 64 * 1024;
+
+impl Hub {
+    /// A hub whose log goes on after `head`, and a follower for each of `shards`.
+    ///
+    /// The followers are made here and nowhere else: whoever holds an old link of the chain keeps
+    /// everything behind it in memory, so nobody may keep one to make followers from later.
+    pub fn new(head: Option<Seq>, tail_bytes: usize, shards: usize) -> (Self, Vec<Follower>) {
+        let start = Link::start();
+        let (sender, receiver) = watch::channel(head);
+        let next = head.map_or(Seq::FIRST, Seq::next);
+        let followers = (0..shards)
+            .map(|_| {
+                Follower::new(
+                    Arc::clone(&start),
+                    receiver.clone(),
+                    Tail::new(next, tail_bytes),
+                )
+            })
+            .collect();
+        (
+            Self {
+                end: start,
+                small: Vec::new(),
+                small_bytes: 0,
+                head: sender,
+            },
+            followers,
+        )
+    }
+
+    /// Makes the frames of what was recorded and tells the shards that the head moved.
+    ///
+    /// Costs one encoding a signal and one wake-up a shard, however many clients there are.
+    pub fn publish(&mut self, recorded: &[Recorded]) {
+        let Some(newest) = recorded.last() else {
+            return;
+        };
+        for batch in recorded.chunks(MOST_FRAMES) {
+            let segment = Arc::new(Segment::of(batch));
+            self.append(Published::New(Arc::clone(&segment)));
+            self.small_bytes += segment.bytes().len();
+            self.small.push(segment);
+            if self.small_bytes >= JOINED_BYTES {
+                self.join();
+            }
+        }
+        self.head.send_replace(Some(newest.seq()));
+    }
+
+    fn join(&mut self) {
+        if self.small.len() > 1 {
+            let joined = Segment::joined(self.small.iter().map(AsRef::as_ref));
+            self.append(Published::Joined(Arc::new(joined)));
+        }
+        self.small.clear();
+        self.small_bytes = 0;
+    }
+
+    fn append(&mut self, published: Published) {
+        self.end = self.end.append(published);
+    }
+}
+
+/// Most signals in one segment, so that none grows with the batch it came in.
+const MOST_FRAMES: usize = 512;
