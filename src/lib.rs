@@ -20,6 +20,9 @@ pub mod journal;
 /// The hot tail as ready frames, and the head that moves; nothing per client.
 pub mod hub;
 
+/// One thread and the clients it owns: writes what is new straight to those that are caught up.
+pub mod shard;
+
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 
@@ -37,3 +40,6 @@ pub mod cli;
 
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
+
+/// Wall time.
+mod clock;

@@ -1,0 +1,14 @@
+//! Wall time, for what is shown to people and compared with timestamps. Deadlines are monotonic
+//! and do not come from here; the domain types get their time as an argument.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::signal::Timestamp;
+
+/// The time in whole seconds. A clock set before 1970 counts as 1970.
+pub(crate) fn now() -> Timestamp {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::new(since_1970.as_secs()).unwrap_or(Timestamp::MAX)
+}

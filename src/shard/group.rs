@@ -1,0 +1,96 @@
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use super::client::Client;
+use crate::signal::SymbolFilter;
+
+/// The clients of one shard that see the same signals in the same form, so that filtering
+/// happens once for all of them.
+#[derive(Debug)]
+pub struct Group {
+    filter: SymbolFilter,
+    /// Those that have everything up to the shard's head.
+    caught_up: RefCell<Slab<Rc<Client>>>,
+    /// Where the next pass begins, so that nobody is always last.
+    start: Cell<usize>,
+}
+
+impl Group {
+    /// What its clients see.
+    pub fn filter(&self) -> &SymbolFilter {
+        &self.filter
+    }
+
+    /// From now on passes write to this client. It must stand at the shard's head.
+    pub fn join(&self, client: &Rc<Client>) {
+        if client.place.get().is_none() {
+            client
+                .place
+                .set(Some(self.caught_up.borrow_mut().insert(Rc::clone(client))));
+        }
+    }
+
+    /// Passes leave this client alone from now on.
+    pub fn leave(&self, client: &Client) {
+        if let Some(place) = client.place.take() {
+            self.caught_up.borrow_mut().remove(place);
+        }
+    }
+
+    /// The caught-up client at a place, if there is one.
+    pub(super) fn at(&self, place: usize) -> Option<Rc<Client>> {
+        self.caught_up.borrow().get(place).map(Rc::clone)
+    }
+
+    /// The places to look at in one pass, each once. Clients may come and go meanwhile.
+    pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let places = self
+            .caught_up
+            .borrow()
+            .iter()
+            .next_back()
+            .map_or(0, |(place, _)| place + 1);
+        let start = if places == 0 {
+            0
+        } else {
+            self.start.get() % places
+        };
+        self.start.set(start + 1);
+        (start..places).chain(0..start)
+    }
+}
+
+/// The groups of one shard.
+#[derive(Debug, Default)]
+pub struct Groups(RefCell<HashMap<SymbolFilter, Rc<Group>>>);
+
+impl Groups {
+    /// The group of clients that see this, made when the first of them comes.
+    pub fn of(&self, filter: &SymbolFilter) -> Rc<Group> {
+        let mut groups = self.0.borrow_mut();
+        let group = groups.entry(filter.clone()).or_insert_with(|| {
+            let filter = filter.clone();
+            Rc::new(Group {
+                filter,
+                caught_up: RefCell::default(),
+                start: Cell::new(0),
+            })
+        });
+        Rc::clone(group)
+    }
+
+    /// Forgets a group whose last client is going. The caller holds the group for that client.
+    pub fn release(&self, group: &Rc<Group>) {
+        const MAP_AND_CALLER: usize = 2;
+        if Rc::strong_count(group) <= MAP_AND_CALLER {
+            self.0.borrow_mut().remove(&group.filter);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Rc<Group>> {
+        self.0.borrow().values().map(Rc::clone).collect()
+    }
+}

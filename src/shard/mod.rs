@@ -1,0 +1,208 @@
+//! One thread, one runtime, and the clients it was given for their whole life.
+//!
+//! When the head moves, the shard passes through its caught-up clients and writes the new frames
+//! straight to each socket. It takes no lock and wakes no task per client and signal. What it
+//! does with a new connection it is told when it starts.
+
+mod client;
+mod group;
+mod outlet;
+mod pass;
+mod run;
+mod socket;
+
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::{io, thread};
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::clock;
+use crate::hub::{Follower, Gone, Segment};
+use crate::signal::{Seq, SymbolFilter};
+
+pub use client::Client;
+pub use group::{Group, Groups};
+pub use outlet::{Offered, Outlet, Received};
+pub use run::{Cut, Run};
+pub use socket::Socket;
+
+use pass::Pass;
+
+/// A connection that was accepted and belongs to a shard from now on.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket, non-blocking, not yet registered with any runtime.
+    pub socket: TcpStream,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+/// What a shard shares with the sessions on its thread.
+#[derive(Debug)]
+pub struct Shard {
+    follower: RefCell<Follower>,
+    groups: Groups,
+    scratch: RefCell<Scratch>,
+    connections: TaskTracker,
+    sessions: TaskTracker,
+    draining: CancellationToken,
+}
+
+/// Memory that every session of a shard needs for a moment and none keeps.
+#[derive(Debug)]
+pub struct Scratch {
+    /// For what was read from a socket.
+    pub received: Vec<u8>,
+    /// For what a client that is behind is sent next.
+    pub run: Run,
+}
+
+/// How a shard is told to end.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// Nothing more will be published: bring the rest to the clients, then let them go.
+    pub drain: CancellationToken,
+    /// The time for that is up.
+    pub abort: CancellationToken,
+}
+
+/// Accepted connections that wait for their shard. When they are more, the accept loop waits, and
+/// the kernel's backlog holds the rest.
+pub const INBOX_CAPACITY: usize = 256;
+
+/// Bytes read from a socket at once.
+const RECEIVE_BYTES: usize = 16 * 1024;
+
+/// Frames written at once to a client that is behind.
+const CATCH_UP_BYTES: usize = 64 * 1024;
+
+/// Starts a shard's thread. `host` is called on it and makes what is given each connection, to
+/// look after it to its end.
+///
+/// # Errors
+/// The thread cannot be made.
+pub fn start<H, S, F>(
+    index: usize,
+    follower: Follower,
+    inbox: mpsc::Receiver<Accepted>,
+    stop: Stop,
+    host: H,
+) -> io::Result<JoinHandle<()>>
+where
+    H: FnOnce() -> S + Send + 'static,
+    S: Fn(Rc<Shard>, Accepted) -> F,
+    F: Future<Output = ()> + 'static,
+{
+    thread::Builder::new()
+        .name(format!("shard-{index}"))
+        .spawn(move || {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => runtime.block_on(run(follower, inbox, stop, host())),
+                Err(error) => error!(%error, "a shard cannot start; its clients are not served"),
+            }
+        })
+}
+
+async fn run<S, F>(follower: Follower, mut inbox: mpsc::Receiver<Accepted>, stop: Stop, serve: S)
+where
+    S: Fn(Rc<Shard>, Accepted) -> F,
+    F: Future<Output = ()> + 'static,
+{
+    let mut head = follower.head();
+    let shard = Rc::new(Shard::new(follower));
+    let mut pass = Pass::new();
+    loop {
+        tokio::select! {
+            () = stop.abort.cancelled() => return,
+            () = stop.drain.cancelled(), if !shard.draining.is_cancelled() => {
+                // Sessions are told only now that the tail holds the last signal there will be.
+                pass.go(&shard).await;
+                shard.sessions.close();
+                shard.draining.cancel();
+            }
+            // Connections that are no session yet are turned away and not waited for.
+            () = shard.sessions.wait(), if shard.draining.is_cancelled() => return,
+            Ok(()) = head.changed() => pass.go(&shard).await,
+            Some(accepted) = inbox.recv() => {
+                shard.connections.spawn_local(serve(Rc::clone(&shard), accepted));
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn new(follower: Follower) -> Self {
+        Self {
+            follower: RefCell::new(follower),
+            groups: Groups::default(),
+            scratch: RefCell::new(Scratch {
+                received: vec![0; RECEIVE_BYTES],
+                run: Run::default(),
+            }),
+            connections: TaskTracker::new(),
+            sessions: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        }
+    }
+
+    /// Where a live client stands: the place of the signal that comes next.
+    pub fn next(&self) -> Seq {
+        self.follower.borrow().tail().next()
+    }
+
+    /// The groups its clients belong to.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// Memory to use and give back before the next await.
+    pub fn scratch(&self) -> &RefCell<Scratch> {
+        &self.scratch
+    }
+
+    /// Its sessions: a drain waits for those that are tracked here.
+    pub fn sessions(&self) -> &TaskTracker {
+        &self.sessions
+    }
+
+    /// Cancelled when clients are to be let go, once they have everything.
+    pub fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
+    /// What a client that stands at `from` is sent next, as far as one write goes.
+    ///
+    /// # Errors
+    /// The hot tail has moved past this place.
+    pub fn catch_up(&self, run: &mut Run, from: Seq, filter: &SymbolFilter) -> Result<(), Gone> {
+        run.begin(from);
+        let now = clock::now();
+        let follower = self.follower.borrow();
+        for segment in follower.tail().from(from)? {
+            if run.bytes().len() >= CATCH_UP_BYTES {
+                break;
+            }
+            run.take(segment, filter, now);
+        }
+        Ok(())
+    }
+
+    /// Takes what is new into the tail, and says where it begins.
+    fn take_new(&self, most_bytes: usize, new: &mut Vec<Arc<Segment>>) -> Seq {
+        let mut follower = self.follower.borrow_mut();
+        let from = follower.tail().next();
+        follower.advance(most_bytes, new);
+        from
+    }
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Shard;
+use super::group::Group;
+use super::run::Run;
+use crate::clock;
+use crate::hub::Segment;
+use crate::signal::{Seq, Timestamp};
+
+/// Brings what is new to every caught-up client of a shard, writing straight to the sockets.
+///
+/// It yields now and then, so that pings, handshakes and commands go on; meanwhile clients come,
+/// go, and catch up by themselves. Their cursors say who still needs what.
+#[derive(Debug)]
+pub(super) struct Pass {
+    new: Vec<Arc<Segment>>,
+    run: Run,
+    since_yield: Turn,
+}
+
+/// Most bytes of frames a pass takes on at once: what a socket's buffer is likely to take.
+const PASS_BYTES: usize = 64 * 1024;
+
+impl Pass {
+    pub(super) fn new() -> Self {
+        Self {
+            new: Vec::new(),
+            run: Run::default(),
+            since_yield: Turn::begin(),
+        }
+    }
+
+    /// Goes on until nothing is new.
+    pub(super) async fn go(&mut self, shard: &Shard) {
+        self.since_yield = Turn::begin();
+        loop {
+            self.new.clear();
+            let from = shard.take_new(PASS_BYTES, &mut self.new);
+            if self.new.is_empty() {
+                return;
+            }
+            let now = clock::now();
+            for group in shard.groups().all() {
+                self.over(&group, from, now).await;
+            }
+        }
+    }
+
+    async fn over(&mut self, group: &Group, from: Seq, now: Timestamp) {
+        self.run.begin(from);
+        for segment in &self.new {
+            self.run.take(segment, group.filter(), now);
+        }
+        for place in group.places() {
+            let Some(client) = group.at(place) else {
+                continue;
+            };
+            // One that its own session served meanwhile stands at the end of the run already.
+            if client.next() == from {
+                match client.offer(&self.run) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        group.leave(&client);
+                        client.hand_over(None);
+                    }
+                    Err(error) => {
+                        group.leave(&client);
+                        client.hand_over(Some(error));
+                    }
+                }
+            }
+            drop(client);
+            if self.since_yield.is_over() {
+                tokio::task::yield_now().await;
+                self.since_yield = Turn::begin();
+            }
+        }
+    }
+}
+
+/// How long a pass may go on without letting others run.
+#[derive(Debug)]
+struct Turn {
+    began: Instant,
+    sessions: u32,
+}
+
+impl Turn {
+    const MOST_SESSIONS: u32 = 256;
+    const LONGEST: Duration = Duration::from_millis(1);
+    /// Sessions between two looks at the clock, which costs a hundredth of a write.
+    const CLOCK_EVERY: u32 = 16;
+
+    fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            sessions: 0,
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.sessions += 1;
+        self.sessions >= Self::MOST_SESSIONS
+            || (self.sessions.is_multiple_of(Self::CLOCK_EVERY)
+                && self.began.elapsed() >= Self::LONGEST)
+    }
+}

@@ -1,0 +1,110 @@
+use crate::hub::Segment;
+use crate::signal::{Seq, SymbolFilter, Timestamp};
+
+/// The frames of a stretch of the log that pass one filter, back to back: what is written to a
+/// client in one go. Made once for all clients that stand at the same place and see the same.
+#[derive(Debug)]
+pub struct Run {
+    bytes: Vec<u8>,
+    /// Of each frame: where its bytes end, and its signal's place in the log.
+    frames: Vec<(usize, Seq)>,
+    from: Seq,
+    next: Seq,
+}
+
+/// What to do when only part of a run was written.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut<'a> {
+    /// What is missing of the frame that was begun; empty at a frame boundary.
+    pub rest: &'a [u8],
+    /// The place to go on from, once the rest is written.
+    pub next: Seq,
+}
+
+impl Default for Run {
+    /// A run of nothing.
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            frames: Vec::new(),
+            from: Seq::FIRST,
+            next: Seq::FIRST,
+        }
+    }
+}
+
+impl Run {
+    /// Forgets what it held and begins at this place. Keeps its memory.
+    pub fn begin(&mut self, from: Seq) {
+        self.bytes.clear();
+        self.frames.clear();
+        (self.from, self.next) = (from, from);
+    }
+
+    /// Goes on with the frames of this segment that pass and are not stale at `now`. The segment
+    /// must hold the place where the run stands.
+    pub fn take(&mut self, segment: &Segment, filter: &SymbolFilter, now: Timestamp) {
+        debug_assert!(segment.first() <= self.next && self.next <= segment.last());
+        let everything = *filter == SymbolFilter::All && !segment.goes_stale();
+        let passes: Vec<bool> = if everything {
+            Vec::new()
+        } else {
+            segment
+                .symbols()
+                .iter()
+                .map(|symbol| filter.matches(symbol.as_str()))
+                .collect()
+        };
+        for frame in segment.from(self.next) {
+            let stale = frame
+                .stale_after
+                .is_some_and(|stale_after| stale_after <= now);
+            if everything || (passes[frame.symbol] && !stale) {
+                self.bytes.extend_from_slice(frame.bytes);
+                self.frames.push((self.bytes.len(), frame.seq));
+            }
+        }
+        self.next = segment.last().next();
+    }
+
+    /// The frames, back to back.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where a client stands that this run is for.
+    pub fn from(&self) -> Seq {
+        self.from
+    }
+
+    /// Where a client stands that took all of it.
+    pub fn next(&self) -> Seq {
+        self.next
+    }
+
+    /// What to do when `written` of its bytes were written.
+    pub fn cut(&self, written: usize) -> Cut<'_> {
+        if written == self.bytes.len() {
+            return Cut {
+                rest: &[],
+                next: self.next,
+            };
+        }
+        let whole = self.frames.partition_point(|&(end, _)| end <= written);
+        let (boundary, after_whole) = match whole.checked_sub(1) {
+            None => (0, self.from),
+            Some(last) => (self.frames[last].0, self.frames[last].1.next()),
+        };
+        if written == boundary {
+            return Cut {
+                rest: &[],
+                next: after_whole,
+            };
+        }
+        let (end, seq) = self.frames[whole];
+        Cut {
+            rest: &self.bytes[written..end],
+            next: seq.next(),
+        }
+    }
+}

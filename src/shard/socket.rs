@@ -1,0 +1,29 @@
+use std::io;
+
+use tokio::net::TcpStream;
+
+/// A non-blocking byte stream. In production a `TcpStream`; in tests one that takes a few bytes
+/// at a time.
+pub trait Socket {
+    /// Reads what is there. `WouldBlock` when nothing is; 0 at the end.
+    ///
+    /// # Errors
+    /// As read(2).
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much as is taken. `WouldBlock` when nothing is.
+    ///
+    /// # Errors
+    /// As write(2).
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Socket for TcpStream {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Self::try_read(self, buffer)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Self::try_write(self, bytes)
+    }
+}
