@@ -23,6 +23,9 @@ pub mod hub;
 /// One thread and the clients it owns: writes what is new straight to those that are caught up.
 pub mod shard;
 
+/// One client: filter, commands, deadlines, catching up.
+pub mod session;
+
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 

@@ -1,0 +1,77 @@
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// Why the server ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The server shuts down.
+    GoingAway,
+    /// The peer broke RFC 6455.
+    ProtocolError,
+    /// The peer sent binary data.
+    Binary,
+    /// The peer sent a text that is not UTF-8.
+    NotUtf8,
+    /// The peer sent a longer message than is allowed.
+    TooLong,
+    /// The token expired.
+    Expired,
+    /// The peer sent commands faster than is allowed.
+    TooManyCommands,
+    /// The peer sent nothing for too long.
+    Silent,
+    /// What the peer needs next is no longer there.
+    LagLost,
+    /// The peer took no bytes for too long.
+    Stalled,
+}
+
+impl Close {
+    /// The code on the wire (RFC 6455 section 7.4).
+    pub fn code(self) -> u16 {
+        self.frame().0.into()
+    }
+
+    /// The words beside it, at most 123 bytes.
+    pub fn reason(self) -> &'static str {
+        self.frame().1
+    }
+
+    pub(super) fn frame(self) -> (CloseCode, &'static str) {
+        match self {
+            Self::GoingAway => (CloseCode::Away, "the server is shutting down: reconnect"),
+            Self::ProtocolError => (CloseCode::Protocol, "this is not RFC 6455"),
+            Self::Binary => (CloseCode::Unsupported, "binary data: send text"),
+            Self::NotUtf8 => (CloseCode::Invalid, "a text message must be UTF-8"),
+            Self::TooLong => (CloseCode::Size, "the message is too long"),
+            Self::Expired => (
+                CloseCode::Policy,
+                "the token has expired: reconnect with a new one",
+            ),
+            Self::TooManyCommands => (CloseCode::Policy, "too many commands a second"),
+            Self::Silent => (
+                CloseCode::Error,
+                "keep-alive lost: nothing was heard from you for too long",
+            ),
+            Self::LagLost => (
+                CloseCode::Again,
+                "you fell too far behind and missed signals: reconnect and resume",
+            ),
+            Self::Stalled => (
+                CloseCode::Again,
+                "you took no data for too long: reconnect and resume",
+            ),
+        }
+    }
+}
+
+impl From<&WebSocketError> for Close {
+    /// Whose fault it is decides the code; everything a peer can do wrong is named here.
+    fn from(error: &WebSocketError) -> Self {
+        match error {
+            WebSocketError::Capacity(_) => Self::TooLong,
+            WebSocketError::Utf8(_) => Self::NotUtf8,
+            _ => Self::ProtocolError,
+        }
+    }
+}

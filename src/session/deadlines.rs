@@ -1,0 +1,141 @@
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::Settings;
+use crate::auth::Principal;
+
+/// When a session must do something although nothing happens.
+///
+/// All of it is monotonic but the token's end, which is wall time and looked at again at every
+/// wake-up, at the latest with the next ping.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    ping: Duration,
+    silence: Duration,
+    write_timeout: Duration,
+    next_ping: Instant,
+    last_heard: Instant,
+    /// Since when the socket has been full, and how much it had taken by then.
+    blocked: Option<(Instant, u64)>,
+    leave: Option<Instant>,
+    answer: Option<Instant>,
+    closing: bool,
+}
+
+/// What must be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The client takes nothing.
+    Stalled,
+    /// The client did not answer our close frame.
+    Answer,
+    /// The token has expired.
+    Expired,
+    /// The client sends nothing.
+    Silent,
+    /// It is time for a ping.
+    Ping,
+}
+
+/// How long a client has to answer a close frame that it has been sent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Deadlines {
+    pub(super) fn begin(settings: &Settings, now: Instant) -> Self {
+        Self {
+            ping: settings.ping,
+            silence: settings.silence,
+            write_timeout: settings.write_timeout,
+            next_ping: now + settings.ping,
+            last_heard: now,
+            blocked: None,
+            leave: None,
+            answer: None,
+            closing: false,
+        }
+    }
+
+    /// The client sent a message, or cannot be blamed for sending none.
+    pub(super) fn heard(&mut self) {
+        self.last_heard = Instant::now();
+    }
+
+    /// Whether the socket is full now, and how many bytes it has taken so far.
+    pub(super) fn blocked(&mut self, is_full: bool, accepted: u64) {
+        self.blocked = match self.blocked {
+            _ if !is_full => None,
+            Some((since, before)) if before == accepted => Some((since, before)),
+            _ => Some((Instant::now(), accepted)),
+        };
+    }
+
+    /// We said goodbye: only the stall and the answer count from now on.
+    pub(super) fn closing(&mut self) {
+        self.closing = true;
+    }
+
+    /// The client has our close frame.
+    pub(super) fn await_answer(&mut self) {
+        self.answer
+            .get_or_insert_with(|| Instant::now() + ANSWER_TIMEOUT);
+    }
+
+    /// Whether the client's turn to leave has come; `delay` says how long it has, once.
+    pub(super) fn leave(&mut self, delay: impl FnOnce() -> Duration) -> bool {
+        let now = Instant::now();
+        *self.leave.get_or_insert_with(|| now + delay()) <= now
+    }
+
+    /// Whether the client has been told when to leave.
+    pub(super) fn leaves(&self) -> bool {
+        self.leave.is_some()
+    }
+
+    /// What is due, one thing at a time, the gravest first.
+    pub(super) fn due(&mut self, principal: &Principal, wall: SystemTime) -> Option<Due> {
+        let now = Instant::now();
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if passed(self.stalled()) {
+            return Some(Due::Stalled);
+        }
+        if self.closing {
+            return passed(self.answer).then_some(Due::Answer);
+        }
+        if wall >= principal.expires_at() {
+            return Some(Due::Expired);
+        }
+        if self.last_heard + self.silence <= now {
+            return Some(Due::Silent);
+        }
+        if self.next_ping <= now {
+            self.next_ping = now + self.ping;
+            return Some(Due::Ping);
+        }
+        None
+    }
+
+    /// When to look again at the latest.
+    pub(super) fn next(&self, principal: &Principal) -> Instant {
+        let now = Instant::now();
+        let far = now + Duration::from_secs(3600);
+        let soonest = self.stalled().unwrap_or(far);
+        if self.closing {
+            return soonest.min(self.answer.unwrap_or(far));
+        }
+        // Already over: at once.
+        let left = principal
+            .expires_at()
+            .duration_since(SystemTime::now())
+            .unwrap_or_default();
+        soonest
+            .min(self.next_ping)
+            .min(self.last_heard + self.silence)
+            .min(now.checked_add(left).unwrap_or(far))
+            .min(self.leave.filter(|leave| *leave > now).unwrap_or(far))
+    }
+
+    fn stalled(&self) -> Option<Instant> {
+        self.blocked.map(|(since, _)| since + self.write_timeout)
+    }
+}

@@ -1,0 +1,411 @@
+//! One client: what it may see, its deadlines, its commands, and catching up when it is behind.
+//!
+//! A session keeps no signals. While its client is caught up, the shard's passes write for it and
+//! the session waits only for what the client sends and for its deadlines. Knows nothing of HTTP
+//! or TLS.
+
+mod close;
+mod command;
+mod deadlines;
+mod departures;
+mod inlet;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use governor::clock::DefaultClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
+use tracing::debug;
+
+use crate::auth::Principal;
+use crate::clock;
+use crate::hub::{Gone, frame};
+use crate::shard::{Client, Group, Received, Shard};
+
+pub use close::Close;
+pub use command::TestSignal;
+pub use departures::Departures;
+
+use command::Commands;
+use deadlines::{Deadlines, Due};
+use inlet::Inlet;
+
+/// What holds for every session.
+#[derive(Debug)]
+pub struct Settings {
+    /// Longest message a client may send, in bytes.
+    pub message_bytes: usize,
+    /// Text messages a client may send a second; it may send twice as many at once.
+    pub commands_per_second: std::num::NonZeroU32,
+    /// Time between two pings.
+    pub ping: Duration,
+    /// A client that sends nothing for this long is let go.
+    pub silence: Duration,
+    /// A client that takes nothing for this long is let go.
+    pub write_timeout: Duration,
+    /// When each client is let go as the server shuts down.
+    pub departures: Arc<Departures>,
+    /// The answer to `test`.
+    pub test: TestSignal,
+}
+
+/// One client that was let in.
+#[derive(Debug)]
+pub struct Session {
+    shard: Rc<Shard>,
+    group: Rc<Group>,
+    client: Rc<Client>,
+    principal: Principal,
+    settings: Rc<Settings>,
+    inlet: Inlet,
+    commands: Commands,
+    command_rate: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
+    deadlines: Deadlines,
+    phase: Phase,
+}
+
+/// How a session ended, for the log.
+#[derive(Debug)]
+pub enum Ended {
+    /// The server ended it.
+    ByServer(Close),
+    /// The peer closed, with this code if it gave one.
+    ByPeer(Option<u16>),
+    /// The connection broke or ended without a close frame.
+    Broken(io::Error),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Open,
+    /// The close frame is on its way or the peer's answer to it is.
+    Closing {
+        why: Close,
+        listen: Listen,
+    },
+    /// The peer closed, with this code if it gave one; our answer is on its way.
+    Closed {
+        code: Option<u16>,
+    },
+}
+
+/// What a session that is closing does with what still comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listen {
+    /// Parses it, for the peer's close frame is among it.
+    ForClose,
+    /// Throws it away: what came before it could not be parsed.
+    ForEnd,
+}
+
+/// Where a client stands after it was sent what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has everything.
+    CaughtUp,
+    /// Its socket is full.
+    Blocked,
+    /// It takes more at once, but others want their turn.
+    Behind,
+}
+
+/// Answers that wait for a client that does not take them. Beyond this nothing more is read from
+/// it, so that it cannot make us keep answers without bound.
+const MOST_WAITING_ANSWERS: usize = 4 * 1024;
+
+/// Bytes a session reads, and bytes it catches up with, before others get their turn.
+const TURN_BYTES: usize = 64 * 1024;
+const TURN_WRITES: usize = 4;
+
+impl Session {
+    /// The session of a client that was let in. `early` is what the client sent right behind its
+    /// request.
+    pub fn new(
+        shard: Rc<Shard>,
+        client: Rc<Client>,
+        principal: Principal,
+        settings: Rc<Settings>,
+        early: &[u8],
+    ) -> Self {
+        let group = shard.groups().of(principal.symbols());
+        let mut inlet = Inlet::new(settings.message_bytes);
+        inlet.feed(early);
+        let rate = settings.commands_per_second;
+        let quota = Quota::per_second(rate).allow_burst(rate.saturating_add(rate.get()));
+        Self {
+            deadlines: Deadlines::begin(&settings, Instant::now()),
+            command_rate: RateLimiter::direct(quota),
+            client,
+            commands: Commands::new(),
+            phase: Phase::Open,
+            shard,
+            group,
+            principal,
+            settings,
+            inlet,
+        }
+    }
+
+    /// Serves the client until it or we end it.
+    pub async fn run(mut self) -> Ended {
+        let ended = self.serve().await;
+        self.group.leave(&self.client);
+        self.client
+            .outlet()
+            .borrow_mut()
+            .farewell(self.client.socket());
+        if matches!(ended, Ended::ByServer(Close::Stalled)) {
+            // It takes nothing: what the kernel still holds for it is given up too.
+            self.client.socket().set_zero_linger().ok();
+        }
+        self.shard.groups().release(&self.group);
+        ended
+    }
+
+    async fn serve(&mut self) -> Ended {
+        // Reads what came with the request before anything is waited for.
+        if let Err(ended) = self.parse() {
+            return ended;
+        }
+        loop {
+            let step = self.step();
+            let standing = match step {
+                Ok(standing) => standing,
+                Err(ended) => return ended,
+            };
+            if standing == Standing::Behind {
+                tokio::task::yield_now().await;
+            } else {
+                self.wait(standing).await;
+            }
+        }
+    }
+
+    /// Does all that can be done at once: reads, looks at the deadlines, writes.
+    fn step(&mut self) -> Result<Standing, Ended> {
+        if let Some(error) = self.client.take_fault() {
+            return Err(Ended::Broken(error));
+        }
+        self.receive()?;
+        self.meet_deadlines()?;
+        let standing = self.send().map_err(Ended::Broken)?;
+        match (self.phase, standing) {
+            (Phase::Open, Standing::CaughtUp) if self.lets_go() => {
+                self.close(Close::GoingAway);
+                return Ok(Standing::Behind);
+            }
+            (Phase::Open, Standing::CaughtUp) => self.group.join(&self.client),
+            (Phase::Closing { .. }, Standing::CaughtUp) => self.deadlines.await_answer(),
+            (Phase::Closed { code }, Standing::CaughtUp) => return Err(Ended::ByPeer(code)),
+            _ => {}
+        }
+        let accepted = self.client.outlet().borrow().accepted();
+        self.deadlines
+            .blocked(standing == Standing::Blocked, accepted);
+        Ok(standing)
+    }
+
+    /// # Cancel safety
+    /// Cancel safe: nothing is taken while waiting.
+    async fn wait(&self, standing: Standing) {
+        let (client, socket) = (&self.client, self.client.socket());
+        let draining = self.shard.draining();
+        let open = matches!(self.phase, Phase::Open);
+        tokio::select! {
+            // A broken connection shows itself at the next read or write.
+            _ = socket.readable(), if self.reads() => {}
+            _ = socket.writable(), if standing == Standing::Blocked => {}
+            () = client.news() => {}
+            () = tokio::time::sleep_until(self.deadlines.next(&self.principal)) => {}
+            () = draining.cancelled(), if open && !self.deadlines.leaves() => {}
+        }
+    }
+
+    /// Whether what the client sends is read now.
+    fn reads(&self) -> bool {
+        let waiting = self.client.outlet().borrow().waiting_control();
+        waiting < MOST_WAITING_ANSWERS && !matches!(self.phase, Phase::Closed { .. })
+    }
+
+    fn receive(&mut self) -> Result<(), Ended> {
+        let mut bytes = 0;
+        while self.reads() && bytes < TURN_BYTES {
+            let client = Rc::clone(&self.client);
+            let shard = Rc::clone(&self.shard);
+            let mut scratch = shard.scratch().borrow_mut();
+            let received = client
+                .outlet()
+                .borrow_mut()
+                .read(client.socket(), &mut scratch.received);
+            match received.map_err(Ended::Broken)? {
+                Received::Nothing => break,
+                Received::End => return Err(self.end_of_stream()),
+                Received::Bytes(count) => {
+                    bytes += count;
+                    if !matches!(
+                        self.phase,
+                        Phase::Closing {
+                            listen: Listen::ForEnd,
+                            ..
+                        }
+                    ) {
+                        self.inlet.feed(&scratch.received[..count]);
+                    }
+                    drop(scratch);
+                    self.parse()?;
+                }
+            }
+        }
+        if !self.reads() {
+            // It may have sent something that we did not look at.
+            self.deadlines.heard();
+        }
+        Ok(())
+    }
+
+    /// Handles the messages that have arrived.
+    fn parse(&mut self) -> Result<(), Ended> {
+        if let Phase::Closing {
+            listen: Listen::ForEnd,
+            ..
+        } = self.phase
+        {
+            return Ok(());
+        }
+        loop {
+            let message = self.inlet.message();
+            self.inlet
+                .take_answers(self.client.outlet().borrow_mut().control());
+            match message {
+                Ok(Some(message)) => self.handle(message),
+                Ok(None) => return Ok(()),
+                Err(WebSocketError::ConnectionClosed | WebSocketError::AlreadyClosed) => {
+                    return match self.phase {
+                        Phase::Closing { why, .. } => Err(Ended::ByServer(why)),
+                        Phase::Open | Phase::Closed { .. } => Ok(()),
+                    };
+                }
+                Err(error) => {
+                    debug!(%error, "message refused");
+                    self.close(Close::from(&error));
+                    self.ignore_input();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        self.deadlines.heard();
+        match (self.phase, message) {
+            (Phase::Open, Message::Text(text)) => self.answer(text.as_str()),
+            (Phase::Open, Message::Binary(_)) => self.close(Close::Binary),
+            (Phase::Open, Message::Close(frame)) => {
+                self.group.leave(&self.client);
+                let code = frame.map(|frame| frame.code.into());
+                self.phase = Phase::Closed { code };
+                self.deadlines.closing();
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, text: &str) {
+        if self.command_rate.check().is_err() {
+            return self.close(Close::TooManyCommands);
+        }
+        let mut outlet = self.client.outlet().borrow_mut();
+        let test = &self.settings.test;
+        self.commands
+            .answer(text, &self.principal, test, clock::now(), outlet.control());
+    }
+
+    fn meet_deadlines(&mut self) -> Result<(), Ended> {
+        let due = self.deadlines.due(&self.principal, SystemTime::now());
+        match (due, self.phase) {
+            (None, _) => {}
+            (Some(Due::Stalled), Phase::Open) => {
+                self.close(Close::Stalled);
+                return Err(Ended::ByServer(Close::Stalled));
+            }
+            (Some(Due::Stalled | Due::Answer), Phase::Closing { why, .. }) => {
+                return Err(Ended::ByServer(why));
+            }
+            (Some(Due::Ping), Phase::Open) => {
+                let mut outlet = self.client.outlet().borrow_mut();
+                outlet.control().extend_from_slice(&frame::EMPTY_PING);
+            }
+            (Some(Due::Expired), Phase::Open) => self.close(Close::Expired),
+            (Some(Due::Silent), Phase::Open) => self.close(Close::Silent),
+            (Some(Due::Stalled | Due::Answer), Phase::Closed { .. }) => {
+                return Err(self.end_of_stream());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what the client is to get, as far as its socket takes it.
+    fn send(&mut self) -> io::Result<Standing> {
+        for _ in 0..TURN_WRITES {
+            let (client, shard) = (&self.client, &self.shard);
+            if !client.outlet().borrow_mut().flush(client.socket())? {
+                return Ok(Standing::Blocked);
+            }
+            if !matches!(self.phase, Phase::Open) || client.next() == shard.next() {
+                return Ok(Standing::CaughtUp);
+            }
+            let mut scratch = shard.scratch().borrow_mut();
+            let found = shard.catch_up(&mut scratch.run, client.next(), self.group.filter());
+            if found == Err(Gone) {
+                drop(scratch);
+                self.close(Close::LagLost);
+            } else if !client.offer(&scratch.run)? {
+                return Ok(Standing::Blocked);
+            }
+        }
+        Ok(Standing::Behind)
+    }
+
+    /// Begins the closing handshake. From now on no signal is sent.
+    fn close(&mut self, why: Close) {
+        self.group.leave(&self.client);
+        self.inlet.close(why);
+        self.inlet
+            .take_answers(self.client.outlet().borrow_mut().control());
+        self.phase = Phase::Closing {
+            why,
+            listen: Listen::ForClose,
+        };
+        self.deadlines.closing();
+    }
+
+    fn ignore_input(&mut self) {
+        if let Phase::Closing { listen, .. } = &mut self.phase {
+            *listen = Listen::ForEnd;
+        }
+    }
+
+    /// Whether the server shuts down and it is this client's turn.
+    fn lets_go(&mut self) -> bool {
+        if !self.shard.draining().is_cancelled() {
+            return false;
+        }
+        let departures = &self.settings.departures;
+        self.deadlines.leave(|| departures.delay())
+    }
+
+    /// What it means that the connection ends now.
+    fn end_of_stream(&self) -> Ended {
+        match self.phase {
+            Phase::Closing { why, .. } => Ended::ByServer(why),
+            Phase::Closed { code } => Ended::ByPeer(code),
+            Phase::Open => Ended::Broken(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
