@@ -11,6 +11,9 @@ pub mod source;
 /// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
 pub mod signal;
 
+/// One bounded channel from all sources; what is refused goes to the dead letters.
+pub mod ingest;
+
 /// What could not be read, with the reason and the place where it stood.
 pub mod dead_letters;
 
