@@ -29,6 +29,9 @@ pub mod shard;
 /// One client: filter, commands, deadlines, catching up.
 pub mod session;
 
+/// Opens the doors: accept loop, TLS, upgrade, HTTP, start and drain.
+pub mod server;
+
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 

@@ -1,0 +1,266 @@
+//! One connection from accept to its end: TLS, HTTP, and when it asks for it, the session.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::poll_fn;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConnection;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{Instrument, debug, info, info_span};
+use warp::filters::BoxedFilter;
+use warp::http::{Request, Response, Version};
+
+use super::gate::Admitted;
+use super::refusal::Refusal;
+use super::routes::Visit;
+use super::upgrade::HttpVersion;
+use crate::session::{Ended, Session, Settings};
+use crate::shard::{Accepted, Client, Outlet, Shard};
+use crate::signal::Seq;
+
+/// How the connections of one shard are served.
+#[derive(Clone)]
+pub(super) struct Host {
+    /// Answers requests.
+    pub(super) routes: BoxedFilter<(Response<String>,)>,
+    /// `None`: plaintext.
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    /// Longest time from accept to the end of the first request's headers.
+    pub(super) handshake_timeout: Duration,
+    /// TLS handshakes at once. A connection counts once its ClientHello is complete, so that
+    /// silent sockets shut nobody out.
+    pub(super) handshakes: Rc<Semaphore>,
+    pub(super) sessions: Rc<Settings>,
+}
+
+/// A connection that has become a WebSocket.
+struct Upgraded {
+    socket: TcpStream,
+    tls: Option<ServerConnection>,
+    /// What the client sent right behind its request.
+    early: Bytes,
+    admitted: Admitted,
+    /// The first signal it is sent.
+    next: Seq,
+}
+
+/// How long we wait for the peer to see our last answer before the socket is closed: closed with
+/// unread bytes in it, it would be reset, and the answer lost on its way.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Request line and headers that hyper will hold. Ours is the lower limit with the better answer.
+const MOST_HTTP_BYTES: usize = 32 * 1024;
+const MOST_HTTP_HEADERS: usize = 100;
+
+/// First byte of a TLS handshake record (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(host: Host, shard: Rc<Shard>, accepted: Accepted) {
+    let peer = accepted.peer;
+    // Boxed, so that what the handshakes needed is given back before the session begins.
+    let upgraded = match Box::pin(open(&host, &shard, accepted)).await {
+        Ok(Some(upgraded)) => upgraded,
+        Ok(None) => return,
+        Err(error) => return debug!(%peer, %error, "connection ended before its upgrade"),
+    };
+    let Upgraded {
+        socket,
+        tls,
+        early,
+        admitted,
+        next,
+    } = upgraded;
+    let Admitted {
+        principal,
+        entrance,
+    } = admitted;
+    let span = info_span!("session", %peer, subject = principal.subject());
+    let client = Rc::new(Client::new(socket, Outlet::new(tls), next));
+    let session = Session::new(
+        Rc::clone(&shard),
+        Rc::clone(&client),
+        principal,
+        host.sessions,
+        &early,
+    );
+    span.in_scope(|| info!(after = next.get() - 1, "subscribed"));
+    let ended = shard
+        .sessions()
+        .track_future(session.run())
+        .instrument(span.clone())
+        .await;
+    let sent_bytes = client.outlet().borrow().accepted();
+    span.in_scope(|| match ended {
+        Ended::ByServer(close) => info!(
+            code = close.code(),
+            why = close.reason(),
+            sent_bytes,
+            "closed"
+        ),
+        Ended::ByPeer(code) => info!(code, sent_bytes, "closed by the client"),
+        Ended::Broken(error) => info!(%error, sent_bytes, "connection lost"),
+    });
+    drop(entrance);
+}
+
+/// From the accepted socket to a WebSocket; `None` when the connection was for something else.
+async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> io::Result<Option<Upgraded>> {
+    let deadline = Instant::now() + host.handshake_timeout;
+    let socket = TcpStream::from_std(accepted.socket)?;
+    let visitors = Visitors {
+        host,
+        shard,
+        peer: accepted.peer,
+    };
+    let Some(config) = &host.tls else {
+        let Some((socket, early, admitted, next)) = visitors.answer(socket, deadline).await else {
+            return Ok(None);
+        };
+        return Ok(Some(Upgraded {
+            socket,
+            tls: None,
+            early,
+            admitted,
+            next,
+        }));
+    };
+    if timeout_at(deadline, first_byte(&socket)).await?? != TLS_HANDSHAKE {
+        turn_away(socket, deadline).await;
+        return Ok(None);
+    }
+    let stream = timeout_at(deadline, secure(socket, config, &host.handshakes)).await??;
+    let Some((stream, early, admitted, next)) = visitors.answer(stream, deadline).await else {
+        return Ok(None);
+    };
+    let (socket, tls) = stream.into_inner();
+    Ok(Some(Upgraded {
+        socket,
+        tls: Some(tls),
+        early,
+        admitted,
+        next,
+    }))
+}
+
+async fn first_byte(socket: &TcpStream) -> io::Result<u8> {
+    let mut byte = [0];
+    match socket.peek(&mut byte).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(byte[0]),
+    }
+}
+
+async fn secure(
+    socket: TcpStream,
+    config: &Arc<rustls::ServerConfig>,
+    handshakes: &Semaphore,
+) -> io::Result<TlsStream<TcpStream>> {
+    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+    let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
+    hello.into_stream(Arc::clone(config)).await
+}
+
+/// Tells somebody who speaks plain HTTP to a TLS port what to do.
+async fn turn_away(socket: TcpStream, deadline: Instant) {
+    let refuse =
+        service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Refusal::NotTls.response()));
+    let (socket, _) = speak_http(socket, |request| Box::pin(refuse.call(request)), deadline).await;
+    hang_up(socket).await;
+}
+
+/// Those who come with requests.
+struct Visitors<'a> {
+    host: &'a Host,
+    shard: &'a Rc<Shard>,
+    peer: SocketAddr,
+}
+
+impl Visitors<'_> {
+    /// Answers requests until one becomes a WebSocket, or the connection ends.
+    async fn answer<IO>(&self, io: IO, deadline: Instant) -> Option<(IO, Bytes, Admitted, Seq)>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let admitted = Arc::new(Mutex::new(None));
+        let routes = TowerToHyperService::new(warp::service(self.host.routes.clone()));
+        let answer = |mut request: Request<Incoming>| {
+            let target = request
+                .uri()
+                .path_and_query()
+                .map_or(0, |target| target.as_str().len());
+            let visit = Visit {
+                address: self.peer.ip(),
+                http: match request.version() {
+                    Version::HTTP_11 => HttpVersion::Http11,
+                    _ => HttpVersion::Older,
+                },
+                request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
+                next: self.shard.next(),
+                admitted: Arc::clone(&admitted),
+            };
+            request.extensions_mut().insert(visit);
+            Box::pin(routes.call(request))
+        };
+        let (io, early) = speak_http(io, answer, deadline).await;
+        let admitted = admitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((admitted, next)) = admitted else {
+            hang_up(io).await;
+            return None;
+        };
+        Some((io, early, admitted, next))
+    }
+}
+
+/// Answers the requests of one connection until it ends or is upgraded; gives back the stream and
+/// what was read beyond the last request.
+async fn speak_http<IO, A, F, B>(io: IO, answer: A, deadline: Instant) -> (IO, Bytes)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    A: Fn(Request<Incoming>) -> F + Unpin,
+    F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(left)
+        .max_buf_size(MOST_HTTP_BYTES)
+        .max_headers(MOST_HTTP_HEADERS)
+        .serve_connection(TokioIo::new(io), service_fn(answer));
+    if let Err(error) = poll_fn(|cx| connection.poll_without_shutdown(cx)).await {
+        debug!(%error, "request not understood");
+    }
+    let parts = connection.into_parts();
+    (parts.io.into_inner(), parts.read_buf)
+}
+
+/// Ends a connection so that the peer gets what was written last.
+async fn hang_up(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    let farewell = async {
+        io.shutdown().await?;
+        let mut rest = [0; 1024];
+        while io.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whether the peer hangs up, breaks off or dawdles, the connection ends here.
+    timeout(LINGER, farewell).await.ok();
+}

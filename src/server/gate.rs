@@ -1,0 +1,68 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use warp::http::header::{AUTHORIZATION, HeaderMap};
+
+use super::clients::{Clients, Entrance};
+use super::refusal::Refusal;
+use crate::auth::{
+    Authenticator, NoCredential, Principal, RetryAfter, Scope, Throttle, Token, bearer,
+};
+
+/// Decides who is let in: the token, the tries, the room.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) authenticator: Authenticator,
+    pub(super) throttle: Throttle,
+    pub(super) clients: Arc<Clients>,
+    pub(super) draining: CancellationToken,
+}
+
+/// Somebody who was let in, with a place kept.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) principal: Principal,
+    pub(super) entrance: Entrance,
+}
+
+impl Gate {
+    /// Checks a request in the order in which the protocol promises its answers.
+    pub(super) fn admit(&self, headers: &HeaderMap, address: IpAddr) -> Result<Admitted, Refusal> {
+        let values = headers
+            .get_all(AUTHORIZATION)
+            .iter()
+            .map(|value| value.as_bytes());
+        let token = bearer(values).map_err(|missing| match missing {
+            NoCredential::Twice => Refusal::TwoCredentials,
+            NoCredential::Missing => Refusal::MissingToken,
+        })?;
+        let principal = self.authenticate(&token, address)?;
+        if !principal.has(Scope::SignalsRead) {
+            return Err(Refusal::InsufficientScope);
+        }
+        if self.draining.is_cancelled() {
+            return Err(Refusal::Draining);
+        }
+        let entrance = self.clients.enter(address).ok_or(Refusal::Overloaded)?;
+        Ok(Admitted {
+            principal,
+            entrance,
+        })
+    }
+
+    /// A good token always gets in; only refused ones count as tries.
+    fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
+        self.authenticator
+            .authenticate(token, SystemTime::now())
+            .map_err(|problem| {
+                debug!(reason = problem.reason(), %address, "token refused");
+                match self.throttle.failed(address) {
+                    Ok(()) => Refusal::InvalidToken(problem),
+                    Err(RetryAfter(wait)) => Refusal::TooManyAttempts(wait),
+                }
+            })
+    }
+}

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use serde::Serialize;
+use warp::http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
+};
+use warp::http::{Response, StatusCode};
+
+use crate::auth::InvalidToken;
+
+/// Why a request is turned away. The answer is a status, a JSON body, and the end of the
+/// connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    HeadersTooLarge,
+    NotFound,
+    MethodNotAllowed,
+    /// Something about the upgrade is wrong, in these words.
+    BadRequest(&'static str),
+    UpgradeRequired,
+    OtherVersion,
+    TooManyAttempts(Duration),
+    TwoCredentials,
+    MissingToken,
+    InvalidToken(InvalidToken),
+    InsufficientScope,
+    Overloaded,
+    Draining,
+    NotTls,
+    Internal,
+}
+
+/// Headers of all the requests together: a token of 8 KiB fits easily.
+pub(super) const MOST_HEADER_BYTES: usize = 16 * 1024;
+
+/// When to come back to a server that is full or restarting.
+const RETRY_SECONDS: u64 = 5;
+
+const REALM: &str = r#"Bearer realm="signalcast""#;
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "error")]
+struct Body<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl Refusal {
+    /// The answer, whole.
+    pub(super) fn response(&self) -> Response<String> {
+        let message = self.message();
+        let body = serde_json::to_string(&Body {
+            code: self.code(),
+            message: &message,
+        })
+        .expect("two strings serialize");
+        let mut response = Response::builder()
+            .status(self.status())
+            .header(CONNECTION, "close")
+            .header(CONTENT_TYPE, "application/json");
+        for (name, value) in self.headers() {
+            response = response.header(name, value);
+        }
+        response.body(body).expect("every value is visible ASCII")
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BadRequest(_) | Self::TwoCredentials | Self::NotTls => StatusCode::BAD_REQUEST,
+            Self::UpgradeRequired | Self::OtherVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::MissingToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::Overloaded | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The word for programs.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::BadRequest(_) | Self::NotTls => "bad_request",
+            Self::UpgradeRequired | Self::OtherVersion => "upgrade_required",
+            Self::TooManyAttempts(_) => "too_many_attempts",
+            Self::TwoCredentials => "invalid_request",
+            Self::MissingToken => "missing_token",
+            Self::InvalidToken(_) => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The words for people: what is wrong and what to do.
+    fn message(&self) -> String {
+        match self {
+            Self::HeadersTooLarge => "the headers are over 16 KiB; send fewer or shorter ones",
+            Self::NotFound => "there is nothing here; signals are at / and /ws",
+            Self::MethodNotAllowed => "this path takes only GET",
+            Self::BadRequest(problem) => problem,
+            Self::UpgradeRequired => "this is a WebSocket endpoint; ask for an upgrade",
+            Self::OtherVersion => "only version 13 of the WebSocket protocol is spoken here",
+            Self::TooManyAttempts(_) => "too many refused tokens from your address; wait",
+            Self::TwoCredentials => "there is more than one Authorization header; send one",
+            Self::MissingToken => "there is no token; send Authorization: Bearer TOKEN",
+            Self::InvalidToken(problem) => return problem.to_string(),
+            Self::InsufficientScope => "the token lacks the scope signals:read",
+            Self::Overloaded => "as many clients as allowed are connected; come back later",
+            Self::Draining => "the server is shutting down; come back soon",
+            Self::NotTls => "this port speaks TLS; use wss://",
+            Self::Internal => "something is wrong in the server; it is logged there",
+        }
+        .to_owned()
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, String)> {
+        match self {
+            Self::MethodNotAllowed => vec![(ALLOW, "GET".to_owned())],
+            Self::UpgradeRequired => vec![(UPGRADE, "websocket".to_owned())],
+            Self::OtherVersion => {
+                vec![
+                    (UPGRADE, "websocket".to_owned()),
+                    (SEC_WEBSOCKET_VERSION, "13".to_owned()),
+                ]
+            }
+            Self::TooManyAttempts(wait) => {
+                vec![(RETRY_AFTER, (wait.as_secs() + 1).to_string())]
+            }
+            Self::Overloaded | Self::Draining => vec![(RETRY_AFTER, RETRY_SECONDS.to_string())],
+            Self::MissingToken => vec![(WWW_AUTHENTICATE, REALM.to_owned())],
+            Self::TwoCredentials => {
+                vec![(
+                    WWW_AUTHENTICATE,
+                    format!(r#"{REALM}, error="invalid_request""#),
+                )]
+            }
+            Self::InvalidToken(problem) => vec![(
+                WWW_AUTHENTICATE,
+                format!(r#"{REALM}, error="invalid_token", error_description="{problem}""#),
+            )],
+            Self::InsufficientScope => vec![(
+                WWW_AUTHENTICATE,
+                format!(r#"{REALM}, error="insufficient_scope", scope="signals:read""#),
+            )],
+            _ => Vec::new(),
+        }
+    }
+}

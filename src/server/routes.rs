@@ -1,0 +1,124 @@
+//! What each path answers.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::json;
+use warp::filters::BoxedFilter;
+use warp::http::header::{CONTENT_TYPE, HeaderMap};
+use warp::http::{Method, Response, StatusCode};
+use warp::reject::Reject;
+use warp::{Filter, Rejection};
+
+use super::gate::{Admitted, Gate};
+use super::refusal::{MOST_HEADER_BYTES, Refusal};
+use super::upgrade::{Handshake, HttpVersion};
+use crate::journal::Epoch;
+use crate::signal::Seq;
+
+/// What the connection knows of a request that the request does not say, and where the answer to
+/// "may it come in" is left for the connection. Travels with the request.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) address: IpAddr,
+    pub(super) http: HttpVersion,
+    /// Bytes of the request line.
+    pub(super) request_line: usize,
+    /// The first signal that a client let in now is sent.
+    pub(super) next: Seq,
+    pub(super) admitted: Arc<Mutex<Option<(Admitted, Seq)>>>,
+}
+
+impl Reject for Refusal {}
+
+/// All the server answers over HTTP.
+pub(super) fn routes(gate: Arc<Gate>, epoch: Epoch) -> BoxedFilter<(Response<String>,)> {
+    let draining = gate.draining.clone();
+    let connect = warp::path::end()
+        .or(warp::path!("ws"))
+        .unify()
+        .and(only(&[Method::GET]))
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Visit>())
+        .map(move |headers: HeaderMap, visit: Visit| connect(&gate, epoch, &headers, &visit));
+    let health = warp::path!("healthz")
+        .and(only(READ))
+        .map(|| status(StatusCode::OK, "ok", &json!({})));
+    let ready = warp::path!("readyz").and(only(READ)).map(move || {
+        let draining = draining.is_cancelled();
+        let checks = json!({ "log": "ok", "draining": draining });
+        if draining {
+            status(StatusCode::SERVICE_UNAVAILABLE, "draining", &checks)
+        } else {
+            status(StatusCode::OK, "ready", &checks)
+        }
+    });
+    headers_fit()
+        .and(connect.or(health).unify().or(ready).unify())
+        .recover(refuse)
+        .unify()
+        .boxed()
+}
+
+/// Lets a client in or turns it away.
+fn connect(gate: &Gate, epoch: Epoch, headers: &HeaderMap, visit: &Visit) -> Response<String> {
+    let outcome = Handshake::parse(headers, visit.http)
+        .and_then(|handshake| Ok((handshake, gate.admit(headers, visit.address)?)));
+    match outcome {
+        Ok((handshake, admitted)) => {
+            *visit
+                .admitted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some((admitted, visit.next));
+            handshake.response(visit.next, epoch)
+        }
+        Err(refusal) => refusal.response(),
+    }
+}
+
+fn status(code: StatusCode, status: &str, checks: &serde_json::Value) -> Response<String> {
+    Response::builder()
+        .status(code)
+        .header(CONTENT_TYPE, "application/json")
+        .body(json!({ "status": status, "checks": checks }).to_string())
+        .expect("the headers are constants")
+}
+
+fn headers_fit() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::header::headers_cloned()
+        .and(warp::ext::get::<Visit>())
+        .and_then(async |headers: HeaderMap, visit: Visit| {
+            // Of each header line also the colon, the space and the line end.
+            let lines = headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 4);
+            if visit.request_line + lines.sum::<usize>() > MOST_HEADER_BYTES {
+                return Err(warp::reject::custom(Refusal::HeadersTooLarge));
+            }
+            Ok(())
+        })
+        .untuple_one()
+}
+
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+
+fn only(methods: &'static [Method]) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::method()
+        .and_then(async |method: Method| {
+            let allowed = methods.contains(&method);
+            allowed
+                .then_some(())
+                .ok_or_else(|| warp::reject::custom(Refusal::MethodNotAllowed))
+        })
+        .untuple_one()
+}
+
+async fn refuse(rejection: Rejection) -> Result<Response<String>, Infallible> {
+    let refusal = match rejection.find::<Refusal>() {
+        Some(refusal) => refusal.clone(),
+        None if rejection.is_not_found() => Refusal::NotFound,
+        None => Refusal::Internal,
+    };
+    Ok(refusal.response())
+}
