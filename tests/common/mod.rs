@@ -1,0 +1,423 @@
+//! The words that the tests are written in: a server of their own, and clients on real sockets.
+//!
+//! Every wait has a deadline, and a server that is dropped is killed: nothing outlives its test.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file uses the words it needs")]
+
+use std::fs::{self, OpenOptions};
+use std::future::Future;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::{Error, Message, http};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Longest wait for anything. Long, because the machine may be busy: it is only reached when a
+/// test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a future, and fails the test if it takes too long.
+pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: nothing after {PATIENCE:?}"))
+}
+
+/// A folder of its own, in which servers and commands run.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Appends to a file in one write; makes it and its folder.
+    pub fn append(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The command with these arguments, separated by blanks, not yet started. It sees no
+    /// settings from the environment of the tests.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signalcast"));
+        command.current_dir(self.0.path()).args(arguments.split_whitespace());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SIGNALCAST_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// A token of these options, such as `--sub bot-1`.
+    pub fn token(&self, options: &str) -> String {
+        let output = self.run(&format!("token issue {options}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+}
+
+/// A running server. Its feed is standard input unless the arguments name other sources.
+pub struct TestServer {
+    pub folder: Arc<Folder>,
+    pub address: SocketAddr,
+    pub scheme: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    log: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// `serve --listen 127.0.0.1:0` with more arguments, ready for clients, in a new folder.
+    pub fn start(arguments: &str) -> Self {
+        Self::start_in(Arc::new(Folder::new()), arguments)
+    }
+
+    /// The same in a folder that is there already.
+    pub fn start_in(folder: Arc<Folder>, arguments: &str) -> Self {
+        let mut command = folder.command("serve");
+        if !arguments.contains("--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        if !arguments.contains("--source") {
+            command.args(["--source", "stdin"]);
+        }
+        command.args(arguments.split_whitespace());
+        Self::start_command(folder, command)
+    }
+
+    /// Starts a `serve` command that was put together by the test.
+    pub fn start_command(folder: Arc<Folder>, mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (ready, listening) = mpsc::sync_channel(1);
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let into = Arc::clone(&log);
+        let readers = vec![
+            thread::spawn(move || {
+                for line in stdout.lines() {
+                    let line = line.unwrap();
+                    if let Some(url) = line.strip_prefix("listening ") {
+                        ready.send(url.to_owned()).ok();
+                    }
+                }
+            }),
+            thread::spawn(move || {
+                for line in stderr.lines() {
+                    let mut log = into.lock().unwrap();
+                    log.push_str(&String::from_utf8_lossy(line.unwrap().as_bytes()));
+                    log.push('\n');
+                }
+            }),
+        ];
+        let stdin = child.stdin.take();
+        let url = listening.recv_timeout(PATIENCE);
+        let Ok(url) = url else {
+            child.kill().ok();
+            child.wait().ok();
+            panic!("the server does not listen:\n{}", log.lock().unwrap());
+        };
+        let (scheme, address) = url.split_once("://").unwrap();
+        let address = address.trim_end_matches('/').parse().unwrap();
+        let scheme = scheme.to_owned();
+        Self { folder, address, scheme, child, stdin, log, readers }
+    }
+
+    /// Writes to standard input, the feed.
+    pub fn feed(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().expect("the feed is still open");
+        stdin.write_all(text.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Takes the feed, to be written to from elsewhere or dropped, which ends it.
+    pub fn take_feed(&mut self) -> ChildStdin {
+        self.stdin.take().expect("the feed is still open")
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it has logged something that contains this.
+    pub async fn logged(&self, text: &str) {
+        let mut pause = tokio::time::interval(Duration::from_millis(5));
+        let found = async {
+            while !self.log().contains(text) {
+                pause.tick().await;
+            }
+        };
+        if timeout(PATIENCE, found).await.is_err() {
+            panic!("the server never logged {text:?}:\n{}", self.log());
+        }
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = self.child.id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Tells it to stop and waits until it has. Returns everything it logged.
+    ///
+    /// # Panics
+    /// It does not end well.
+    pub fn stop(self) -> String {
+        self.signal(Signal::TERM);
+        let (status, log) = self.wait();
+        assert!(status.success(), "{status}:\n{log}");
+        log
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        drop(self.stdin.take());
+        let (done, ended) = mpsc::sync_channel(1);
+        let pid = self.pid();
+        let watch = thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                kill_process(pid, Signal::KILL).ok();
+            }
+        });
+        let status = self.child.wait().unwrap();
+        done.send(()).ok();
+        watch.join().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        let log = self.log();
+        (status, log)
+    }
+
+    /// A token that may read and test.
+    pub fn token(&self) -> String {
+        self.folder.token("--sub tester")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
+    }
+
+    /// A client that was let in.
+    pub async fn client(&self) -> TestClient {
+        self.client_at("/", &self.token()).await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
+    }
+
+    /// Tries to connect with a token.
+    pub async fn client_at(&self, path: &str, token: &str) -> Result<TestClient, Error> {
+        let mut request = self.url(path).into_client_request().unwrap();
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert(http::header::AUTHORIZATION, value);
+        self.client_with(request).await
+    }
+
+    /// Tries to connect with a request of the test's own making.
+    pub async fn client_with(&self, request: Request) -> Result<TestClient, Error> {
+        let stream = self.connect().await;
+        let (socket, response) =
+            patiently("upgrade", tokio_tungstenite::client_async(request, stream)).await?;
+        Ok(TestClient { socket, response })
+    }
+
+    /// An encrypted connection (a plain one with `--plaintext`) on which nothing was said yet.
+    pub async fn connect(&self) -> MaybeTlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        if self.scheme == "ws" {
+            return MaybeTlsStream::Plain(stream);
+        }
+        MaybeTlsStream::Rustls(self.secure(stream).await)
+    }
+
+    /// TLS on a connection, checked against the server's CA.
+    pub async fn secure(&self, stream: TcpStream) -> TlsStream<TcpStream> {
+        let ca = self.folder.path("certs/ca.pem");
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(ca).unwrap() {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("localhost").unwrap();
+        patiently("TLS handshake", connector.connect(name, stream)).await.unwrap()
+    }
+
+    /// Sends these bytes and reads the answer until the server closes the connection.
+    pub async fn exchange(&self, request: &[u8]) -> Answer {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.unwrap();
+        let mut bytes = Vec::new();
+        patiently("end of the answer", stream.read_to_end(&mut bytes)).await.unwrap();
+        Answer::parse(&bytes)
+    }
+
+    /// A well-formed upgrade request with these further header lines, each ended by CRLF.
+    pub async fn ask(&self, path: &str, headers: &str) -> Answer {
+        self.exchange(upgrade_request(path, headers).as_bytes()).await
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A well-formed upgrade request with these further header lines, each ended by CRLF.
+pub fn upgrade_request(path: &str, headers: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
+/// An HTTP answer after which the connection was closed.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self { status, headers, body: body.to_owned() }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} is there twice");
+        value
+    }
+
+    /// The `code` of the JSON body, which must be of the shape of all errors.
+    pub fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(body["type"], "error");
+        assert!(body["message"].is_string());
+        assert_eq!(body.as_object().unwrap().len(), 3);
+        body["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A client with an open WebSocket.
+#[derive(Debug)]
+pub struct TestClient {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The `101` answer.
+    pub response: Response,
+}
+
+impl TestClient {
+    pub async fn send(&mut self, text: &str) {
+        patiently("send", self.socket.send(Message::text(text))).await.unwrap();
+    }
+
+    /// The next text message. Pings and pongs are passed over.
+    pub async fn text(&mut self) -> String {
+        match self.message().await {
+            Message::Text(text) => text.as_str().to_owned(),
+            other => panic!("{other:?} instead of a text"),
+        }
+    }
+
+    /// The next so many text messages.
+    pub async fn texts(&mut self, count: usize) -> Vec<String> {
+        let mut texts = Vec::with_capacity(count);
+        while texts.len() < count {
+            texts.push(self.text().await);
+        }
+        texts
+    }
+
+    /// The next text message, as JSON.
+    pub async fn json(&mut self) -> serde_json::Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    /// The code and the reason with which the server closes; nothing may come before.
+    pub async fn expect_close(&mut self) -> (u16, String) {
+        match self.message().await {
+            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("{other:?} instead of a close frame"),
+        }
+    }
+
+    /// The connection ends without anything more being said.
+    pub async fn expect_end(&mut self) {
+        let end = patiently("end of the connection", self.socket.next()).await;
+        assert!(!matches!(end, Some(Ok(_))), "{end:?} instead of the end");
+    }
+
+    async fn message(&mut self) -> Message {
+        loop {
+            let message = patiently("message", self.socket.next()).await.expect("the connection ended").unwrap();
+            if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
+                return message;
+            }
+        }
+    }
+}
+
+/// The wire text of a signal that `buy SYMBOL PRICE TIMESTAMP` gives.
+pub fn wire(side: &str, symbol: &str, price: &str, timestamp: u64) -> String {
+    format!(
+        r#"{{"type":"{side}","content":{{"symbol":"{symbol}","price":{price},"timestamp":{timestamp}}},"is_test":false}}"#
+    )
+}
