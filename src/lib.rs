@@ -47,6 +47,12 @@ pub mod config;
 /// What the user typed.
 pub mod cli;
 
+/// What the first start makes, and what it tells a user to do next.
+pub mod first_start;
+
+/// The command `token issue`.
+pub mod token;
+
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
 

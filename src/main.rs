@@ -1,3 +1,64 @@
 //! The `signalcast` command.
 
-fn main() {}
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::Context;
+use signalcast::{
+    cli::{self, Command, Stop},
+    config::{Config, Refusals, Surroundings},
+    first_start, listen, token,
+};
+
+fn main() -> ExitCode {
+    let around = Surroundings::of_this_process();
+    let done = match cli::parse(env::args_os().collect(), &around) {
+        Ok(Command::Serve(config)) => serve(&config),
+        Ok(Command::TokenIssue(config, issue)) => token::issue(&config, &issue, SystemTime::now())
+            .map_err(Into::into)
+            .and_then(|token| print(&format!("{}\n", token.reveal()))),
+        Ok(Command::Listen(options)) => listen::run(&options).map_err(Into::into),
+        Err(Stop::Show(text)) => print(&text),
+        Err(Stop::Usage(text)) => return said(&text, USAGE),
+        Err(Stop::Refused(refusals)) => Err(refusals.into()),
+    };
+    done.map_or_else(exit_code, |()| ExitCode::SUCCESS)
+}
+
+fn serve(config: &Config) -> anyhow::Result<()> {
+    let _prepared = first_start::prepare(config, SystemTime::now())?;
+    anyhow::bail!("this build has no server")
+}
+
+fn exit_code(error: anyhow::Error) -> ExitCode {
+    match error.downcast::<Refusals>() {
+        Ok(refusals) => said(&format!("{refusals}\n"), USAGE),
+        Err(error) => said(&format!("signalcast: {error:#}\n"), FAILED),
+    }
+}
+
+/// Says it on stderr; who has closed that does not want to know.
+fn said(text: &str, code: u8) -> ExitCode {
+    let _ = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(code)
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("can't write to stdout")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Failed while running.
+const FAILED: u8 = 1;
+
+/// Usage or configuration.
+const USAGE: u8 = 2;

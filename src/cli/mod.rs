@@ -1,15 +1,15 @@
 //! What the user typed: arguments to one of the commands, with its settings settled.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::SystemTime};
 
 use clap::ArgMatches;
 
 use crate::{
     config::{
-        Config, Layer, Origin, Refusal, Refusals, Surroundings,
+        Config, Layer, Origin, Problem, Refusal, Refusals, Surroundings,
         table::{Arity, SETTINGS},
     },
-    listen,
+    first_start, listen, token,
 };
 
 mod grammar;
@@ -20,6 +20,8 @@ mod mistakes;
 pub enum Command {
     /// Run the server.
     Serve(Box<Config>),
+    /// Print a new token.
+    TokenIssue(Box<Config>, token::Issue),
     /// Print a server's signals.
     Listen(listen::Options),
 }
@@ -49,6 +51,8 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
     typed.refusals.extend(mistakes);
     let command = match path.as_slice() {
         ["serve"] => typed.serve(config),
+        ["token", "issue"] => token::Issue::from_typed(&mut typed)
+            .map(|issue| Command::TokenIssue(Box::new(config), issue)),
         _ => listen::Options::from_typed(&mut typed, around).map(Command::Listen),
     };
     match command {
@@ -79,6 +83,19 @@ impl Typed<'_> {
         values.into_iter().flatten().cloned().collect()
     }
 
+    /// The value of a flag, or of its default, understood; none if it can't be.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let text = self.once(name).unwrap_or_else(|| default.to_owned());
+        parse(&text)
+            .map_err(|problem| self.refusals.push(problem.with(format!("--{name}"))))
+            .ok()
+    }
+
     /// Whether a flag that takes no value is there.
     pub(crate) fn is_there(&self, name: &str) -> bool {
         self.matches.get_flag(name)
@@ -92,6 +109,12 @@ impl Typed<'_> {
 
     fn serve(&mut self, config: Config) -> Option<Command> {
         if let Err(refusals) = config.check() {
+            self.refusals.extend(refusals);
+        }
+        // Keys are looked at once more when the server starts, and made if they are missing. But
+        // who has mistakes to mend should hear of those too, at once.
+        if !self.refusals.is_empty() {
+            let refusals = first_start::look(&config, SystemTime::now());
             self.refusals.extend(refusals);
         }
         Some(Command::Serve(Box::new(config)))

@@ -14,7 +14,7 @@ use super::{
 /// The part of the outside world that settings depend on.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// Where relative paths begin, the settings file's among them.
+    /// Where the files are that are read for the arguments to be understood: settings, tokens, CAs.
     pub folder: PathBuf,
     /// The environment.
     pub variables: Vec<(OsString, OsString)>,

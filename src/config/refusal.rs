@@ -111,6 +111,20 @@ impl Problem {
             remedy: remedy.into(),
         }
     }
+
+    /// What another module says of a value, in our form: `REASON; REMEDY`.
+    pub fn said(text: impl fmt::Display) -> Self {
+        let text = text.to_string();
+        match text.rsplit_once("; ") {
+            Some((reason, remedy)) => Self::new(reason, remedy),
+            None => Self::new(text, "write another"),
+        }
+    }
+
+    /// The refusal of what has this problem.
+    pub fn with(self, thing: impl fmt::Display) -> Refusal {
+        Refusal::new(thing, self.reason, self.remedy)
+    }
 }
 
 /// Values are the user's own and may hold anything; a refusal is one line all the same.

@@ -93,7 +93,7 @@ pub(super) fn count_or_off(text: &str) -> Parsed<Option<NonZeroU32>> {
 /// A duration above zero: to wait no time at all would break what waits.
 pub(super) fn wait(text: &str) -> Parsed<Duration> {
     match units::duration(text)? {
-        Duration::ZERO => Err(Problem::new("can't be 0", "write 1s or more")),
+        Duration::ZERO => Err(Problem::new("can't be 0", "write how long, as in 10s")),
         duration => Ok(duration),
     }
 }

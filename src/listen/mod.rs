@@ -192,13 +192,19 @@ fn print(frame: &str, form: Form, out: &mut impl Write, err: &mut impl Write) ->
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Says goodbye, without insisting on an answer.
+/// Says goodbye, without insisting on an answer. What is still on its way is read, or the system
+/// would reset the connection and the server might never see the goodbye.
 async fn leave(socket: &mut Socket) {
     let goodbye = CloseFrame {
         code: CloseCode::Normal,
         reason: "".into(),
     };
-    let _ = timeout(LEAVE_WITHIN, socket.close(Some(goodbye))).await;
+    let leaving = async {
+        if socket.close(Some(goodbye)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _ = timeout(LEAVE_WITHIN, leaving).await;
 }
 
 /// The header for a token; none when it holds what no header may.

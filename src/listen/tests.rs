@@ -1,11 +1,13 @@
 // The server here is tungstenite's own: what `listen` does must not depend on ours.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use tokio::net::TcpListener;
-use tokio_tungstenite::accept_async;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::{Connector, accept_async};
 
 use super::*;
+use crate::certs;
 
 const SIGNAL: &str = r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.00,"timestamp":1720000000},"is_test":false}"#;
 
@@ -13,7 +15,7 @@ fn options(address: SocketAddr, form: Form) -> Options {
     Options {
         url: format!("ws://{address}/?token=secret").parse().unwrap(),
         token: authorization("t0ken"),
-        connector: tokio_tungstenite::Connector::Plain,
+        connector: Connector::Plain,
         form,
         backoff: backoff::Backoff::up_from(Duration::from_millis(2)),
     }
@@ -85,6 +87,48 @@ async fn signals_are_printed_for_people_or_exactly_as_they_came() {
 }
 
 #[tokio::test]
+async fn a_development_server_is_trusted_with_its_ca_and_not_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    certs::make_development(folder.path(), now).unwrap();
+    let file = |name| folder.path().join(name);
+    let identity = certs::load(&file("server.pem"), &file("server.key"), now).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(identity.server_config()));
+    for (ca, trusted) in [(Some(file("ca.pem")), true), (None, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let options = Options {
+            url: format!("wss://{address}").parse().unwrap(),
+            connector: Connector::Rustls(trust::roots(ca.as_deref()).unwrap()),
+            ..options(address, Form::Frame)
+        };
+        let stop = CancellationToken::new();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let mut socket = accept_async(stream).await.unwrap();
+                let ping = Message::Ping(tungstenite::Bytes::new());
+                socket.send(ping).await.unwrap();
+                assert!(socket.next().await.unwrap().unwrap().is_pong());
+                stop.cancel();
+                assert!(socket.next().await.unwrap().unwrap().is_close());
+                let _ = socket.flush().await;
+            }
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (result, ()) = tokio::join!(follow(&options, &mut out, &mut err, &stop), serve);
+        match result {
+            Ok(()) => assert!(trusted),
+            Err(error) => {
+                assert!(!trusted, "{error}");
+                let said = error.to_string();
+                assert!(said.ends_with("name its authority with --ca"), "{said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_in_the_servers_words_and_ends_it() {
     let (result, out, err) = listen_to(Form::Line, |listener, _| async move {
         let body = r#"{"type":"error","code":"invalid_token","message":"the token has expired"}"#;
@@ -116,9 +160,8 @@ async fn a_server_that_is_full_or_leaves_is_tried_again() {
             reason: "shutting down".into(),
         };
         socket.close(Some(leaving)).await.unwrap();
-        let again = accept(&listener).await;
+        drop(accept(&listener).await);
         stop.cancel();
-        drop(again);
     })
     .await;
     assert!(result.is_ok());

@@ -1,0 +1,164 @@
+//! A first start works with nothing there, and tells what to do next.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::{
+    auth::{Keys, create_signing_key},
+    certs::{self, Identity},
+    config::{Config, Problem, Refusal, Refusals, Transport},
+    key_file::{Made, UnusableFile},
+    token,
+};
+
+mod welcome;
+
+pub use self::welcome::{Announcement, Reader};
+
+/// What must be there before a port is bound, loaded and checked.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Keys for tokens.
+    pub keys: Keys,
+    /// The certificate; none with plaintext.
+    pub identity: Option<Identity>,
+    /// Whether any of them was made just now.
+    pub made: Made,
+}
+
+impl Prepared {
+    /// What an operator should know, a line each; for the log.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let identity = self.identity.iter().flat_map(Identity::warnings);
+        self.keys
+            .warnings()
+            .iter()
+            .chain(identity)
+            .map(|line| &**line)
+    }
+}
+
+/// Makes what a first start needs, the data folder among it, and loads it. Files that somebody
+/// named are never made: a mistyped name must not become a key that nobody knows.
+///
+/// # Errors
+/// Everything that can't be used or made, before anything is made.
+pub fn prepare(config: &Config, now: SystemTime) -> Result<Prepared, Refusals> {
+    look(config, now).into_result()?;
+    make_data_dir(config)?;
+    let mut made = Made::Existing;
+    let mut note = |new| {
+        if new == Made::New {
+            made = Made::New;
+        }
+    };
+    if let Some(folder) = certificate_folder(config) {
+        let new = certs::make_development(folder, now);
+        note(new.map_err(|error| certificate_refused(config, &[error]))?);
+    }
+    if let Some(path) = key_to_make(config) {
+        let new = create_signing_key(path);
+        note(new.map_err(|error| token::refused(config, &[error]))?);
+    }
+    let (keys, identity) = (load_keys(config), load_identity(config, now));
+    match (keys, identity) {
+        (Ok(keys), Ok(identity)) => Ok(Prepared {
+            keys,
+            identity,
+            made,
+        }),
+        (keys, identity) => {
+            let mut refusals = keys.err().unwrap_or_default();
+            refusals.extend(identity.err().unwrap_or_default());
+            Err(refusals)
+        }
+    }
+}
+
+/// What [`prepare`] would refuse. Makes nothing.
+pub fn look(config: &Config, now: SystemTime) -> Refusals {
+    let mut refusals = Refusals::new();
+    if is_certificate_missing(config) {
+        if let Some(refusal) = config.development_certificate_on_a_network() {
+            refusals.push(refusal);
+        }
+    } else {
+        refusals.extend(load_identity(config, now).err().unwrap_or_default());
+    }
+    if key_to_make(config).is_none_or(Path::exists) {
+        refusals.extend(load_keys(config).err().unwrap_or_default());
+    }
+    refusals
+}
+
+/// The folder for a development certificate, if this start is one that may make it.
+fn certificate_folder(config: &Config) -> Option<&Path> {
+    let named = config.is_set("server.tls_cert") || config.is_set("server.tls_key");
+    if named || config.server.transport == Transport::Plaintext {
+        return None;
+    }
+    config.server.tls_cert.parent()
+}
+
+fn is_certificate_missing(config: &Config) -> bool {
+    certificate_folder(config).is_some()
+        && !config.server.tls_cert.exists()
+        && !config.server.tls_key.exists()
+}
+
+/// The key that this start may make, if nobody named others.
+fn key_to_make(config: &Config) -> Option<&Path> {
+    if config.is_set("auth.jwt_key") {
+        return None;
+    }
+    config.auth.jwt_key.first().map(PathBuf::as_path)
+}
+
+fn make_data_dir(config: &Config) -> Result<(), Refusal> {
+    fs::create_dir_all(&config.data_dir).map_err(|error| {
+        config.refusal(
+            "data_dir",
+            format!("can't make {}: {error}", config.data_dir.display()),
+            "name a folder this user may write to with --data-dir",
+        )
+    })
+}
+
+fn load_keys(config: &Config) -> Result<Keys, Refusals> {
+    Keys::load(&config.auth.jwt_key).map_err(|errors| token::refused(config, &errors))
+}
+
+fn load_identity(config: &Config, now: SystemTime) -> Result<Option<Identity>, Refusals> {
+    if config.server.transport == Transport::Plaintext {
+        return Ok(None);
+    }
+    let (cert, key) = (&config.server.tls_cert, &config.server.tls_key);
+    let identity =
+        certs::load(cert, key, now).map_err(|errors| certificate_refused(config, &errors))?;
+    if identity.is_development()
+        && let Some(refusal) = config.development_certificate_on_a_network()
+    {
+        return Err(refusal.into());
+    }
+    Ok(Some(identity))
+}
+
+fn certificate_refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
+    let mut refusals = Refusals::new();
+    for error in errors {
+        let key = if error.path() == config.server.tls_key {
+            "server.tls_key"
+        } else {
+            "server.tls_cert"
+        };
+        let Problem { reason, remedy } = Problem::said(error);
+        refusals.push(config.refusal(key, reason, remedy));
+    }
+    refusals
+}
+
+#[cfg(test)]
+mod tests;
