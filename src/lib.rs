@@ -47,7 +47,7 @@ pub mod config;
 /// What the user typed.
 pub mod cli;
 
-/// What the first start makes, and what it tells a user to do next.
+/// What a first start makes, and what it tells the operator to do next.
 pub mod first_start;
 
 /// The command `token issue`.
@@ -55,6 +55,12 @@ pub mod token;
 
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
+
+/// The command `serve`: from the settings to a server that runs.
+pub mod serve;
+
+/// The log on standard error, which never blocks the server.
+pub mod log;
 
 /// Wall time.
 mod clock;

@@ -11,7 +11,9 @@ use anyhow::Context;
 use signalcast::{
     cli::{self, Command, Stop},
     config::{Config, Refusals, Surroundings},
-    first_start, listen, token,
+    listen,
+    serve::{self, ServeError},
+    token,
 };
 
 fn main() -> ExitCode {
@@ -30,8 +32,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
-    let _prepared = first_start::prepare(config, SystemTime::now())?;
-    anyhow::bail!("this build has no server")
+    let program = env::args()
+        .next()
+        .unwrap_or_else(|| "signalcast".to_owned());
+    serve::run(config, &program).map_err(|error| match error {
+        ServeError::Refused(refusals) => refusals.into(),
+        other => other.into(),
+    })
 }
 
 fn exit_code(error: anyhow::Error) -> ExitCode {

@@ -89,7 +89,7 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!(config.server.wait_clients, 0);
     assert_eq!(config.server.shards.get(), 6);
     assert!(!config.server.dev && !config.server.exit_on_eof && !config.server.behind_proxy);
-    assert_eq!(config.sources, ["file:signals/*.jsonl"]);
+    assert_eq!(config.sources, ["file:signals/*.jsonl".parse().unwrap()]);
     assert_eq!(config.signals.max_age, None);
     assert_eq!(config.hub.tail_bytes, 64 << 20);
     assert_eq!(config.dead_letters.max_bytes, 64 << 20);
@@ -106,8 +106,8 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!(config.limits.ping, Duration::from_secs(30));
     assert_eq!(config.limits.silence, Duration::from_secs(120));
     assert_eq!(config.limits.write_timeout, Duration::from_secs(60));
-    assert_eq!(config.test.symbol, "BTCUSDT");
-    assert_eq!(config.test.price, "75000.00");
+    assert_eq!(config.test.symbol.as_str(), "BTCUSDT");
+    assert_eq!(config.test.price.to_string(), "75000.00");
     assert_eq!(config.log.level, "info");
     assert_eq!(config.log.format, LogFormat::Text);
     assert!(config.warnings.is_empty());
@@ -136,7 +136,7 @@ fn short_and_full_flags_are_one() {
         .collect();
     assert_eq!(listen, ["127.0.0.1:1", "[::1]:2", "127.0.0.1:3"]);
     assert_eq!(config.server.drain, Duration::from_secs(60));
-    assert_eq!(config.sources, ["stdin"]);
+    assert_eq!(config.sources, ["stdin".parse().unwrap()]);
 }
 
 #[test]
@@ -157,7 +157,11 @@ fn boolean_flags_stand_alone_or_take_a_word() {
 #[test]
 fn a_negative_price_is_a_price() {
     assert_eq!(
-        Start::new().serve("--test-price -37.63").test.price,
+        Start::new()
+            .serve("--test-price -37.63")
+            .test
+            .price
+            .to_string(),
         "-37.63"
     );
 }
@@ -216,7 +220,7 @@ fn another_file_is_read_instead_when_it_is_named() {
         "[test]\nsymbol = \"X\"\n",
     )
     .unwrap();
-    assert_eq!(start.serve("--config my.toml").test.symbol, "X");
+    assert_eq!(start.serve("--config my.toml").test.symbol.as_str(), "X");
     insta::assert_snapshot!(
         start.refused("serve --config none.toml"),
         @"signalcast: --config: can't read none.toml: No such file or directory (os error 2); name a file that exists and may be read"

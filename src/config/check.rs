@@ -4,6 +4,7 @@
 use std::{fs, io, net::SocketAddr, path::Path};
 
 use super::{Config, Refusal, Refusals, Transport};
+use crate::source::Spec;
 
 impl Config {
     /// Whether a server may start with this.
@@ -84,7 +85,7 @@ impl Config {
     }
 
     fn no_end_to_exit_on(&self) -> Option<Refusal> {
-        if !self.server.exit_on_eof || self.sources.iter().any(|source| is_stdin(source)) {
+        if !self.server.exit_on_eof || self.sources.iter().any(is_stdin) {
             return None;
         }
         Some(self.refusal(
@@ -104,8 +105,8 @@ impl Config {
     }
 }
 
-fn is_stdin(source: &str) -> bool {
-    source == "stdin"
+fn is_stdin(source: &Spec) -> bool {
+    matches!(source, Spec::Stdin(_))
 }
 
 /// Permissions, read-only mounts, quotas: only writing tells. A folder that is not there yet can

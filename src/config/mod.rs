@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    signal::{Price, Symbol},
+    source::Spec,
+};
+
 mod check;
 mod environment;
 mod file;
@@ -32,8 +37,8 @@ pub use self::{
 pub struct Config {
     /// The doors.
     pub server: Server,
-    /// Where signals come from, as written; may be empty.
-    pub sources: Vec<String>,
+    /// Where signals come from; may be empty.
+    pub sources: Vec<Spec>,
     /// Folder for what the server keeps.
     pub data_dir: PathBuf,
     /// Rules for all signals.
@@ -156,9 +161,9 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Test {
     /// Symbol of test signals.
-    pub symbol: String,
+    pub symbol: Symbol,
     /// Price of test signals, exact to the digit.
-    pub price: String,
+    pub price: Price,
 }
 
 /// `journal.*`

@@ -12,32 +12,26 @@ use std::{
 use tracing_subscriber::EnvFilter;
 
 use super::{refusal::Problem, suggest::nearest, units};
+use crate::{
+    signal::{Price, Symbol},
+    source::Spec,
+};
 
 type Parsed<T> = Result<T, Problem>;
 
 /// Where signals come from.
-pub(super) fn source(text: &str) -> Parsed<String> {
-    if text == "stdin"
-        || text
-            .strip_prefix("file:")
-            .is_some_and(|path| !path.is_empty())
-    {
-        return Ok(text.to_owned());
-    }
-    Err(Problem::new(
-        format!("{text:?} is not a source"),
-        "write stdin or file:PATH",
-    ))
+pub(super) fn source(text: &str) -> Parsed<Spec> {
+    text.parse().map_err(Problem::said)
 }
 
 /// The symbol of test signals.
-pub(super) fn symbol(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
+pub(super) fn symbol(text: &str) -> Parsed<Symbol> {
+    text.parse().map_err(Problem::said)
 }
 
 /// The price of test signals, exact to the digit.
-pub(super) fn price(text: &str) -> Parsed<String> {
-    Ok(text.to_owned())
+pub(super) fn price(text: &str) -> Parsed<Price> {
+    text.parse().map_err(Problem::said)
 }
 
 /// An address with its port. `localhost` is 127.0.0.1: other names would mean asking the network

@@ -1,0 +1,33 @@
+//! The log on standard error. It never blocks the server: lines wait for a thread of their own,
+//! and when they are too many, some are dropped rather than signals delayed.
+
+use std::io;
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Lines that wait for a slow standard error. Beyond this they are dropped.
+const WAITING_LINES: usize = 10_000;
+
+/// Starts the log. What waits is written when the guard is dropped.
+///
+/// # Errors
+/// `log.level` is not understood, or there is a log already.
+pub fn start(settings: &Log) -> Result<WorkerGuard, Box<dyn std::error::Error + Send + Sync>> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(io::stderr());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&settings.level)?)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_writer(writer);
+    match settings.format {
+        LogFormat::Text => log.try_init()?,
+        LogFormat::Json => log.json().try_init()?,
+    }
+    Ok(guard)
+}

@@ -1,0 +1,134 @@
+//! The command `serve`: from the settings to a server that runs.
+
+use std::collections::HashSet;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::{info, warn};
+
+use crate::auth::{Authenticator, JwtRules};
+use crate::certs::Identity;
+use crate::config::{Config, Problem, Refusals};
+use crate::dead_letters::DeadLetters;
+use crate::first_start::{self, Announcement, Prepared, Reader};
+use crate::log;
+use crate::server::{self, Limits, Parts, ServerError};
+use crate::session::TestSignal;
+use crate::source::{SourceName, Sources, Spec};
+
+/// Why a server did not come to be, or how it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings, or what they name, can't be used.
+    #[error(transparent)]
+    Refused(#[from] Refusals),
+    /// The log can't be written.
+    #[error("can't start the log")]
+    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It could not start, or failed while running.
+    #[error(transparent)]
+    Failed(#[from] ServerError),
+}
+
+/// Runs a server until it is told to stop. `program` is how this program was called, for what a
+/// first start tells its user to type.
+///
+/// # Errors
+/// What keeps it from starting; nothing is listened on then. What made it fail.
+pub fn run(config: &Config, program: &str) -> Result<(), ServeError> {
+    let _log = log::start(&config.log).map_err(ServeError::Log)?;
+    let prepared = first_start::prepare(config, SystemTime::now())?;
+    for warning in config
+        .warnings
+        .iter()
+        .map(String::as_str)
+        .chain(prepared.warnings())
+    {
+        warn!("{warning}");
+    }
+    let reader = if io::stdout().is_terminal() {
+        Reader::Person
+    } else {
+        Reader::Program
+    };
+    let parts = parts(config, &prepared)?;
+    server::run(parts, |bound| {
+        let mut stdout = io::stdout().lock();
+        let now = SystemTime::now();
+        let announcement = Announcement {
+            config,
+            prepared: &prepared,
+            bound,
+            reader,
+            program,
+            now,
+        };
+        if let Err(error) = announcement.write(&mut stdout) {
+            info!(%error, "nobody reads where the server listens");
+        }
+    })?;
+    Ok(())
+}
+
+fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
+    let finite = config
+        .sources
+        .iter()
+        .filter(|spec| matches!(spec, Spec::Stdin(_)));
+    let finite: HashSet<SourceName> = finite
+        .map(|spec| SourceName::from(spec.to_string().as_str()))
+        .collect();
+    let exit_after = if config.server.exit_on_eof {
+        finite
+    } else {
+        HashSet::new()
+    };
+    let sources =
+        Sources::prepare(&config.sources).map_err(|error| refusal(config, "sources", &error))?;
+    let dead_letters = DeadLetters::open(&config.dead_letters.path, config.dead_letters.max_bytes)
+        .map_err(|error| refusal(config, "dead_letters.path", &error))?;
+    let rules = JwtRules {
+        issuer: config.auth.issuer.clone(),
+        audience: config.auth.audience.clone(),
+        leeway: config.auth.leeway,
+    };
+    Ok(Parts {
+        listen: config.server.listen.clone(),
+        tls: prepared
+            .identity
+            .as_ref()
+            .map(Identity::server_config)
+            .map(Arc::new),
+        authenticator: Authenticator::new(prepared.keys.clone(), rules),
+        failed_tries_per_minute: config.auth.failed_tries_per_minute.map_or(0, u32::from),
+        sources,
+        exit_after,
+        wait_clients: config.server.wait_clients,
+        dead_letters,
+        max_age: config.signals.max_age,
+        tail_bytes: config.hub.tail_bytes,
+        shards: config.server.shards.get(),
+        drain: config.server.drain,
+        limits: Limits {
+            connections: config.limits.connections,
+            connections_per_address: config.limits.connections_per_address,
+            handshake: config.limits.handshake,
+            handshakes: config.limits.handshakes.get(),
+            message_bytes: config.limits.message_bytes,
+            commands_per_second: config.limits.commands_per_second,
+            ping: config.limits.ping,
+            silence: config.limits.silence,
+            write_timeout: config.limits.write_timeout,
+        },
+        test: TestSignal {
+            symbol: config.test.symbol.clone(),
+            price: config.test.price,
+        },
+    })
+}
+
+fn refusal(config: &Config, key: &str, error: &dyn std::error::Error) -> Refusals {
+    let Problem { reason, remedy } = Problem::said(error);
+    config.refusal(key, reason, remedy).into()
+}
