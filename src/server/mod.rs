@@ -348,7 +348,9 @@ async fn feed(
             () = stop.cancelled() => return,
         }
     }
-    sources.run(arrivals, stop).await;
+    // Ingest lives as long as this sender, also when every source has ended.
+    sources.run(arrivals.clone(), stop.clone()).await;
+    stop.cancelled().await;
 }
 
 fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServerError> {
