@@ -31,6 +31,14 @@ def test_the_python_line_works_in_a_later_shell_with_nothing_else_set(server, ru
     assert '"is_test":true' in pasted.line("is_test")
 
 
+def test_the_listen_line_works_as_pasted(server, run):
+    assert server.child is not None
+    listen = run("sh", "-c", server.child.line(" listen wss://").strip())
+    listen.error_line("connected")
+    server.append(SIGNAL)
+    assert "SELL EURUSD 1.07219" in listen.line("EURUSD")
+
+
 def test_keys_are_readable_by_their_owner_alone_and_the_authority_keeps_none(server):
     modes = {
         file.name: oct(stat.S_IMODE(file.stat().st_mode))
