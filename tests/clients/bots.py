@@ -1,5 +1,6 @@
 """A bot as the integration guide has it, on a thread, so that a test can look at it."""
 
+import contextlib
 import queue
 import threading
 
@@ -46,6 +47,12 @@ class Bot:
             raise AssertionError("no error") from None
 
     def close(self) -> None:
-        self.app.close()
+        """Says goodbye and waits until run_forever has returned."""
+        # Not app.close(): called from another thread it takes the server's answer away from
+        # run_forever, which then notices only after ten seconds.
+        connection = self.app.sock
+        if connection is not None:
+            with contextlib.suppress(OSError, websocket.WebSocketException):
+                connection.send_close()
         self._thread.join(DEADLINE)
         assert not self._thread.is_alive(), "run_forever did not return"

@@ -135,4 +135,4 @@ def test_every_line_of_the_sample_is_a_signal_or_a_comment(server, bot):
     received = [json.loads(listening.message()) for _ in lines]
     assert len(received) >= 8
     server.stop()
-    assert not (server.folder / "data" / "dead-letters.jsonl").exists()
+    assert (server.folder / "data" / "dead-letters.jsonl").read_text() == ""
