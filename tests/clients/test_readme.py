@@ -16,6 +16,7 @@ SIGNAL = (
 @pytest.mark.parametrize(
     ("language", "interpreter", "file"),
     [("python", sys.executable, "listen.py"), ("js", "node", "listen.mjs")],
+    ids=["python", "node"],
 )
 def test_the_readmes_program_shows_the_answer_to_test_and_then_a_signal(
     server, folder, run, language, interpreter, file
