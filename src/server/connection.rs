@@ -20,10 +20,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::{Instrument, debug, info, info_span};
+use tracing::{Instrument, Span, debug, info, info_span};
 use warp::filters::BoxedFilter;
 use warp::http::{Request, Response, Version};
 
+use super::clients::Entrance;
 use super::gate::Admitted;
 use super::refusal::Refusal;
 use super::routes::Visit;
@@ -73,49 +74,60 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(super) async fn serve(host: Host, shard: Rc<Shard>, accepted: Accepted) {
     let peer = accepted.peer;
     // Boxed, so that what the handshakes needed is given back before the session begins.
-    let upgraded = match Box::pin(open(&host, &shard, accepted)).await {
-        Ok(Some(upgraded)) => upgraded,
+    let mut visit = match Box::pin(open(&host, &shard, accepted)).await {
+        Ok(Some(upgraded)) => upgraded.begin(&host, &shard, peer),
         Ok(None) => return,
         Err(error) => return debug!(%peer, %error, "connection ended before its upgrade"),
     };
-    let Upgraded {
-        socket,
-        tls,
-        early,
-        admitted,
-        next,
-    } = upgraded;
-    let Admitted {
-        principal,
-        entrance,
-    } = admitted;
-    let span = info_span!("session", %peer, subject = principal.subject());
-    let client = Rc::new(Client::new(socket, Outlet::new(tls), next));
-    let session = Session::new(
-        Rc::clone(&shard),
-        Rc::clone(&client),
-        principal,
-        host.sessions,
-        &early,
-    );
-    span.in_scope(|| info!(after = next.get() - 1, "subscribed"));
-    let ended = shard
-        .sessions()
-        .track_future(session.run())
-        .instrument(span.clone())
-        .await;
-    let sent_bytes = client.outlet().borrow().accepted();
-    span.in_scope(|| match ended {
-        Ended::ByServer(close) => info!(
-            code = close.code(),
-            why = close.reason(),
-            sent_bytes,
-            "closed"
-        ),
-        Ended::ByPeer(code) => info!(code, sent_bytes, "closed by the client"),
-        Ended::Broken(error) => info!(%error, sent_bytes, "connection lost"),
-    });
-    drop(entrance);
+    let running = visit.session.run().instrument(visit.span.clone());
+    let ended = shard.sessions().track_future(running).await;
+    visit.report(ended);
+}
+
+/// A session, and what is told of it.
+struct Subscription {
+    session: Box<Session>,
+    span: Span,
+    _entrance: Entrance,
+}
+
+impl Upgraded {
+    /// Makes the session. A function of its own, so that what goes into it takes no room in the
+    /// task that runs it.
+    fn begin(self, host: &Host, shard: &Rc<Shard>, peer: SocketAddr) -> Subscription {
+        let Admitted {
+            principal,
+            entrance,
+        } = self.admitted;
+        let span = info_span!("session", %peer, subject = principal.subject());
+        span.in_scope(|| info!(after = self.next.get() - 1, "subscribed"));
+        let client = Client::new(self.socket, Outlet::new(self.tls), self.next);
+        let settings = Rc::clone(&host.sessions);
+        let session = Session::new(Rc::clone(shard), client, principal, settings, &self.early);
+        Subscription {
+            session: Box::new(session),
+            span,
+            _entrance: entrance,
+        }
+    }
+}
+
+impl Subscription {
+    fn report(&self, ended: Ended) {
+        let sent_bytes = self.session.sent_bytes();
+        self.span.in_scope(|| match ended {
+            Ended::ByServer(close) => {
+                info!(
+                    code = close.code(),
+                    why = close.reason(),
+                    sent_bytes,
+                    "closed"
+                );
+            }
+            Ended::ByPeer(code) => info!(code, sent_bytes, "closed by the client"),
+            Ended::Broken(error) => info!(%error, sent_bytes, "connection lost"),
+        });
+    }
 }
 
 /// From the accepted socket to a WebSocket; `None` when the connection was for something else.
@@ -263,4 +275,19 @@ async fn hang_up(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     };
     // Whether the peer hangs up, breaks off or dawdles, the connection ends here.
     timeout(LINGER, farewell).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_a_client_costs_does_not_grow_unnoticed() {
+        assert!(future_size(serve) <= 1024, "{}", future_size(serve));
+        assert!(size_of::<Session>() <= 768, "{}", size_of::<Session>());
+    }
 }

@@ -297,7 +297,7 @@ impl Server {
             _ = interrupts.next() => false,
         };
         if in_time {
-            info!("drained: every client has every signal");
+            info!("drained in time");
         } else {
             let left = *self.gate.clients.count().borrow();
             warn!(

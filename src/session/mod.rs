@@ -127,7 +127,7 @@ impl Session {
     /// request.
     pub fn new(
         shard: Rc<Shard>,
-        client: Rc<Client>,
+        client: Client,
         principal: Principal,
         settings: Rc<Settings>,
         early: &[u8],
@@ -140,7 +140,7 @@ impl Session {
         Self {
             deadlines: Deadlines::begin(&settings, Instant::now()),
             command_rate: RateLimiter::direct(quota),
-            client,
+            client: Rc::new(client),
             commands: Commands::new(),
             phase: Phase::Open,
             shard,
@@ -151,8 +151,13 @@ impl Session {
         }
     }
 
+    /// Bytes the client's socket has taken, encrypted if they are.
+    pub fn sent_bytes(&self) -> u64 {
+        self.client.outlet().borrow().accepted()
+    }
+
     /// Serves the client until it or we end it.
-    pub async fn run(mut self) -> Ended {
+    pub async fn run(&mut self) -> Ended {
         let ended = self.serve().await;
         self.group.leave(&self.client);
         self.client

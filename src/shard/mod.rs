@@ -12,6 +12,7 @@ mod run;
 mod socket;
 
 use std::cell::RefCell;
+use std::future::ready;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub use outlet::{Offered, Outlet, Received};
 pub use run::{Cut, Run};
 pub use socket::Socket;
 
-use pass::Pass;
+use pass::{Pass, Progress};
 
 /// A connection that was accepted and belongs to a shard from now on.
 #[derive(Debug)]
@@ -122,18 +123,22 @@ where
     let mut head = follower.head();
     let shard = Rc::new(Shard::new(follower));
     let mut pass = Pass::new();
+    let mut progress = Progress::Done;
     loop {
+        // Whichever is ready, in random order: a feed that never pauses shuts out no connection,
+        // and many connections hold up no signal.
         tokio::select! {
             () = stop.abort.cancelled() => return,
             () = stop.drain.cancelled(), if !shard.draining.is_cancelled() => {
                 // Sessions are told only now that the tail holds the last signal there will be.
-                pass.go(&shard).await;
+                while pass.go(&shard).await == Progress::More {}
                 shard.sessions.close();
                 shard.draining.cancel();
             }
             // Connections that are no session yet are turned away and not waited for.
             () = shard.sessions.wait(), if shard.draining.is_cancelled() => return,
-            Ok(()) = head.changed() => pass.go(&shard).await,
+            Ok(()) = head.changed(), if progress == Progress::Done => progress = Progress::More,
+            () = ready(()), if progress == Progress::More => progress = pass.go(&shard).await,
             Some(accepted) = inbox.recv() => {
                 shard.connections.spawn_local(serve(Rc::clone(&shard), accepted));
             }

@@ -16,7 +16,14 @@ use crate::signal::{Seq, Timestamp};
 pub(super) struct Pass {
     new: Vec<Arc<Segment>>,
     run: Run,
-    since_yield: Turn,
+    turn: Turn,
+}
+
+/// Whether there may be more to pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    More,
+    Done,
 }
 
 /// Most bytes of frames a pass takes on at once: what a socket's buffer is likely to take.
@@ -27,24 +34,23 @@ impl Pass {
         Self {
             new: Vec::new(),
             run: Run::default(),
-            since_yield: Turn::begin(),
+            turn: Turn::begin(),
         }
     }
 
-    /// Goes on until nothing is new.
-    pub(super) async fn go(&mut self, shard: &Shard) {
-        self.since_yield = Turn::begin();
-        loop {
-            self.new.clear();
-            let from = shard.take_new(PASS_BYTES, &mut self.new);
-            if self.new.is_empty() {
-                return;
-            }
-            let now = clock::now();
-            for group in shard.groups().all() {
-                self.over(&group, from, now).await;
-            }
+    /// Brings what is new, as far as it goes at once. [`Progress::Done`] when nothing was new.
+    pub(super) async fn go(&mut self, shard: &Shard) -> Progress {
+        self.new.clear();
+        let from = shard.take_new(PASS_BYTES, &mut self.new);
+        if self.new.is_empty() {
+            return Progress::Done;
         }
+        self.turn = Turn::begin();
+        let now = clock::now();
+        for group in shard.groups().all() {
+            self.over(&group, from, now).await;
+        }
+        Progress::More
     }
 
     async fn over(&mut self, group: &Group, from: Seq, now: Timestamp) {
@@ -71,9 +77,9 @@ impl Pass {
                 }
             }
             drop(client);
-            if self.since_yield.is_over() {
+            if self.turn.is_over() {
                 tokio::task::yield_now().await;
-                self.since_yield = Turn::begin();
+                self.turn = Turn::begin();
             }
         }
     }
