@@ -56,6 +56,9 @@ pub mod token;
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
 
+/// The folder for what the server keeps, which one process has to itself.
+pub mod data_dir;
+
 /// The command `serve`: from the settings to a server that runs.
 pub mod serve;
 

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::auth::{Authenticator, JwtRules};
 use crate::certs::Identity;
 use crate::config::{Config, Problem, Refusals};
+use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
 use crate::first_start::{self, Announcement, Prepared, Reader};
 use crate::log;
@@ -39,6 +40,8 @@ pub enum ServeError {
 pub fn run(config: &Config, program: &str) -> Result<(), ServeError> {
     let _log = log::start(&config.log).map_err(ServeError::Log)?;
     let prepared = first_start::prepare(config, SystemTime::now())?;
+    let _data_dir =
+        DataDir::hold(&config.data_dir).map_err(|error| refusal(config, "data_dir", &error))?;
     for warning in config
         .warnings
         .iter()
