@@ -57,11 +57,11 @@ fn token() -> Command {
 fn listen() -> Command {
     Command::new("listen")
         .about("Connects to a server and prints its signals")
-        .after_help("The token may also stand in SIGNALCAST_TOKEN, where other users of the machine can't see it.")
+        .after_help("The token may also stand in $SIGNALCAST_TOKEN, where other users of the machine can't see it.")
         .arg(
             Arg::new("url")
                 .value_name("URL")
-                .help("The server, such as wss://127.0.0.1:8080"),
+                .help("The server, such as wss://127.0.0.1:8080 [default: $SIGNALCAST_URL]"),
         )
         .arg(once("token", "TOKEN", "The token to show"))
         .arg(once("token-file", "PATH", "A file that holds it"))

@@ -83,11 +83,15 @@ impl Surroundings {
     }
 }
 
-/// The token for `listen`: nothing a server is set up with, so no setting.
+/// The server that `listen` and the bots of `examples/` connect to: nothing a server is set up
+/// with, so no setting.
+pub(crate) const URL_VARIABLE: &str = "SIGNALCAST_URL";
+
+/// The token they show.
 pub(crate) const TOKEN_VARIABLE: &str = "SIGNALCAST_TOKEN";
 
 /// Variables of ours that are no settings.
-const OTHER_VARIABLES: &[&str] = &[TOKEN_VARIABLE];
+const OTHER_VARIABLES: &[&str] = &[URL_VARIABLE, TOKEN_VARIABLE];
 
 /// The soft limit becomes the hard one; returns what holds then.
 fn raise_open_files() -> Option<u64> {

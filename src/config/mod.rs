@@ -22,7 +22,7 @@ pub mod table;
 pub mod units;
 mod values;
 
-pub(crate) use self::environment::TOKEN_VARIABLE;
+pub(crate) use self::environment::{TOKEN_VARIABLE, URL_VARIABLE};
 pub use self::{
     environment::Surroundings,
     layer::{Given, Layer, Origin, Settings},

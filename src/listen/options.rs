@@ -8,7 +8,7 @@ use tokio_tungstenite::{
 use super::{authorization, backoff::Backoff, trust};
 use crate::{
     cli::Typed,
-    config::{Surroundings, TOKEN_VARIABLE},
+    config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE},
 };
 
 /// What `listen` was asked for.
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Options {
 
 impl Options {
     pub(crate) fn from_typed(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Self> {
-        let url = url(typed);
+        let url = url(typed, around);
         let token = token(typed, around);
         let connector = connector(typed, around, url.as_ref()?);
         let form = if typed.is_there("json") {
@@ -67,8 +67,9 @@ pub(super) fn without_query(url: &Uri) -> String {
     shown.trim_end_matches('/').to_owned()
 }
 
-fn url(typed: &mut Typed<'_>) -> Option<Uri> {
-    let Some(text) = typed.once("url") else {
+fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {
+    let given = typed.once("url");
+    let Some(text) = given.or_else(|| around.variable(URL_VARIABLE).map(str::to_owned)) else {
         typed.refuse(
             "URL",
             "is missing",
