@@ -155,7 +155,7 @@ async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> io::Result<
         turn_away(socket, deadline).await;
         return Ok(None);
     }
-    let stream = timeout_at(deadline, secure(socket, config, &host.handshakes)).await??;
+    let stream = timeout_at(deadline, secure(socket, config, host, shard)).await??;
     let Some((stream, early, admitted, next)) = visitors.answer(stream, deadline).await else {
         return Ok(None);
     };
@@ -180,10 +180,12 @@ async fn first_byte(socket: &TcpStream) -> io::Result<u8> {
 async fn secure(
     socket: TcpStream,
     config: &Arc<rustls::ServerConfig>,
-    handshakes: &Semaphore,
+    host: &Host,
+    shard: &Shard,
 ) -> io::Result<TlsStream<TcpStream>> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
-    let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
+    let _turn = host.handshakes.acquire().await.map_err(io::Error::other)?;
+    shard.give_way().await;
     hello.into_stream(Arc::clone(config)).await
 }
 

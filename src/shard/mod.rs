@@ -11,7 +11,7 @@ mod pass;
 mod run;
 mod socket;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::ready;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::{io, thread};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
@@ -55,6 +55,8 @@ pub struct Shard {
     connections: TaskTracker,
     sessions: TaskTracker,
     draining: CancellationToken,
+    passing: Cell<bool>,
+    passed: Notify,
 }
 
 /// Memory that every session of a shard needs for a moment and none keeps.
@@ -158,6 +160,8 @@ impl Shard {
             connections: TaskTracker::new(),
             sessions: TaskTracker::new(),
             draining: CancellationToken::new(),
+            passing: Cell::new(false),
+            passed: Notify::new(),
         }
     }
 
@@ -179,6 +183,18 @@ impl Shard {
     /// Its sessions: a drain waits for those that are tracked here.
     pub fn sessions(&self) -> &TaskTracker {
         &self.sessions
+    }
+
+    /// Waits for the end of the pass that goes on, if one does: what takes long and is not urgent,
+    /// a handshake, gives way to signals that are on their way. To one pass only, or a feed that
+    /// never pauses would shut it out.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn give_way(&self) {
+        if self.passing.get() {
+            self.passed.notified().await;
+        }
     }
 
     /// Cancelled when clients are to be let go, once they have everything.

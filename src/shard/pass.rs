@@ -47,9 +47,12 @@ impl Pass {
         }
         self.turn = Turn::begin();
         let now = clock::now();
+        shard.passing.set(true);
         for group in shard.groups().all() {
             self.over(&group, from, now).await;
         }
+        shard.passing.set(false);
+        shard.passed.notify_waiters();
         Progress::More
     }
 
