@@ -220,14 +220,17 @@ impl Session {
     async fn wait(&self, standing: Standing) {
         let (client, socket) = (&self.client, self.client.socket());
         let draining = self.shard.draining();
-        let open = matches!(self.phase, Phase::Open);
+        // One that is behind leaves when it has everything; until then this is no news to it.
+        let may_leave = standing == Standing::CaughtUp
+            && matches!(self.phase, Phase::Open)
+            && !self.deadlines.leaves();
         tokio::select! {
             // A broken connection shows itself at the next read or write.
             _ = socket.readable(), if self.reads() => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
             () = client.news() => {}
             () = tokio::time::sleep_until(self.deadlines.next(&self.principal)) => {}
-            () = draining.cancelled(), if open && !self.deadlines.leaves() => {}
+            () = draining.cancelled(), if may_leave => {}
         }
     }
 
