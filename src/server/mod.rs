@@ -333,7 +333,8 @@ fn session_settings(
     }
 }
 
-/// Opens the sources once enough clients are subscribed.
+/// Opens the sources once enough clients are subscribed, and keeps the ingest thread until it is
+/// told to stop: a server whose feeds have all ended goes on serving.
 async fn feed(
     sources: Sources,
     wait_clients: usize,
