@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,8 +43,8 @@ pub(super) struct Host {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     /// Longest time from accept to the end of the first request's headers.
     pub(super) handshake_timeout: Duration,
-    /// TLS handshakes at once. A connection counts once its ClientHello is complete, so that
-    /// silent sockets shut nobody out.
+    /// TLS handshakes at once. A connection counts from when its ClientHello is complete, so that
+    /// silent sockets shut nobody out, for a [turn](TURNS).
     pub(super) handshakes: Rc<Semaphore>,
     pub(super) sessions: Rc<Settings>,
 }
@@ -66,6 +67,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Request line and headers that hyper will hold. Ours is the lower limit with the better answer.
 const MOST_HTTP_BYTES: usize = 32 * 1024;
 const MOST_HTTP_HEADERS: usize = 100;
+
+/// A handshake that has not ended after this part of the time for it gives its turn to the next
+/// and goes on without: else peers that begin handshakes and stall would shut all others out.
+const TURNS: u32 = 10;
 
 /// First byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -155,7 +160,7 @@ async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> io::Result<
         turn_away(socket, deadline).await;
         return Ok(None);
     }
-    let stream = timeout_at(deadline, secure(socket, config, host, shard)).await??;
+    let stream = timeout_at(deadline, secure(host, shard, socket, config)).await??;
     let Some((stream, early, admitted, next)) = visitors.answer(stream, deadline).await else {
         return Ok(None);
     };
@@ -178,15 +183,20 @@ async fn first_byte(socket: &TcpStream) -> io::Result<u8> {
 }
 
 async fn secure(
-    socket: TcpStream,
-    config: &Arc<rustls::ServerConfig>,
     host: &Host,
     shard: &Shard,
+    socket: TcpStream,
+    config: &Arc<rustls::ServerConfig>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
-    let _turn = host.handshakes.acquire().await.map_err(io::Error::other)?;
+    let turn = host.handshakes.acquire().await.map_err(io::Error::other)?;
     shard.give_way().await;
-    hello.into_stream(Arc::clone(config)).await
+    let mut stream = pin!(hello.into_stream(Arc::clone(config)));
+    if let Ok(outcome) = timeout(host.handshake_timeout / TURNS, &mut stream).await {
+        return outcome;
+    }
+    drop(turn);
+    stream.await
 }
 
 /// Tells somebody who speaks plain HTTP to a TLS port what to do.
