@@ -72,6 +72,10 @@ const MOST_HTTP_HEADERS: usize = 100;
 /// and goes on without: else peers that begin handshakes and stall would shut all others out.
 const TURNS: u32 = 10;
 
+/// The answer to HTTP/2, as hyper gives it to other versions.
+const NOT_HTTP_1: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// First byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -270,11 +274,18 @@ where
         .max_buf_size(MOST_HTTP_BYTES)
         .max_headers(MOST_HTTP_HEADERS)
         .serve_connection(TokioIo::new(io), service_fn(answer));
-    if let Err(error) = poll_fn(|cx| connection.poll_without_shutdown(cx)).await {
-        debug!(%error, "request not understood");
-    }
+    let outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     let parts = connection.into_parts();
-    (parts.io.into_inner(), parts.read_buf)
+    let mut io = parts.io.into_inner();
+    if let Err(error) = outcome {
+        debug!(%error, "request not understood");
+        if error.is_parse_version_h2() {
+            // hyper answers everything else that it does not understand. Whoever is gone already
+            // needs no answer.
+            io.write_all(NOT_HTTP_1).await.ok();
+        }
+    }
+    (io, parts.read_buf)
 }
 
 /// Ends a connection so that the peer gets what was written last.
