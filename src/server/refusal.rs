@@ -5,7 +5,7 @@ use warp::http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
     WWW_AUTHENTICATE,
 };
-use warp::http::{Response, StatusCode};
+use warp::http::{Method, Response, StatusCode};
 
 use crate::auth::InvalidToken;
 
@@ -15,7 +15,8 @@ use crate::auth::InvalidToken;
 pub(super) enum Refusal {
     HeadersTooLarge,
     NotFound,
-    MethodNotAllowed,
+    /// Another method than these.
+    MethodNotAllowed(&'static [Method]),
     /// Something about the upgrade is wrong, in these words.
     BadRequest(&'static str),
     UpgradeRequired,
@@ -69,7 +70,7 @@ impl Refusal {
         match self {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest(_) | Self::TwoCredentials | Self::NotTls => StatusCode::BAD_REQUEST,
             Self::UpgradeRequired | Self::OtherVersion => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -85,7 +86,7 @@ impl Refusal {
         match self {
             Self::HeadersTooLarge => "headers_too_large",
             Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::BadRequest(_) | Self::NotTls => "bad_request",
             Self::UpgradeRequired | Self::OtherVersion => "upgrade_required",
             Self::TooManyAttempts(_) => "too_many_attempts",
@@ -104,7 +105,9 @@ impl Refusal {
         match self {
             Self::HeadersTooLarge => "the headers are over 16 KiB; send fewer or shorter ones",
             Self::NotFound => "there is nothing here; signals are at / and /ws",
-            Self::MethodNotAllowed => "this path takes only GET",
+            Self::MethodNotAllowed(methods) => {
+                return format!("this path takes only {}", list(methods));
+            }
             Self::BadRequest(problem) => problem,
             Self::UpgradeRequired => "this is a WebSocket endpoint; ask for an upgrade",
             Self::OtherVersion => "only version 13 of the WebSocket protocol is spoken here",
@@ -123,7 +126,7 @@ impl Refusal {
 
     fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
-            Self::MethodNotAllowed => vec![(ALLOW, "GET".to_owned())],
+            Self::MethodNotAllowed(methods) => vec![(ALLOW, list(methods))],
             Self::UpgradeRequired => vec![(UPGRADE, "websocket".to_owned())],
             Self::OtherVersion => {
                 vec![
@@ -153,4 +156,9 @@ impl Refusal {
             _ => Vec::new(),
         }
     }
+}
+
+fn list(methods: &[Method]) -> String {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    names.join(", ")
 }

@@ -1,6 +1,7 @@
 //! What each path answers.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,11 +106,9 @@ const READ: &[Method] = &[Method::GET, Method::HEAD];
 
 fn only(methods: &'static [Method]) -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::method()
-        .and_then(async |method: Method| {
-            let allowed = methods.contains(&method);
-            allowed
-                .then_some(())
-                .ok_or_else(|| warp::reject::custom(Refusal::MethodNotAllowed))
+        .and_then(move |method: Method| {
+            let allowed = methods.contains(&method).then_some(());
+            ready(allowed.ok_or_else(|| warp::reject::custom(Refusal::MethodNotAllowed(methods))))
         })
         .untuple_one()
 }
