@@ -36,7 +36,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for a future, and fails the test if it takes too long.
 pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: nothing after {PATIENCE:?}"))
+    timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: nothing after {PATIENCE:?}"))
 }
 
 /// A folder of its own, in which servers and commands run.
@@ -55,7 +57,11 @@ impl Folder {
     pub fn append(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
@@ -67,7 +73,9 @@ impl Folder {
     /// settings from the environment of the tests.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_signalcast"));
-        command.current_dir(self.0.path()).args(arguments.split_whitespace());
+        command
+            .current_dir(self.0.path())
+            .args(arguments.split_whitespace());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SIGNALCAST_") {
                 command.env_remove(name);
@@ -78,14 +86,24 @@ impl Folder {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &str) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+        self.command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// A token of these options, such as `--sub bot-1`.
     pub fn token(&self, options: &str) -> String {
         let output = self.run(&format!("token issue {options}"));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -121,7 +139,10 @@ impl TestServer {
 
     /// Starts a `serve` command that was put together by the test.
     pub fn start_command(folder: Arc<Folder>, mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (ready, listening) = mpsc::sync_channel(1);
@@ -155,7 +176,15 @@ impl TestServer {
         let (scheme, address) = url.split_once("://").unwrap();
         let address = address.trim_end_matches('/').parse().unwrap();
         let scheme = scheme.to_owned();
-        Self { folder, address, scheme, child, stdin, log, readers }
+        Self {
+            folder,
+            address,
+            scheme,
+            child,
+            stdin,
+            log,
+            readers,
+        }
     }
 
     /// Writes to standard input, the feed.
@@ -200,8 +229,16 @@ impl TestServer {
     pub fn resident_bytes(&self) -> u64 {
         let pid = self.child.id();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            * 1024
     }
 
     /// Tells it to stop and waits until it has. Returns everything it logged.
@@ -246,14 +283,18 @@ impl TestServer {
 
     /// A client that was let in.
     pub async fn client(&self) -> TestClient {
-        self.client_at("/", &self.token()).await.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
+        self.client_at("/", &self.token())
+            .await
+            .unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
     }
 
     /// Tries to connect with a token.
     pub async fn client_at(&self, path: &str, token: &str) -> Result<TestClient, Error> {
         let mut request = self.url(path).into_client_request().unwrap();
         let value = format!("Bearer {token}").parse().unwrap();
-        request.headers_mut().insert(http::header::AUTHORIZATION, value);
+        request
+            .headers_mut()
+            .insert(http::header::AUTHORIZATION, value);
         self.client_with(request).await
     }
 
@@ -281,10 +322,14 @@ impl TestServer {
         for certificate in CertificateDer::pem_file_iter(ca).unwrap() {
             roots.add(certificate.unwrap()).unwrap();
         }
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let connector = TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from("localhost").unwrap();
-        patiently("TLS handshake", connector.connect(name, stream)).await.unwrap()
+        patiently("TLS handshake", connector.connect(name, stream))
+            .await
+            .unwrap()
     }
 
     /// Sends these bytes and reads the answer until the server closes the connection.
@@ -292,13 +337,16 @@ impl TestServer {
         let mut stream = self.connect().await;
         stream.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
-        patiently("end of the answer", stream.read_to_end(&mut bytes)).await.unwrap();
+        patiently("end of the answer", stream.read_to_end(&mut bytes))
+            .await
+            .unwrap();
         Answer::parse(&bytes)
     }
 
     /// A well-formed upgrade request with these further header lines, each ended by CRLF.
     pub async fn ask(&self, path: &str, headers: &str) -> Answer {
-        self.exchange(upgrade_request(path, headers).as_bytes()).await
+        self.exchange(upgrade_request(path, headers).as_bytes())
+            .await
     }
 }
 
@@ -329,14 +377,27 @@ pub struct Answer {
 impl Answer {
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let (head, body) = text
+            .split_once("\r\n\r\n")
+            .unwrap_or_else(|| panic!("no answer: {text:?}"));
         let mut lines = head.split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let headers = lines
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Self { status, headers, body: body.to_owned() }
+        Self {
+            status,
+            headers,
+            body: body.to_owned(),
+        }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -366,7 +427,9 @@ pub struct TestClient {
 
 impl TestClient {
     pub async fn send(&mut self, text: &str) {
-        patiently("send", self.socket.send(Message::text(text))).await.unwrap();
+        patiently("send", self.socket.send(Message::text(text)))
+            .await
+            .unwrap();
     }
 
     /// The next text message. Pings and pongs are passed over.
@@ -407,7 +470,10 @@ impl TestClient {
 
     async fn message(&mut self) -> Message {
         loop {
-            let message = patiently("message", self.socket.next()).await.expect("the connection ended").unwrap();
+            let message = patiently("message", self.socket.next())
+                .await
+                .expect("the connection ended")
+                .unwrap();
             if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
                 return message;
             }
