@@ -3,6 +3,9 @@
 //! Every wait has a deadline, and a server that is dropped is killed: nothing outlives its test.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses the words it needs")]
+#![allow(unreachable_pub, reason = "pub is what the test files see")]
+
+pub mod jwt;
 
 use std::fs::{self, OpenOptions};
 use std::future::Future;
@@ -277,6 +280,11 @@ impl TestServer {
         self.folder.token("--sub tester")
     }
 
+    /// A token with these claims, signed with the key that the server made.
+    pub fn mint(&self, claims: &serde_json::Value) -> String {
+        jwt::token(claims, self.folder.read("certs/jwt.key").trim_end())
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}://localhost:{}{path}", self.scheme, self.address.port())
     }
@@ -301,14 +309,18 @@ impl TestServer {
     /// Tries to connect with a request of the test's own making.
     pub async fn client_with(&self, request: Request) -> Result<TestClient, Error> {
         let stream = self.connect().await;
-        let (socket, response) =
-            patiently("upgrade", tokio_tungstenite::client_async(request, stream)).await?;
+        let (socket, response) = patiently(
+            "upgrade",
+            Box::pin(tokio_tungstenite::client_async(request, stream)),
+        )
+        .await?;
         Ok(TestClient { socket, response })
     }
 
     /// An encrypted connection (a plain one with `--plaintext`) on which nothing was said yet.
     pub async fn connect(&self) -> MaybeTlsStream<TcpStream> {
         let stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         if self.scheme == "ws" {
             return MaybeTlsStream::Plain(stream);
         }
@@ -317,19 +329,30 @@ impl TestServer {
 
     /// TLS on a connection, checked against the server's CA.
     pub async fn secure(&self, stream: TcpStream) -> TlsStream<TcpStream> {
+        let connector = TlsConnector::from(Arc::new(self.trust()));
+        patiently("TLS handshake", connector.connect(localhost(), stream))
+            .await
+            .unwrap()
+    }
+
+    /// The first bytes of a TLS handshake.
+    pub fn client_hello(&self) -> Vec<u8> {
+        let mut tls = rustls::ClientConnection::new(Arc::new(self.trust()), localhost()).unwrap();
+        let mut hello = Vec::new();
+        tls.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    /// TLS settings with which the server's CA is trusted, and no other.
+    fn trust(&self) -> ClientConfig {
         let ca = self.folder.path("certs/ca.pem");
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca).unwrap() {
             roots.add(certificate.unwrap()).unwrap();
         }
-        let config = ClientConfig::builder()
+        ClientConfig::builder()
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from("localhost").unwrap();
-        patiently("TLS handshake", connector.connect(name, stream))
-            .await
-            .unwrap()
+            .with_no_client_auth()
     }
 
     /// Sends these bytes and reads the answer until the server closes the connection.
@@ -341,6 +364,24 @@ impl TestServer {
             .await
             .unwrap();
         Answer::parse(&bytes)
+    }
+
+    /// Sends these bytes and reads one answer, after which the connection may be open.
+    pub async fn open(&self, request: &[u8]) -> (MaybeTlsStream<TcpStream>, Answer) {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.unwrap();
+        let mut bytes = Vec::new();
+        let answer = async {
+            while !Answer::is_whole(&bytes) {
+                assert_ne!(
+                    stream.read_buf(&mut bytes).await.unwrap(),
+                    0,
+                    "the connection ended"
+                );
+            }
+        };
+        patiently("answer", answer).await;
+        (stream, Answer::parse(&bytes))
     }
 
     /// A well-formed upgrade request with these further header lines, each ended by CRLF.
@@ -357,6 +398,10 @@ impl Drop for TestServer {
     }
 }
 
+fn localhost() -> ServerName<'static> {
+    ServerName::try_from("localhost").unwrap()
+}
+
 /// A well-formed upgrade request with these further header lines, each ended by CRLF.
 pub fn upgrade_request(path: &str, headers: &str) -> String {
     format!(
@@ -365,7 +410,7 @@ pub fn upgrade_request(path: &str, headers: &str) -> String {
     )
 }
 
-/// An HTTP answer after which the connection was closed.
+/// An HTTP answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -375,7 +420,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn parse(bytes: &[u8]) -> Self {
+    pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let (head, body) = text
             .split_once("\r\n\r\n")
@@ -398,6 +443,16 @@ impl Answer {
             headers,
             body: body.to_owned(),
         }
+    }
+
+    fn is_whole(bytes: &[u8]) -> bool {
+        let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return false;
+        };
+        let length = Self::parse(&bytes[..head + 4])
+            .header("content-length")
+            .map(str::to_owned);
+        bytes.len() >= head + 4 + length.map_or(0, |length| length.parse().unwrap())
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
