@@ -3,8 +3,12 @@
 
 use std::io;
 
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 
@@ -25,9 +29,17 @@ pub fn start(settings: &Log) -> Result<WorkerGuard, Box<dyn std::error::Error + 
         .with_env_filter(EnvFilter::try_new(&settings.level)?)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .with_writer(writer);
+    let discreet = filter_fn(is_discreet);
     match settings.format {
-        LogFormat::Text => log.try_init()?,
-        LogFormat::Json => log.json().try_init()?,
+        LogFormat::Text => log.finish().with(discreet).try_init()?,
+        LogFormat::Json => log.json().finish().with(discreet).try_init()?,
     }
     Ok(guard)
+}
+
+/// At its lower levels warp tells what it makes of each part of a request's path, and secrets can
+/// stand there. No level brings those out.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let by_warp = metadata.target().split("::").next() == Some("warp");
+    !by_warp || *metadata.level() <= Level::WARN
 }
