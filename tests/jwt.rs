@@ -640,7 +640,8 @@ fn a_key_that_is_too_short_keeps_the_server_from_starting() {
         ("0123456789abcdef0123456789abcde\n", 31),
     ] {
         write_key(&folder, "short.key", content);
-        let output = folder.run("serve --listen 127.0.0.1:0 --source stdin --jwt-key short.key");
+        let output = folder
+            .run("serve --listen 127.0.0.1:0 --source stdin --exit-on-eof --jwt-key short.key");
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
             (output.status.code(), output.stdout.as_slice()),

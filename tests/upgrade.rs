@@ -600,6 +600,7 @@ async fn while_draining_nobody_is_let_in() {
         std::io::Write::write_all(&mut feed, line.repeat(300).as_bytes())
     });
     reader.texts(300).await;
+    // The feed ends here, and the server goes on serving.
     feeding.join().unwrap().unwrap();
     server.signal(Signal::TERM);
     assert_eq!(reader.expect_close().await.0, 1001);
@@ -709,14 +710,11 @@ async fn of_the_subprotocols_that_are_asked_for_the_known_one_is_answered() {
             "{asked}"
         );
         stream.write_all(&text_frame("test")).await.unwrap();
-        let mut frame = [0; 20];
+        let mut frame = [0; 15];
         patiently("test signal", stream.read_exact(&mut frame))
             .await
             .unwrap();
-        assert!(
-            frame.ends_with(br#"{"type":"buy""#) || frame.starts_with(&[0x81]),
-            "{frame:?}"
-        );
+        assert!(frame.ends_with(br#"{"type":"buy""#), "{frame:?}");
     }
 }
 
