@@ -12,7 +12,7 @@ use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -110,6 +110,17 @@ impl Folder {
     }
 }
 
+/// Who reads what a server writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody who reads it all.
+    Attentive,
+    /// Somebody who closes standard output after its first line, as `head -1` does.
+    OfOneLine,
+    /// Somebody who does not read standard error, which fills up.
+    BlindToTheLog,
+}
+
 /// A running server. Its feed is standard input unless the arguments name other sources.
 pub struct TestServer {
     pub folder: Arc<Folder>,
@@ -117,6 +128,8 @@ pub struct TestServer {
     pub scheme: String,
     child: Child,
     stdin: Option<ChildStdin>,
+    stderr: Option<ChildStderr>,
+    output: Arc<Mutex<String>>,
     log: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -141,37 +154,56 @@ impl TestServer {
     }
 
     /// Starts a `serve` command that was put together by the test.
-    pub fn start_command(folder: Arc<Folder>, mut command: Command) -> Self {
+    pub fn start_command(folder: Arc<Folder>, command: Command) -> Self {
+        Self::start_read(folder, command, Stdio::piped(), Reader::Attentive)
+    }
+
+    /// The same with another standard input, and with somebody who reads less of its output.
+    pub fn start_read(
+        folder: Arc<Folder>,
+        mut command: Command,
+        stdin: Stdio,
+        reader: Reader,
+    ) -> Self {
         command
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
         let (ready, listening) = mpsc::sync_channel(1);
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let into = Arc::clone(&log);
-        let readers = vec![
-            thread::spawn(move || {
-                for line in stdout.lines() {
-                    let line = line.unwrap();
-                    if let Some(url) = line.strip_prefix("listening ") {
-                        ready.send(url.to_owned()).ok();
-                    }
+        let (output, mut readers) = (Arc::new(Mutex::new(String::new())), Vec::new());
+        let (stdout, into) = (
+            BufReader::new(child.stdout.take().unwrap()),
+            Arc::clone(&output),
+        );
+        readers.push(thread::spawn(move || {
+            let most = if reader == Reader::OfOneLine {
+                1
+            } else {
+                usize::MAX
+            };
+            for line in stdout.lines().take(most) {
+                let line = line.unwrap();
+                into.lock().unwrap().push_str(&format!("{line}\n"));
+                if let Some(url) = line.strip_prefix("listening ") {
+                    // Only the first is waited for.
+                    ready.try_send(url.to_owned()).ok();
                 }
-            }),
-            thread::spawn(move || {
+            }
+        }));
+        let (log, mut stderr) = (Arc::new(Mutex::new(String::new())), child.stderr.take());
+        if reader != Reader::BlindToTheLog {
+            let (stderr, into) = (BufReader::new(stderr.take().unwrap()), Arc::clone(&log));
+            readers.push(thread::spawn(move || {
                 for line in stderr.lines() {
-                    let mut log = into.lock().unwrap();
-                    log.push_str(&String::from_utf8_lossy(line.unwrap().as_bytes()));
-                    log.push('\n');
+                    into.lock()
+                        .unwrap()
+                        .push_str(&format!("{}\n", line.unwrap()));
                 }
-            }),
-        ];
+            }));
+        }
         let stdin = child.stdin.take();
-        let url = listening.recv_timeout(PATIENCE);
-        let Ok(url) = url else {
+        let Ok(url) = listening.recv_timeout(PATIENCE) else {
             child.kill().ok();
             child.wait().ok();
             panic!("the server does not listen:\n{}", log.lock().unwrap());
@@ -185,6 +217,8 @@ impl TestServer {
             scheme,
             child,
             stdin,
+            stderr,
+            output,
             log,
             readers,
         }
@@ -208,6 +242,18 @@ impl TestServer {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Its standard error, if nobody reads that yet.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        self.stderr
+            .take()
+            .expect("it was started with a reader that is blind to the log")
+    }
+
+    /// What it has written to standard output so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// What it has written to standard error so far.
@@ -315,6 +361,24 @@ impl TestServer {
         )
         .await?;
         Ok(TestClient { socket, response })
+    }
+
+    /// A client that was let in and has hardly any room for what it does not read.
+    pub async fn deaf_client(&self) -> TestClient {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = self
+            .secure(socket.connect(self.address).await.unwrap())
+            .await;
+        let mut request = self.url("/").into_client_request().unwrap();
+        let value = format!("Bearer {}", self.token()).parse().unwrap();
+        request
+            .headers_mut()
+            .insert(http::header::AUTHORIZATION, value);
+        let stream = MaybeTlsStream::Rustls(stream);
+        let upgrade = tokio_tungstenite::client_async(request, stream);
+        let (socket, response) = patiently("upgrade", upgrade).await.unwrap();
+        TestClient { socket, response }
     }
 
     /// An encrypted connection (a plain one with `--plaintext`) on which nothing was said yet.
@@ -514,6 +578,18 @@ impl TestClient {
         match self.message().await {
             Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
             other => panic!("{other:?} instead of a close frame"),
+        }
+    }
+
+    /// All text messages up to the close frame, and the code of that.
+    pub async fn texts_until_close(&mut self) -> (Vec<String>, u16) {
+        let mut texts = Vec::new();
+        loop {
+            match self.message().await {
+                Message::Text(text) => texts.push(text.as_str().to_owned()),
+                Message::Close(Some(frame)) => return (texts, frame.code.into()),
+                other => panic!("{other:?} instead of a text or a close frame"),
+            }
         }
     }
 
