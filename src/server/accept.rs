@@ -1,10 +1,11 @@
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendError};
 use tracing::warn;
 
 use crate::shard::Accepted;
@@ -15,8 +16,8 @@ use crate::shard::Accepted;
 /// A connection that was accepted and not yet handed over is closed.
 pub(super) async fn accept(listener: TcpListener, shards: Vec<mpsc::Sender<Accepted>>) {
     let mut failing = false;
-    // Every shard ends only when the server does, so the turn never comes to an end before.
-    for shard in shards.iter().cycle() {
+    let mut shards = VecDeque::from(shards);
+    loop {
         let (socket, peer) = loop {
             match listener.accept().await {
                 Ok(accepted) => break accepted,
@@ -32,12 +33,19 @@ pub(super) async fn accept(listener: TcpListener, shards: Vec<mpsc::Sender<Accep
             }
         };
         failing = false;
-        // A socket that was reset meanwhile, or a shard that has ended.
-        let Ok(accepted) = prepare(socket, peer) else {
+        // A socket that was reset meanwhile.
+        let Ok(mut accepted) = prepare(socket, peer) else {
             continue;
         };
-        if shard.send(accepted).await.is_err() {
-            return;
+        // While the server drains, a shard ends with its last client; the others go on.
+        loop {
+            let Some(shard) = shards.pop_front() else {
+                return;
+            };
+            match shard.send(accepted).await {
+                Ok(()) => break shards.push_back(shard),
+                Err(SendError(refused)) => accepted = refused,
+            }
         }
     }
 }
