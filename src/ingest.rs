@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::dead_letters::{DeadLetter, DeadLetters, DeadLine};
@@ -70,6 +70,9 @@ impl<J: Journal> Ingest<J> {
             }
             self.commit();
         }
+        for (source, count) in self.dead_letters.counts() {
+            warn!(%source, count, "lines were refused");
+        }
         if self.duplicates > 0 {
             info!(
                 duplicates = self.duplicates,
@@ -103,7 +106,6 @@ impl<J: Journal> Ingest<J> {
             Arrival::Ended(source) | Arrival::Failed(source) => {
                 // What came before it must be published by the time anybody hears of the end.
                 self.commit();
-                info!(%source, "source ended");
                 self.ended.send_modify(|ended| _ = ended.insert(source));
             }
         }
@@ -115,7 +117,10 @@ impl<J: Journal> Ingest<J> {
             match Signal::parse_line(line, lines.origin.unit, received_at) {
                 Ok(Some(signal)) => self.batch.push(signal.with_max_age(self.max_age)),
                 Ok(None) => {}
-                Err(why) => self.refuse(&lines.origin, &position, DeadLine::Whole(line), &why),
+                Err(why) => {
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    self.refuse(&lines.origin, &position, DeadLine::Whole(line), &why);
+                }
             }
         }
     }
