@@ -1,0 +1,234 @@
+//! The end: what was read is delivered, clients are told to go, and nobody holds it up for longer
+//! than `--drain`.
+
+use std::io::Write;
+use std::process::ExitStatus;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use rustix::process::Signal;
+
+mod common;
+
+use common::{TestClient, TestServer};
+
+/// What a busy machine may take to do what takes no time.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// Writes numbered signals as fast as they are taken, until nobody takes them any more.
+fn feed_without_end(server: &mut TestServer) -> JoinHandle<()> {
+    let mut feed = server.take_feed();
+    thread::spawn(move || {
+        let mut next = 1_u64;
+        loop {
+            let lines: String = (next..next + 50)
+                .map(|n| format!("buy BTCUSDT 75000.00 {n}\n"))
+                .collect();
+            if feed.write_all(lines.as_bytes()).is_err() {
+                return;
+            }
+            next += 50;
+        }
+    })
+}
+
+/// A client that cannot keep up: its socket is full, and it does not read.
+async fn stuffed_client(server: &mut TestServer) -> TestClient {
+    let deaf = server.deaf_client().await;
+    let mut reading = server.client().await;
+    let lines: String = (1..=40_000)
+        .map(|n| format!("buy BTCUSDT 75000.00 {n}\n"))
+        .collect();
+    let mut feed = server.take_feed();
+    let feeder = thread::spawn(move || feed.write_all(lines.as_bytes()).map(|()| feed).unwrap());
+    reading.texts(40_000).await;
+    drop(feeder.join().unwrap());
+    deaf
+}
+
+async fn clients(server: &TestServer, count: usize) -> Vec<TestClient> {
+    let token = server.token();
+    let mut clients = Vec::with_capacity(count);
+    for _ in 0..count {
+        clients.push(server.client_at("/", &token).await.unwrap());
+    }
+    clients
+}
+
+/// Waits for the end; how long it took since `start`.
+fn end_of(server: TestServer, start: Instant) -> (ExitStatus, Duration, String) {
+    let (status, log) = server.wait();
+    (status, start.elapsed(), log)
+}
+
+async fn every_client_has_the_last_signal(signal: Signal, name: &str) {
+    let mut server = TestServer::start("--drain 5s");
+    let mut clients = clients(&server, 20).await;
+    let feeder = feed_without_end(&mut server);
+    for client in &mut clients {
+        client.texts(1000).await;
+    }
+    let start = Instant::now();
+    server.signal(signal);
+    let ends = join_all(clients.iter_mut().map(TestClient::texts_until_close)).await;
+    drop(clients);
+    let (status, took, log) = end_of(server, start);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(took < Duration::from_secs(5) + SLACK, "{took:?}");
+    assert!(
+        log.contains(&format!("stopping signal=\"{name}\"")),
+        "{log}"
+    );
+    assert!(
+        log.contains("drained: every client has every signal"),
+        "{log}"
+    );
+    feeder.join().unwrap();
+
+    let expected: Vec<u64> = (1001..).take(ends[0].0.len()).collect();
+    for (texts, code) in ends {
+        assert_eq!(code, 1001);
+        let numbers: Vec<u64> = texts.iter().map(|text| timestamp(text)).collect();
+        assert_eq!(numbers.last(), expected.last());
+        assert_eq!(numbers, expected);
+    }
+}
+
+fn timestamp(text: &str) -> u64 {
+    let signal: serde_json::Value = serde_json::from_str(text).unwrap();
+    signal["content"]["timestamp"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn under_load_every_client_has_the_last_signal_when_it_is_told_to_go() {
+    every_client_has_the_last_signal(Signal::TERM, "SIGTERM").await;
+}
+
+#[tokio::test]
+async fn ctrl_c_is_the_same() {
+    every_client_has_the_last_signal(Signal::INT, "SIGINT").await;
+}
+
+#[tokio::test]
+async fn what_a_file_had_is_delivered_too() {
+    let server = TestServer::start("--source file:feed.txt");
+    let mut clients = clients(&server, 3).await;
+    let lines: String = (1..=20_000)
+        .map(|n| format!("buy BTCUSDT 75000.00 {n}\n"))
+        .collect();
+    server.folder.append("feed.txt", &lines);
+    clients[0].texts(1).await;
+    server.signal(Signal::TERM);
+    let ends = join_all(clients.iter_mut().map(TestClient::texts_until_close)).await;
+    let last: Vec<u64> = ends
+        .iter()
+        .map(|(texts, _)| timestamp(texts.last().unwrap()))
+        .collect();
+    assert!(last.iter().all(|number| *number == last[0]), "{last:?}");
+    drop(clients);
+    assert!(server.wait().0.success());
+}
+
+#[tokio::test]
+async fn who_comes_while_the_server_drains_is_told_to_come_back() {
+    let mut server = TestServer::start("--drain 20s");
+    let deaf = stuffed_client(&mut server).await;
+    let token = server.token();
+    server.signal(Signal::TERM);
+    server.logged("draining").await;
+    let answer = server
+        .ask("/", &format!("Authorization: Bearer {token}\r\n"))
+        .await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
+    assert!(answer.header("retry-after").is_some());
+    let ready = server
+        .exchange(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await;
+    assert_eq!(ready.status, 503);
+    // A bad token is still a bad token.
+    let answer = server.ask("/", "Authorization: Bearer nonsense\r\n").await;
+    assert_eq!(answer.status, 401);
+    let start = Instant::now();
+    drop(deaf);
+    let (status, took, log) = end_of(server, start);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(
+        took < Duration::from_secs(10),
+        "the last client is gone, and so is the server: {took:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_holds_up_the_end_no_longer_than_drain() {
+    let mut server = TestServer::start("--drain 3s");
+    let deaf = stuffed_client(&mut server).await;
+    let mut other = server.client().await;
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(other.expect_close().await.0, 1001);
+    assert!(start.elapsed() < SLACK, "others don't wait for it");
+    drop(other);
+    let (status, took, log) = end_of(server, start);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(took >= Duration::from_secs(3), "it had its time: {took:?}");
+    assert!(took < Duration::from_secs(3) + SLACK, "{took:?}");
+    assert!(log.contains("clients were cut off clients=1"), "{log}");
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    for second in [Signal::TERM, Signal::INT] {
+        let mut server = TestServer::start("--drain 60s");
+        let deaf = stuffed_client(&mut server).await;
+        server.signal(Signal::TERM);
+        server.logged("draining").await;
+        let start = Instant::now();
+        server.signal(second);
+        let (status, took, log) = end_of(server, start);
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(took < SLACK, "{took:?}");
+        drop(deaf);
+    }
+}
+
+/// When each client was told to go, in order, counted from the stop.
+async fn departures(clients: usize, drain: &str) -> Vec<Duration> {
+    let server = TestServer::start(&format!("--drain {drain}"));
+    let mut clients = self::clients(&server, clients).await;
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    let leave = clients.iter_mut().map(async |client| {
+        assert_eq!(client.expect_close().await.0, 1001);
+        let after = start.elapsed();
+        // Answers, as every client does.
+        client.expect_end().await;
+        after
+    });
+    let mut departures = join_all(leave).await;
+    let (status, log) = server.wait();
+    assert!(status.success(), "{log}");
+    assert!(
+        log.contains("drained: every client has every signal"),
+        "{log}"
+    );
+    departures.sort_unstable();
+    departures
+}
+
+#[tokio::test]
+async fn a_hundred_clients_are_let_go_over_half_the_time() {
+    let departures = departures(100, "8s").await;
+    let (first, middle, last) = (departures[0], departures[50], departures[99]);
+    assert!(first < SLACK, "{departures:?}");
+    assert!(last - first > Duration::from_secs(3), "{departures:?}");
+    assert!(middle - first > Duration::from_secs(1), "{departures:?}");
+    assert!(last < Duration::from_secs(4) + SLACK, "{departures:?}");
+}
+
+#[tokio::test]
+async fn fewer_are_let_go_at_once() {
+    let departures = departures(99, "60s").await;
+    assert!(departures[98] < SLACK, "{departures:?}");
+}
