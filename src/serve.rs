@@ -132,6 +132,9 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
 }
 
 fn refusal(config: &Config, key: &str, error: &dyn std::error::Error) -> Refusals {
-    let Problem { reason, remedy } = Problem::said(error);
+    let Problem { mut reason, remedy } = Problem::said(error);
+    if let Some(cause) = error.source() {
+        reason = format!("{reason}: {cause}");
+    }
     config.refusal(key, reason, remedy).into()
 }
