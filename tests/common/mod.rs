@@ -117,8 +117,8 @@ pub enum Reader {
     Attentive,
     /// Somebody who closes standard output after its first line, as `head -1` does.
     OfOneLine,
-    /// Somebody who does not read standard error, which fills up.
-    BlindToTheLog,
+    /// The same, and standard error is not read, so that it fills up.
+    OfOneLineAndNoLog,
 }
 
 /// A running server. Its feed is standard input unless the arguments name other sources.
@@ -177,10 +177,10 @@ impl TestServer {
             Arc::clone(&output),
         );
         readers.push(thread::spawn(move || {
-            let most = if reader == Reader::OfOneLine {
-                1
-            } else {
+            let most = if reader == Reader::Attentive {
                 usize::MAX
+            } else {
+                1
             };
             for line in stdout.lines().take(most) {
                 let line = line.unwrap();
@@ -192,7 +192,7 @@ impl TestServer {
             }
         }));
         let (log, mut stderr) = (Arc::new(Mutex::new(String::new())), child.stderr.take());
-        if reader != Reader::BlindToTheLog {
+        if reader != Reader::OfOneLineAndNoLog {
             let (stderr, into) = (BufReader::new(stderr.take().unwrap()), Arc::clone(&log));
             readers.push(thread::spawn(move || {
                 for line in stderr.lines() {
@@ -248,7 +248,7 @@ impl TestServer {
     pub fn take_stderr(&mut self) -> ChildStderr {
         self.stderr
             .take()
-            .expect("it was started with a reader that is blind to the log")
+            .expect("it was started with a reader of no log")
     }
 
     /// What it has written to standard output so far.
@@ -261,16 +261,29 @@ impl TestServer {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it has printed something that contains this.
+    pub async fn printed(&self, text: &str) {
+        self.wrote(text, || self.output()).await;
+    }
+
     /// Waits until it has logged something that contains this.
     pub async fn logged(&self, text: &str) {
+        self.wrote(text, || self.log()).await;
+    }
+
+    async fn wrote(&self, text: &str, all: impl Fn() -> String) {
         let mut pause = tokio::time::interval(Duration::from_millis(5));
         let found = async {
-            while !self.log().contains(text) {
+            while !all().contains(text) {
                 pause.tick().await;
             }
         };
         if timeout(PATIENCE, found).await.is_err() {
-            panic!("the server never logged {text:?}:\n{}", self.log());
+            panic!(
+                "the server never wrote {text:?}:\n{}{}",
+                self.output(),
+                self.log()
+            );
         }
     }
 
