@@ -105,10 +105,11 @@ fn refused(answer: &Response<Option<Vec<u8>>>) -> Lost {
     let body = answer.body().as_deref().unwrap_or_default();
     let words = match serde_json::from_slice::<ErrorBody>(body) {
         Ok(ErrorBody { code, message }) => format!(
-            "{} ({}, {})",
+            "{} ({}, {}){}",
             printable(&message),
             printable(&code),
-            status.as_u16()
+            status.as_u16(),
+            remedy(&code)
         ),
         Err(_) => status.to_string(),
     };
@@ -122,6 +123,14 @@ fn refused(answer: &Response<Option<Vec<u8>>>) -> Lost {
     Lost::ForNow {
         why: format!("refused: {words}"),
         at_least: Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_ASKED),
+    }
+}
+
+/// What to do about it here, where the server's words speak of headers.
+fn remedy(code: &str) -> &'static str {
+    match code {
+        "missing_token" => "; give one with --token, --token-file or SIGNALCAST_TOKEN",
+        _ => "",
     }
 }
 
