@@ -25,12 +25,14 @@ mod backoff;
 mod line;
 mod loss;
 mod options;
+mod output;
 mod trust;
 
 pub use self::{loss::ListenError, options::Options};
 use self::{
     loss::Lost,
     options::{Form, without_query},
+    output::Output,
 };
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
@@ -43,8 +45,9 @@ pub fn run(options: &Options) -> Result<(), ListenError> {
         .build()
         .map_err(ListenError::Runtime)?;
     let stop = CancellationToken::new();
-    let (mut out, mut err) = (io::stdout(), io::stderr());
-    runtime.block_on(async {
+    let mut err = io::stderr();
+    let outcome = runtime.block_on(async {
+        let mut out = Output::standard().map_err(ListenError::Output)?;
         let interrupted = async {
             // Without a handler Ctrl-C still ends the process, just less politely.
             if tokio::signal::ctrl_c().await.is_ok() {
@@ -56,14 +59,17 @@ pub fn run(options: &Options) -> Result<(), ListenError> {
             ended = follow(options, &mut out, &mut err, &stop) => ended,
             () = interrupted => Ok(()),
         }
-    })
+    });
+    // Whoever still waits for a reader must not hold us up.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Connects, prints, and connects again, until `stop` or until `out` is closed. What happens to
 /// the connection is said to `err`.
 async fn follow(
     options: &Options,
-    out: &mut impl Write,
+    out: &mut Output<impl Write>,
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), ListenError> {
@@ -87,7 +93,7 @@ async fn follow(
         );
         tokio::select! {
             () = sleep(delay) => {}
-            () = stop.cancelled() => return Ok(()),
+            () = over(out, stop) => return Ok(()),
         }
     }
 }
@@ -95,7 +101,7 @@ async fn follow(
 /// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
 async fn one_connection(
     options: &Options,
-    out: &mut impl Write,
+    out: &mut Output<impl Write>,
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
@@ -114,7 +120,7 @@ async fn one_connection(
             Ok(Err(error)) => return Err(Lost::connecting(error)),
             Err(_) => return Err(Lost::for_now("no answer in time")),
         },
-        () = stop.cancelled() => return Ok(()),
+        () = over(out, stop) => return Ok(()),
     };
     let _ = writeln!(
         err,
@@ -125,7 +131,7 @@ async fn one_connection(
     loop {
         let message = tokio::select! {
             message = timeout(PING_AFTER, socket.next()) => message,
-            () = stop.cancelled() => {
+            () = over(out, stop) => {
                 leave(&mut socket).await;
                 return Ok(());
             }
@@ -140,14 +146,20 @@ async fn one_connection(
             Err(_) => return Err(Lost::for_now("the server has fallen silent")),
             Ok(None) => return Err(Lost::for_now("the connection was lost")),
             Ok(Some(Err(error))) => return Err(Lost::connected(error)),
-            Ok(Some(Ok(Message::Text(frame)))) => match print(&frame, options.form, out, err) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    leave(&mut socket).await;
-                    return Ok(());
+            Ok(Some(Ok(Message::Text(frame)))) => {
+                let printed = tokio::select! {
+                    printed = print(&frame, options.form, out, err) => printed,
+                    () = stop.cancelled() => Err(io::ErrorKind::BrokenPipe.into()),
+                };
+                match printed {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                        leave(&mut socket).await;
+                        return Ok(());
+                    }
+                    Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
                 }
-                Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
-            },
+            }
             Ok(Some(Ok(Message::Close(frame)))) => {
                 // Sends the answer that tungstenite has ready.
                 let _ = timeout(LEAVE_WITHIN, socket.flush()).await;
@@ -174,20 +186,31 @@ fn request(options: &Options) -> Result<Request<()>, Lost> {
     Ok(request)
 }
 
-/// Prints one frame: as it came, or as a line to read. What is no signal then goes to `err`.
-fn print(frame: &str, form: Form, out: &mut impl Write, err: &mut impl Write) -> io::Result<()> {
-    match (form, line::of(frame)) {
-        (Form::Frame, _) => writeln!(out, "{frame}")?,
-        (Form::Line, Some(line)) => writeln!(out, "{line}")?,
-        (Form::Line, None) => {
-            let _ = writeln!(
-                err,
-                "signalcast: the server says: {}",
-                line::printable(frame)
-            );
-        }
+/// Ends when somebody wants it to, or when nobody reads any more.
+async fn over(out: &Output<impl Write>, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = out.closed() => {}
     }
-    out.flush()
+}
+
+/// Prints one frame: as it came, or as a line to read. What is no signal then goes to `err`.
+async fn print(
+    frame: &str,
+    form: Form,
+    out: &mut Output<impl Write>,
+    err: &mut impl Write,
+) -> io::Result<()> {
+    let line = match form {
+        Form::Frame => Some(frame.to_owned()),
+        Form::Line => line::of(frame),
+    };
+    if let Some(line) = line {
+        return out.write(format!("{line}\n").as_bytes()).await;
+    }
+    let frame = line::printable(frame);
+    let _ = writeln!(err, "signalcast: the server says: {frame}");
+    Ok(())
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

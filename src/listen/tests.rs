@@ -29,13 +29,16 @@ async fn listen_to<F: Future<Output = ()>>(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = options(listener.local_addr().unwrap(), form);
     let stop = CancellationToken::new();
-    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (mut out, mut err) = (Output::Taken(Vec::new()), Vec::new());
     let (result, ()) = tokio::join!(
         follow(&options, &mut out, &mut err, &stop),
         serve(listener, stop.clone())
     );
     let port = options.url.port_u16().unwrap().to_string();
     let text = |bytes| String::from_utf8(bytes).unwrap().replace(&port, "PORT");
+    let Output::Taken(out) = out else {
+        panic!("it was given a Vec");
+    };
     (result, text(out), text(err))
 }
 
@@ -115,7 +118,7 @@ async fn a_development_server_is_trusted_with_its_ca_and_not_without() {
                 let _ = socket.flush().await;
             }
         };
-        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (mut out, mut err) = (Output::Taken(Vec::new()), Vec::new());
         let (result, ()) = tokio::join!(follow(&options, &mut out, &mut err, &stop), serve);
         match result {
             Ok(()) => assert!(trusted),
@@ -205,7 +208,7 @@ async fn a_reader_that_has_left_ends_it_quietly() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = options(listener.local_addr().unwrap(), Form::Frame);
-    let (stop, mut out, mut err) = (CancellationToken::new(), Closed, Vec::new());
+    let (stop, mut out, mut err) = (CancellationToken::new(), Output::Taken(Closed), Vec::new());
     let serve = async {
         let mut socket = accept(&listener).await;
         socket.send(SIGNAL.into()).await.unwrap();
