@@ -389,7 +389,7 @@ impl TestServer {
             .headers_mut()
             .insert(http::header::AUTHORIZATION, value);
         let stream = MaybeTlsStream::Rustls(stream);
-        let upgrade = tokio_tungstenite::client_async(request, stream);
+        let upgrade = Box::pin(tokio_tungstenite::client_async(request, stream));
         let (socket, response) = patiently("upgrade", upgrade).await.unwrap();
         TestClient { socket, response }
     }
