@@ -1,5 +1,6 @@
 //! The end: what was read is delivered, clients are told to go, and nobody holds it up for longer
 //! than `--drain`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::process::ExitStatus;

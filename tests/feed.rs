@@ -1,5 +1,6 @@
 //! What is written into a feed, and what becomes of it: the same frame for every client, or a
 //! dead letter. The lines around one that can't be read don't notice it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
@@ -673,7 +674,10 @@ async fn half_a_line_on_standard_input_at_the_stop_is_a_dead_letter() {
     server.feed(&format!("{}buy CUT 750", line("A")));
     expect(&mut client, "A").await;
     let folder = Arc::clone(&server.folder);
+    // Open until the end: a feed that ends has ended its last line, too.
+    let feed = server.take_feed();
     server.stop();
+    drop(feed);
     let letters = folder.read("data/dead-letters.jsonl");
     assert!(letters.contains(r#""reason":"the line has no newline and never will (the server stopped); end each line with a newline","line":"buy CUT 750"}"#), "{letters}");
     assert_eq!(client.texts_until_close().await, (vec![], 1001));

@@ -1,5 +1,6 @@
 //! The start: what a fresh folder gets, what is printed, and what is refused before anything is
 //! bound.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, Permissions};
 use std::io::Read;

@@ -1,5 +1,6 @@
 //! A feed that is piped in and ends: `--wait-clients` waits for those it is for, `--exit-on-eof`
 //! ends the server when they have all of it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
