@@ -33,6 +33,8 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message, http};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+pub mod frames;
+
 /// Longest wait for anything. Long, because the machine may be busy: it is only reached when a
 /// test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -368,11 +370,8 @@ impl TestServer {
     /// Tries to connect with a request of the test's own making.
     pub async fn client_with(&self, request: Request) -> Result<TestClient, Error> {
         let stream = self.connect().await;
-        let (socket, response) = patiently(
-            "upgrade",
-            Box::pin(tokio_tungstenite::client_async(request, stream)),
-        )
-        .await?;
+        let upgrade = Box::pin(tokio_tungstenite::client_async(request, stream));
+        let (socket, response) = patiently("upgrade", upgrade).await?;
         Ok(TestClient { socket, response })
     }
 
