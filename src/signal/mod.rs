@@ -120,7 +120,7 @@ impl Signal {
         self.valid_for
     }
 
-    /// Its timestamp and how long it is valid from there on: later than this it is stale.
+    /// Its timestamp and how long it is valid from there on: from then on it is stale.
     pub fn stale_after(&self) -> Option<Timestamp> {
         let valid_for = self.valid_for?;
         Some(self.timestamp.saturating_add(valid_for))
