@@ -44,11 +44,11 @@ impl Tail {
         let index = self
             .segments
             .partition_point(|segment| segment.last() < seq);
-        let held = self
-            .segments
-            .get(index)
-            .is_none_or(|segment| segment.first() <= seq);
-        if held && seq <= self.next {
+        let held = match self.segments.get(index) {
+            Some(segment) => segment.first() <= seq,
+            None => seq == self.next,
+        };
+        if held {
             Ok(self.segments.range(index..))
         } else {
             Err(Gone)
@@ -61,10 +61,7 @@ impl Tail {
         self.next = segment.last().next();
         self.footprint += segment.footprint();
         self.segments.push_back(segment);
-        // The newest always stays, however large.
-        while self.footprint > self.limit && self.segments.len() > 1 {
-            self.pop_oldest();
-        }
+        self.shorten();
     }
 
     /// Puts one segment in the place of the newest ones, which hold the same signals.
@@ -77,10 +74,16 @@ impl Tail {
         }
         self.footprint += joined.footprint();
         self.segments.push_back(joined);
+        // What was let go of comes back with it if it was among these.
+        self.shorten();
     }
 
-    fn pop_oldest(&mut self) {
-        if let Some(oldest) = self.segments.pop_front() {
+    /// Lets go of the oldest beyond the limit. The newest always stays, however large.
+    fn shorten(&mut self) {
+        while self.footprint > self.limit
+            && self.segments.len() > 1
+            && let Some(oldest) = self.segments.pop_front()
+        {
             self.footprint -= oldest.footprint();
         }
     }
