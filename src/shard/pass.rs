@@ -50,6 +50,8 @@ impl Pass {
         shard.passing.set(true);
         for group in shard.groups().all() {
             self.over(&group, from, now).await;
+            // Its last client may have gone while it was held here.
+            shard.groups().release(&group);
         }
         shard.passing.set(false);
         shard.passed.notify_waiters();
@@ -113,5 +115,30 @@ impl Turn {
         self.sessions >= Self::MOST_SESSIONS
             || (self.sessions.is_multiple_of(Self::CLOCK_EVERY)
                 && self.began.elapsed() >= Self::LONGEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Hub;
+    use crate::journal::{Journal, Memory};
+    use crate::signal::{Signal, SymbolFilter, TimeUnit};
+
+    #[tokio::test]
+    async fn a_group_whose_last_client_goes_during_a_pass_is_forgotten() {
+        let (mut hub, mut followers) = Hub::new(None, 1 << 20, 1);
+        let shard = Shard::new(followers.remove(0));
+        let line = Signal::parse_line(b"buy X 1 7", TimeUnit::Seconds, clock::now());
+        let mut batch = vec![line.unwrap().unwrap()];
+        hub.publish(&Memory::new().append(&mut batch).unwrap().recorded);
+
+        let held = shard.groups().of(&SymbolFilter::All);
+        let own = shard.groups().of(&SymbolFilter::All);
+        shard.groups().release(&own);
+        drop((own, held));
+        assert_eq!(shard.groups().all().len(), 1, "somebody held it");
+        Pass::new().go(&shard).await;
+        assert_eq!(shard.groups().all().len(), 0);
     }
 }
