@@ -56,7 +56,7 @@ impl Deadlines {
         }
     }
 
-    /// The client sent a message, or cannot be blamed for sending none.
+    /// The client sent a frame, or cannot be blamed for sending none.
     pub(super) fn heard(&mut self) {
         self.last_heard = Instant::now();
     }

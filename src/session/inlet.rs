@@ -1,9 +1,11 @@
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
+use super::boundary::Boundary;
 use super::close::Close;
 
 /// What one client sends: bytes in, messages out.
@@ -47,9 +49,17 @@ impl Inlet {
     pub(super) fn message(&mut self) -> Result<Option<Message>, Error> {
         match self.websocket.read() {
             Ok(message) => Ok(Some(message)),
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                self.give_back();
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a frame has ended since this was last asked, be it a fragment.
+    pub(super) fn take_frame_ended(&mut self) -> bool {
+        self.websocket.get_mut().frames.take_ended()
     }
 
     /// Begins the closing handshake.
@@ -68,6 +78,21 @@ impl Inlet {
     pub(super) fn take_answers(&mut self, to: &mut Vec<u8>) {
         to.append(&mut self.websocket.get_mut().output);
     }
+
+    /// Lets go of the buffer that a long frame has left: the parser would keep it as long as the
+    /// client is there. It has read all there is, so between two messages it holds nothing else.
+    fn give_back(&mut self) {
+        let frames = &self.websocket.get_ref().frames;
+        let kept = frames.longest() <= KEPT_CAPACITY as u64 || !frames.is_between_messages();
+        // A closing handshake that has begun is remembered by the parser, too.
+        if kept || !self.websocket.can_write() {
+            return;
+        }
+        let config = *self.websocket.get_config();
+        let mut pipe = mem::take(self.websocket.get_mut());
+        pipe.frames.forget_longest();
+        self.websocket = WebSocket::from_raw_socket(pipe, Role::Server, Some(config));
+    }
 }
 
 /// The parser's stream: what arrived, and what it wants to answer.
@@ -75,6 +100,8 @@ impl Inlet {
 struct Pipe {
     input: Vec<u8>,
     read: usize,
+    /// Follows what was read.
+    frames: Boundary,
     output: Vec<u8>,
 }
 
@@ -82,6 +109,7 @@ impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = (&self.input[self.read..]).read(buffer)?;
         self.read += count;
+        self.frames.follow(&buffer[..count]);
         if count > 0 {
             return Ok(count);
         }
@@ -100,5 +128,83 @@ impl Write for Pipe {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with a mask of zeros, which changes nothing.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first];
+        match u8::try_from(payload.len()) {
+            Ok(short @ 0..=125) => frame.push(0x80 | short),
+            _ => {
+                frame.push(0x80 | 126);
+                frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        frame
+    }
+
+    fn messages(inlet: &mut Inlet) -> Vec<Message> {
+        std::iter::from_fn(|| inlet.message().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_long_message_leaves_no_buffer_behind_and_nothing_is_lost() {
+        const TEXT: u8 = 0x81;
+        let long = "x".repeat(60_000);
+        let (head, tail) = long.as_bytes().split_at(30_000);
+        let stream = [
+            frame(TEXT, long.as_bytes()),
+            frame(TEXT, b"short"),
+            frame(0x01, head),
+            frame(0x89, b"ping"),
+            frame(0x80, tail),
+            frame(TEXT, b"end"),
+        ]
+        .concat();
+        for step in [1, 13, 1000, 60_003, 65_000, stream.len()] {
+            let mut inlet = Inlet::new(65_536);
+            let mut received = Vec::new();
+            for part in stream.chunks(step) {
+                inlet.feed(part);
+                received.extend(messages(&mut inlet));
+                let frames = &inlet.websocket.get_ref().frames;
+                assert!(
+                    !frames.is_between_messages() || frames.longest() <= 256,
+                    "kept"
+                );
+            }
+            let expected = [
+                Message::text(long.as_str()),
+                Message::text("short"),
+                Message::Ping("ping".into()),
+                Message::text(long.as_str()),
+                Message::text("end"),
+            ];
+            assert!(received == expected, "in steps of {step}");
+            let mut answers = Vec::new();
+            inlet.take_answers(&mut answers);
+            assert_eq!(answers, b"\x8a\x04ping");
+        }
+    }
+
+    #[test]
+    fn a_closing_handshake_survives_a_long_message() {
+        let mut inlet = Inlet::new(65_536);
+        inlet.close(Close::Expired);
+        inlet.feed(&frame(0x81, &[b'x'; 60_000]));
+        messages(&mut inlet);
+        inlet.feed(&frame(0x88, &1008_u16.to_be_bytes()));
+        assert!(matches!(inlet.message(), Ok(Some(Message::Close(_)))));
+        assert!(matches!(inlet.message(), Err(Error::ConnectionClosed)));
+        let mut answers = Vec::new();
+        inlet.take_answers(&mut answers);
+        assert_eq!(answers.iter().filter(|&&byte| byte == 0x88).count(), 1);
     }
 }

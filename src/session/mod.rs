@@ -4,6 +4,7 @@
 //! the session waits only for what the client sends and for its deadlines. Knows nothing of HTTP
 //! or TLS.
 
+mod boundary;
 mod close;
 mod command;
 mod deadlines;
@@ -291,7 +292,12 @@ impl Session {
                 .take_answers(self.client.outlet().borrow_mut().control());
             match message {
                 Ok(Some(message)) => self.handle(message),
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    if self.inlet.take_frame_ended() {
+                        self.deadlines.heard();
+                    }
+                    return Ok(());
+                }
                 Err(WebSocketError::ConnectionClosed | WebSocketError::AlreadyClosed) => {
                     return match self.phase {
                         Phase::Closing { why, .. } => Err(Ended::ByServer(why)),
@@ -309,7 +315,6 @@ impl Session {
     }
 
     fn handle(&mut self, message: Message) {
-        self.deadlines.heard();
         match (self.phase, message) {
             (Phase::Open, Message::Text(text)) => self.answer(text.as_str()),
             (Phase::Open, Message::Binary(_)) => self.close(Close::Binary),
