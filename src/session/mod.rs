@@ -111,8 +111,15 @@ enum Standing {
     CaughtUp,
     /// Its socket is full.
     Blocked,
-    /// It takes more at once, but others want their turn.
+    /// It takes more at once, or has sent more, but others want their turn.
     Behind,
+}
+
+/// Whether a client has sent more than was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Drained,
+    Waiting,
 }
 
 /// Answers that wait for a client that does not take them. Beyond this nothing more is read from
@@ -197,7 +204,7 @@ impl Session {
         if let Some(error) = self.client.take_fault() {
             return Err(Ended::Broken(error));
         }
-        self.receive()?;
+        let input = self.receive()?;
         self.meet_deadlines()?;
         let standing = self.send().map_err(Ended::Broken)?;
         match (self.phase, standing) {
@@ -213,6 +220,9 @@ impl Session {
         let accepted = self.client.outlet().borrow().accepted();
         self.deadlines
             .blocked(standing == Standing::Blocked, accepted);
+        if input == Input::Waiting && self.reads() {
+            return Ok(Standing::Behind);
+        }
         Ok(standing)
     }
 
@@ -241,7 +251,7 @@ impl Session {
         waiting < MOST_WAITING_ANSWERS && !matches!(self.phase, Phase::Closed { .. })
     }
 
-    fn receive(&mut self) -> Result<(), Ended> {
+    fn receive(&mut self) -> Result<Input, Ended> {
         let mut bytes = 0;
         while self.reads() && bytes < TURN_BYTES {
             let client = Rc::clone(&self.client);
@@ -252,7 +262,7 @@ impl Session {
                 .borrow_mut()
                 .read(client.socket(), &mut scratch.received);
             match received.map_err(Ended::Broken)? {
-                Received::Nothing => break,
+                Received::Nothing => return Ok(Input::Drained),
                 Received::End => return Err(self.end_of_stream()),
                 Received::Bytes(count) => {
                     bytes += count;
@@ -274,7 +284,7 @@ impl Session {
             // It may have sent something that we did not look at.
             self.deadlines.heard();
         }
-        Ok(())
+        Ok(Input::Waiting)
     }
 
     /// Handles the messages that have arrived.
