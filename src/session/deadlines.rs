@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::Settings;
+use super::{Close, Settings};
 use crate::auth::Principal;
 
 /// When a session must do something although nothing happens.
@@ -38,7 +38,7 @@ pub(super) enum Due {
     Ping,
 }
 
-/// How long a client has to answer a close frame that it has been sent.
+/// How long a client has to answer a close frame that its socket has taken.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Deadlines {
@@ -75,10 +75,15 @@ impl Deadlines {
         self.closing = true;
     }
 
-    /// The client has our close frame.
-    pub(super) fn await_answer(&mut self) {
-        self.answer
-            .get_or_insert_with(|| Instant::now() + ANSWER_TIMEOUT);
+    /// The client's socket has taken our close frame.
+    pub(super) fn await_answer(&mut self, why: Close) {
+        let timeout = match why {
+            // It is slow, and first reads all the signals that the kernel holds for it. If it
+            // answered a ping on the way and we were gone, the kernel would drop the rest.
+            Close::LagLost => self.write_timeout.max(ANSWER_TIMEOUT),
+            _ => ANSWER_TIMEOUT,
+        };
+        self.answer.get_or_insert_with(|| Instant::now() + timeout);
     }
 
     /// Whether the client's turn to leave has come; `delay` says how long it has, once.

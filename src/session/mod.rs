@@ -102,6 +102,8 @@ enum Listen {
     ForClose,
     /// Throws it away: what came before it could not be parsed.
     ForEnd,
+    /// Leaves it: the peer's close frame has come.
+    No,
 }
 
 /// Where a client stands after it was sent what it takes.
@@ -168,12 +170,10 @@ impl Session {
     pub async fn run(&mut self) -> Ended {
         let ended = self.serve().await;
         self.group.leave(&self.client);
-        self.client
-            .outlet()
-            .borrow_mut()
-            .farewell(self.client.socket());
-        if matches!(ended, Ended::ByServer(Close::Stalled)) {
-            // It takes nothing: what the kernel still holds for it is given up too.
+        if self.client.outlet().borrow().is_clear() {
+            self.client.hang_up();
+        } else {
+            // It did not take all of it: what the kernel still holds for it is given up too.
             self.client.socket().set_zero_linger().ok();
         }
         self.shard.groups().release(&self.group);
@@ -213,7 +213,15 @@ impl Session {
                 return Ok(Standing::Behind);
             }
             (Phase::Open, Standing::CaughtUp) => self.group.join(&self.client),
-            (Phase::Closing { .. }, Standing::CaughtUp) => self.deadlines.await_answer(),
+            (Phase::Closing { why, listen }, Standing::CaughtUp) => {
+                match listen {
+                    Listen::No => return Err(Ended::ByServer(why)),
+                    // Its answer could not be told from the rest: its end is answer enough.
+                    Listen::ForEnd => self.client.hang_up(),
+                    Listen::ForClose => {}
+                }
+                self.deadlines.await_answer(why);
+            }
             (Phase::Closed { code }, Standing::CaughtUp) => return Err(Ended::ByPeer(code)),
             _ => {}
         }
@@ -248,7 +256,15 @@ impl Session {
     /// Whether what the client sends is read now.
     fn reads(&self) -> bool {
         let waiting = self.client.outlet().borrow().waiting_control();
-        waiting < MOST_WAITING_ANSWERS && !matches!(self.phase, Phase::Closed { .. })
+        let done = matches!(
+            self.phase,
+            Phase::Closed { .. }
+                | Phase::Closing {
+                    listen: Listen::No,
+                    ..
+                }
+        );
+        waiting < MOST_WAITING_ANSWERS && !done
     }
 
     fn receive(&mut self) -> Result<Input, Ended> {
@@ -309,15 +325,16 @@ impl Session {
                     return Ok(());
                 }
                 Err(WebSocketError::ConnectionClosed | WebSocketError::AlreadyClosed) => {
-                    return match self.phase {
-                        Phase::Closing { why, .. } => Err(Ended::ByServer(why)),
-                        Phase::Open | Phase::Closed { .. } => Ok(()),
-                    };
+                    self.listen(Listen::No);
+                    return Ok(());
                 }
                 Err(error) => {
                     debug!(%error, "message refused");
-                    self.close(Close::from(&error));
-                    self.ignore_input();
+                    // Whoever was told already why it ends is not told again.
+                    if matches!(self.phase, Phase::Open) {
+                        self.close(Close::from(&error));
+                    }
+                    self.listen(Listen::ForEnd);
                     return Ok(());
                 }
             }
@@ -408,9 +425,10 @@ impl Session {
         self.deadlines.closing();
     }
 
-    fn ignore_input(&mut self) {
+    /// Listens in another way from now on, if it is closing.
+    fn listen(&mut self, how: Listen) {
         if let Phase::Closing { listen, .. } = &mut self.phase {
-            *listen = Listen::ForEnd;
+            *listen = how;
         }
     }
 

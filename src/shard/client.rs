@@ -1,6 +1,8 @@
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::Shutdown;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -66,6 +68,13 @@ impl Client {
             }
         }
         Ok(true)
+    }
+
+    /// Ends our side of the connection: all that is to be said was said. The peer may still speak.
+    pub fn hang_up(&self) {
+        self.outlet.borrow_mut().farewell(&self.socket);
+        // One that is broken has ended already.
+        SockRef::from(&self.socket).shutdown(Shutdown::Write).ok();
     }
 
     /// Ends when a pass has found that the session must look after its client itself.

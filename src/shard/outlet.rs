@@ -68,6 +68,12 @@ impl Outlet {
         self.control.len()
     }
 
+    /// Whether the socket has taken all that was begun and all control frames.
+    pub fn is_clear(&self) -> bool {
+        let stuck = self.tls.as_ref().is_some_and(|tls| tls.wants_write());
+        self.begun.is_empty() && self.control.is_empty() && !stuck
+    }
+
     /// How many bytes the socket has taken so far.
     pub fn accepted(&self) -> u64 {
         self.accepted
