@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo's commands share one build folder and lock it: side by side they would only wait.
 .NOTPARALLEL:
-.PHONY: help test lint fmt rust-tests client-tests tools clean-tools
+.PHONY: help test lint fmt rust-tests client-tests soak tools clean-tools
 
 PYTHON ?= python3
 export PYTHON
@@ -29,6 +29,9 @@ client-tests: tools ## Python and Node clients against the built server
 	export SIGNALCAST_BIN
 	.venv/bin/python -m pytest tests/clients
 	node --test tests/clients/*.test.mjs
+
+soak: ## What is promised of memory, in full size: half a million signals pass clients that don't read
+	SIGNALCAST_SOAK=1 cargo test --locked --release --test slow_client half_a_million -- --nocapture
 
 tools: ## Install what the tests need: packages, .venv, node_modules
 	@tests/clients/setup
