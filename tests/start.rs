@@ -263,6 +263,37 @@ fn keys_and_settings_are_refused_together() {
 }
 
 #[test]
+fn a_key_that_somebody_named_is_never_made() {
+    let folder = Folder::new();
+    folder.append("short.key", "secret\n");
+    fs::set_permissions(folder.path("short.key"), Permissions::from_mode(0o600)).unwrap();
+    for (key, expected) in [
+        (
+            "none.key",
+            "there is no such file; make one with signalcast token issue, or name another as auth.jwt_key",
+        ),
+        (
+            ".",
+            "cannot be read: Is a directory (os error 21); make one with signalcast token issue, or name another as auth.jwt_key",
+        ),
+        (
+            "short.key",
+            "the secret is too short (6 of at least 32 bytes); make a longer one with openssl rand -hex 32 > short.key",
+        ),
+    ] {
+        assert_eq!(
+            refused(&folder, &format!("{BRIEFLY} --jwt-key {key}")),
+            format!("signalcast: --jwt-key: {key}: {expected}\n")
+        );
+    }
+    assert_eq!(
+        fs::read_dir(folder.path("")).unwrap().count(),
+        1,
+        "nothing was made"
+    );
+}
+
+#[test]
 fn certificates_that_are_no_good_are_refused() {
     let folder = Folder::new();
     certify(&folder, "good", (2020, 2200));
