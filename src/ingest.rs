@@ -62,6 +62,8 @@ impl<J: Journal> Ingest<J> {
     /// the meantime goes into one commit, so batches grow with the load.
     pub fn run(mut self, mut arrivals: mpsc::Receiver<Arrival>) {
         while let Some(arrival) = arrivals.blocking_recv() {
+            // A feed faster than the shards waits here, and what has arrived in its channel.
+            self.hub.wait_for_shards();
             self.take(arrival);
             while self.batch.len() < MOST_BATCH
                 && let Ok(arrival) = arrivals.try_recv()

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -13,11 +14,23 @@ pub struct Follower {
     at: Arc<Link>,
     head: watch::Receiver<Option<Seq>>,
     tail: Tail,
+    /// Bytes of frames it has taken so far, for the hub to see.
+    taken: Arc<AtomicU64>,
 }
 
 impl Follower {
-    pub(super) fn new(at: Arc<Link>, head: watch::Receiver<Option<Seq>>, tail: Tail) -> Self {
-        Self { at, head, tail }
+    pub(super) fn new(
+        at: Arc<Link>,
+        head: watch::Receiver<Option<Seq>>,
+        tail: Tail,
+        taken: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            at,
+            head,
+            tail,
+            taken,
+        }
     }
 
     /// The hot tail, up to where [`Self::advance`] has come.
@@ -48,5 +61,6 @@ impl Follower {
             }
             self.at = next;
         }
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

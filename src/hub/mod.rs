@@ -10,7 +10,10 @@ pub mod frame;
 mod segment;
 mod tail;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -30,6 +33,9 @@ pub struct Hub {
     /// Published since the last join, oldest first.
     small: Vec<Arc<Segment>>,
     small_bytes: usize,
+    /// Bytes of frames published so far, and taken by each shard.
+    published: u64,
+    taken: Vec<Weak<AtomicU64>>,
     head: watch::Sender<Option<Seq>>,
 }
 
@@ -47,12 +53,16 @@ impl Hub {
         let start = Link::start();
         let (sender, receiver) = watch::channel(head);
         let next = head.map_or(Seq::FIRST, Seq::next);
-        let followers = (0..shards)
-            .map(|_| {
+        let taken: Vec<_> = (0..shards).map(|_| Arc::<AtomicU64>::default()).collect();
+        let weak = taken.iter().map(Arc::downgrade).collect();
+        let followers = taken
+            .into_iter()
+            .map(|taken| {
                 Follower::new(
                     Arc::clone(&start),
                     receiver.clone(),
                     Tail::new(next, tail_bytes),
+                    taken,
                 )
             })
             .collect();
@@ -61,6 +71,8 @@ impl Hub {
                 end: start,
                 small: Vec::new(),
                 small_bytes: 0,
+                published: 0,
+                taken: weak,
                 head: sender,
             },
             followers,
@@ -77,6 +89,7 @@ impl Hub {
         for batch in recorded.chunks(MOST_FRAMES) {
             let segment = Arc::new(Segment::of(batch));
             self.append(Published::New(Arc::clone(&segment)));
+            self.published += segment.bytes().len() as u64;
             self.small_bytes += segment.bytes().len();
             self.small.push(segment);
             if self.small_bytes >= JOINED_BYTES {
@@ -84,6 +97,21 @@ impl Hub {
             }
         }
         self.head.send_replace(Some(newest.seq()));
+    }
+
+    /// Waits until no shard is far behind what was published, for it is in memory until the last
+    /// shard has taken it. A shard never waits for its clients, so neither do we.
+    pub fn wait_for_shards(&self) {
+        while self.backlog() > MOST_BACKLOG {
+            thread::sleep(BACKLOG_PAUSE);
+        }
+    }
+
+    /// Bytes of frames that the slowest shard has not taken yet. One that has ended has no say.
+    fn backlog(&self) -> u64 {
+        let taken = self.taken.iter().filter_map(Weak::upgrade);
+        let slowest = taken.map(|taken| taken.load(Ordering::Relaxed)).min();
+        slowest.map_or(0, |slowest| self.published - slowest)
     }
 
     fn join(&mut self) {
@@ -102,3 +130,10 @@ impl Hub {
 
 /// Most signals in one segment, so that none grows with the batch it came in.
 const MOST_FRAMES: usize = 512;
+
+/// Bytes of frames that wait for a shard at most, apart from one batch. A shard takes 64 KiB in
+/// one pass, so it has enough to do while we look away.
+const MOST_BACKLOG: u64 = 4 * 1024 * 1024;
+
+/// Between two looks at how far the shards have come.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
