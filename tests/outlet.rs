@@ -219,6 +219,37 @@ fn a_stalled_client_keeps_at_most_one_frame() {
     assert_eq!(socket.written.take(), frames[..frames.len() / 1000]);
 }
 
+#[test]
+fn a_run_may_be_cut_anywhere_and_goes_on_from_there() {
+    let now = Timestamp::new(1).unwrap();
+    let lines: [&[u8]; 4] = [b"buy A 1", b"buy B 2", b"buy C 3", b"buy A 4"];
+    let mut batch: Vec<Signal> = lines
+        .iter()
+        .map(|line| {
+            let signal = Signal::parse_line(line, TimeUnit::Seconds, now);
+            signal.unwrap().unwrap()
+        })
+        .collect();
+    let segment = Segment::of(&Memory::new().append(&mut batch).unwrap().recorded);
+    for patterns in [&["*"][..], &["A", "C"], &["B"]] {
+        let filter = SymbolFilter::matching(patterns.iter().copied()).unwrap();
+        let run = |from| {
+            let mut run = Run::default();
+            run.begin(from);
+            if from <= segment.last() {
+                run.take(&segment, &filter, now);
+            }
+            run
+        };
+        let whole = run(Seq::FIRST);
+        for written in 0..=whole.bytes().len() {
+            let cut = whole.cut(written);
+            let rest = [cut.rest, run(cut.next).bytes()].concat();
+            assert_eq!(rest, whole.bytes()[written..], "cut at {written}");
+        }
+    }
+}
+
 /// The two ends of a TLS connection, after their handshake.
 fn handshaken() -> (ServerConnection, ClientConnection) {
     let CertifiedKey { cert, signing_key } =
