@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -246,22 +246,39 @@ fn the_log_waits_for_a_shard_that_is_far_behind_and_not_for_one_that_has_ended()
         model.publish(&[(0, 1 << 15, None); 32]);
         followers[0].advance(usize::MAX, &mut all);
     }
-    let (done, waited) = mpsc::sync_channel(1);
-    let ingest = thread::spawn(move || {
-        model.hub.wait_for_shards();
-        done.send(()).unwrap();
-        model
-    });
-    assert_eq!(
-        waited.recv_timeout(Duration::from_millis(50)),
-        Err(mpsc::RecvTimeoutError::Timeout)
-    );
+    let wait = Waiting::begin(model);
+    assert!(!wait.is_over(Duration::from_millis(50)));
     followers[1].advance(5 << 20, &mut all);
-    waited.recv_timeout(Duration::from_secs(30)).unwrap();
-    let mut model = ingest.join().unwrap();
+    assert!(wait.is_over(PATIENCE));
+    let mut model = wait.ingest.join().unwrap();
 
     followers.pop();
     model.publish(&[(0, 1 << 15, None); 64]);
     followers[0].advance(usize::MAX, &mut all);
-    model.hub.wait_for_shards();
+    assert!(Waiting::begin(model).is_over(PATIENCE));
 }
+
+/// A thread that waits for the shards, as ingest does.
+struct Waiting {
+    ingest: JoinHandle<Model>,
+    over: mpsc::Receiver<()>,
+}
+
+impl Waiting {
+    fn begin(model: Model) -> Self {
+        let (done, over) = mpsc::sync_channel(1);
+        let ingest = thread::spawn(move || {
+            model.hub.wait_for_shards();
+            done.send(()).unwrap();
+            model
+        });
+        Self { ingest, over }
+    }
+
+    fn is_over(&self, within: Duration) -> bool {
+        self.over.recv_timeout(within).is_ok()
+    }
+}
+
+/// Longest wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
