@@ -61,7 +61,10 @@ impl Tail {
         self.next = segment.last().next();
         self.footprint += segment.footprint();
         self.segments.push_back(segment);
-        self.shorten();
+        // The newest always stays, however large.
+        while self.footprint > self.limit && self.segments.len() > 1 {
+            self.pop_oldest();
+        }
     }
 
     /// Puts one segment in the place of the newest ones, which hold the same signals.
@@ -74,16 +77,10 @@ impl Tail {
         }
         self.footprint += joined.footprint();
         self.segments.push_back(joined);
-        // What was let go of comes back with it if it was among these.
-        self.shorten();
     }
 
-    /// Lets go of the oldest beyond the limit. The newest always stays, however large.
-    fn shorten(&mut self) {
-        while self.footprint > self.limit
-            && self.segments.len() > 1
-            && let Some(oldest) = self.segments.pop_front()
-        {
+    fn pop_oldest(&mut self) {
+        if let Some(oldest) = self.segments.pop_front() {
             self.footprint -= oldest.footprint();
         }
     }
