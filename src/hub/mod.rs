@@ -1,6 +1,6 @@
 //! The hot tail: the newest part of the log as ready WebSocket frames, made once for all clients.
 //!
-//! One thread publishes; each shard follows with a [`Follower`] of its own. What they share is
+//! One thread publishes; each shard follows with a `Follower` of its own. What they share is
 //! immutable: a chain of segments whose next link is set once. Nothing here is kept per client.
 
 mod chain;
