@@ -158,3 +158,15 @@ async fn sockets_that_say_nothing_take_nobodys_turn() {
     }
     server.client_at("/", &token).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_peer_that_asks_without_end_and_takes_no_answer_is_let_go() {
+    for arguments in ["--limits-handshake 1s", "--plaintext --limits-handshake 1s"] {
+        let server = TestServer::start(arguments);
+        let mut stream = server.connect().await;
+        let requests = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+        let asking = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+        patiently("end of the connection", asking).await;
+        server.stop();
+    }
+}

@@ -1,5 +1,6 @@
 //! One connection from accept to its end: TLS, HTTP, and when it asks for it, the session.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -257,8 +258,8 @@ impl Visitors<'_> {
     }
 }
 
-/// Answers the requests of one connection until it ends or is upgraded; gives back the stream and
-/// what was read beyond the last request.
+/// Answers the requests of one connection until it ends or is upgraded, or the peer does not take
+/// the answers; gives back the stream and what was read beyond the last request.
 async fn speak_http<IO, A, F, B>(io: IO, answer: A, deadline: Instant) -> (IO, Bytes)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -268,16 +269,33 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let left = deadline.saturating_duration_since(Instant::now());
+    let asked = Cell::new(Instant::now());
+    let answer = |request| {
+        asked.set(Instant::now());
+        answer(request)
+    };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(left)
         .max_buf_size(MOST_HTTP_BYTES)
         .max_headers(MOST_HTTP_HEADERS)
         .serve_connection(TokioIo::new(io), service_fn(answer));
-    let outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    let outcome = loop {
+        // The time to take the last answer, and as much for the next request.
+        let patience = asked.get() + 2 * left;
+        let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        match timeout_at(patience, serving).await {
+            Ok(outcome) => break Some(outcome),
+            Err(_) if asked.get() + 2 * left > patience => {}
+            Err(_) => break None,
+        }
+    };
     let parts = connection.into_parts();
     let mut io = parts.io.into_inner();
-    if let Err(error) = outcome {
+    if outcome.is_none() {
+        debug!("the peer does not take the answer");
+    }
+    if let Some(Err(error)) = outcome {
         debug!(%error, "request not understood");
         if error.is_parse_version_h2() {
             // hyper answers everything else that it does not understand. Whoever is gone already
