@@ -169,11 +169,11 @@ impl Server {
         self.stop_sources.cancel();
         let clients = *self.gate.clients.count().borrow();
         info!(clients, "draining");
+        self.departures.begin(clients);
         let (ingest, shards) = (self.ingest.take(), std::mem::take(&mut self.shards));
         let delivered = async {
             // Ends when the sources have let go of their channel.
             join(ingest).await;
-            self.departures.begin(clients);
             self.stop_shards.drain.cancel();
             join(shards).await;
         };

@@ -86,10 +86,9 @@ impl Deadlines {
         self.answer.get_or_insert_with(|| Instant::now() + timeout);
     }
 
-    /// Whether the client's turn to leave has come; `delay` says how long it has, once.
-    pub(super) fn leave(&mut self, delay: impl FnOnce() -> Duration) -> bool {
-        let now = Instant::now();
-        *self.leave.get_or_insert_with(|| now + delay()) <= now
+    /// Whether the client's turn to leave has come; `turn` says when that is, once.
+    pub(super) fn leave(&mut self, turn: impl FnOnce() -> Instant) -> bool {
+        *self.leave.get_or_insert_with(turn) <= Instant::now()
     }
 
     /// Whether the client has been told when to leave.

@@ -438,7 +438,7 @@ impl Session {
             return false;
         }
         let departures = &self.settings.departures;
-        self.deadlines.leave(|| departures.delay())
+        self.deadlines.leave(|| departures.turn())
     }
 
     /// What it means that the connection ends now.
