@@ -1,20 +1,15 @@
 //! The `signalcast` command.
 
-use std::{
-    env,
-    io::{self, Write},
-    process::ExitCode,
-    time::SystemTime,
-};
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context;
-use signalcast::{
-    cli::{self, Command, Stop},
-    config::{Config, Refusals, Surroundings},
-    listen,
-    serve::{self, ServeError},
-    token,
-};
+use signalcast::cli::{self, Command, Stop};
+use signalcast::config::{Config, Refusals, Surroundings};
+use signalcast::serve::{self, ServeError};
+use signalcast::{listen, token};
 
 fn main() -> ExitCode {
     let around = Surroundings::of_this_process();

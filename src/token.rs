@@ -4,12 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use crate::{
-    auth::{self, IssueError, Keys, NewClaims, Scopes, Token, create_signing_key},
-    cli::Typed,
-    config::{Config, Problem, Refusals, units},
-    key_file::UnusableFile,
-};
+use crate::auth::{self, IssueError, Keys, NewClaims, Scopes, Token, create_signing_key};
+use crate::cli::Typed;
+use crate::config::{Config, Problem, Refusals, units};
+use crate::key_file::UnusableFile;
 
 /// What a new token shall be good for.
 #[derive(Clone, Debug)]
@@ -129,13 +127,12 @@ const TTL: &str = "30d";
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
-    use crate::{
-        auth::{Authenticator, JwtRules},
-        config::Surroundings,
-    };
+    use crate::auth::{Authenticator, JwtRules};
+    use crate::config::Surroundings;
 
     fn config(keys: &[PathBuf]) -> Config {
         let around = Surroundings {

@@ -1,10 +1,8 @@
 //! The program as a shell sees it: exit codes, and what goes where.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 /// Runs it in a folder, with none of our variables set.
 fn signalcast(folder: &Path, args: &[&str]) -> Output {

@@ -1,11 +1,12 @@
 //! What a user types, sets and writes, and what the program makes of it or says to it.
 
-use std::{fs, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use signalcast::{
-    cli::{self, Command, Stop},
-    config::{Config, LogFormat, Surroundings, Transport},
-};
+use signalcast::cli::{self, Command, Stop};
+use signalcast::config::{Config, LogFormat, Surroundings, Transport};
 
 /// One way to start the program, in a folder of its own.
 struct Start {

@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 
-use clap::{
-    ArgMatches, Command, Error,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command, Error};
 
-use super::{Stop, grammar::command};
-use crate::config::{Refusal, Refusals, suggest::nearest};
+use super::Stop;
+use super::grammar::command;
+use crate::config::suggest::nearest;
+use crate::config::{Refusal, Refusals};
 
 /// The arguments taken apart, and what was wrong with those that could not be.
 pub(super) fn matches(mut args: Vec<OsString>) -> Result<(ArgMatches, Refusals), Stop> {

@@ -1,16 +1,14 @@
 //! What the user typed: arguments to one of the commands, with its settings settled.
 
-use std::{ffi::OsString, path::PathBuf, time::SystemTime};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::ArgMatches;
 
-use crate::{
-    config::{
-        Config, Layer, Origin, Problem, Refusal, Refusals, Surroundings,
-        table::{Arity, SETTINGS},
-    },
-    first_start, listen, token,
-};
+use crate::config::table::{Arity, SETTINGS};
+use crate::config::{Config, Layer, Origin, Problem, Refusal, Refusals, Surroundings};
+use crate::{first_start, listen, token};
 
 mod grammar;
 mod mistakes;

@@ -1,7 +1,10 @@
 //! What single values can't tell: settings that don't go together, and the folder to write to.
 //! These concern `serve` alone.
 
-use std::{fs, io, net::SocketAddr, path::Path};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use super::{Config, Refusal, Refusals, Transport};
 use crate::source::Spec;

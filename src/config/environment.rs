@@ -1,15 +1,15 @@
 //! What the process finds around it, as a value: tests bring their own.
 
-use std::{ffi::OsString, path::PathBuf, thread};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{
-    layer::{Layer, Origin},
-    refusal::{Refusal, Refusals},
-    suggest::nearest_variable,
-    table::{Arity, SETTINGS, VARIABLE_PREFIX},
-};
+use super::layer::{Layer, Origin};
+use super::refusal::{Refusal, Refusals};
+use super::suggest::nearest_variable;
+use super::table::{Arity, SETTINGS, VARIABLE_PREFIX};
 
 /// The part of the outside world that settings depend on.
 #[derive(Clone, Debug)]

@@ -1,16 +1,12 @@
 //! The TOML file, down to texts with their lines.
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use super::{
-    layer::{Layer, Origin},
-    refusal::{Refusal, Refusals},
-    suggest::{nearest_key, nearest_section},
-    table::{Arity, Fallback, Kind, SETTINGS, Setting},
-};
+use super::layer::{Layer, Origin};
+use super::refusal::{Refusal, Refusals};
+use super::suggest::{nearest_key, nearest_section};
+use super::table::{Arity, Fallback, Kind, SETTINGS, Setting};
 
 /// What the file says. `name` is what the user calls it.
 ///

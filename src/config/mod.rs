@@ -1,15 +1,11 @@
-use std::{
-    fmt,
-    net::SocketAddr,
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    time::Duration,
-};
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::{
-    signal::{Price, Symbol},
-    source::Spec,
-};
+use crate::signal::{Price, Symbol};
+use crate::source::Spec;
 
 mod check;
 mod environment;
@@ -22,12 +18,10 @@ pub mod table;
 pub mod units;
 mod values;
 
-pub(crate) use self::environment::{TOKEN_VARIABLE, URL_VARIABLE};
-pub use self::{
-    environment::Surroundings,
-    layer::{Given, Layer, Origin, Settings},
-    refusal::{Problem, Refusal, Refusals},
-};
+pub use environment::Surroundings;
+pub(crate) use environment::{TOKEN_VARIABLE, URL_VARIABLE};
+pub use layer::{Given, Layer, Origin, Settings};
+pub use refusal::{Problem, Refusal, Refusals};
 
 /// What the server does, settled: every setting resolved and checked by itself.
 ///

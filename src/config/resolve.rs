@@ -1,6 +1,7 @@
 //! Texts of settings to a [`Config`], all mistakes at once.
 
-use std::{num::NonZeroUsize, path::Path};
+use std::num::NonZeroUsize;
+use std::path::Path;
 
 use super::{
     Auth, Config, DeadLetters, Hub, Journal, JournalKind, Layer, Limits, Log, LogFormat, Problem,

@@ -1,21 +1,19 @@
 //! Texts of settings to the types they stand for. What belongs to another module of the crate
 //! ([`source`], [`symbol`], [`price`]) is that module's to judge; here is only the way there.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{refusal::Problem, suggest::nearest, units};
-use crate::{
-    signal::{Price, Symbol},
-    source::Spec,
-};
+use super::refusal::Problem;
+use super::suggest::nearest;
+use super::units;
+use crate::signal::{Price, Symbol};
+use crate::source::Spec;
 
 type Parsed<T> = Result<T, Problem>;
 

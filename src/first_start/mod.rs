@@ -1,22 +1,18 @@
 //! A first start works with nothing there, and tells what to do next.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::{
-    auth::{Keys, create_signing_key},
-    certs::{self, Identity},
-    config::{Config, Problem, Refusal, Refusals, Transport},
-    key_file::{Made, UnusableFile},
-    token,
-};
+use crate::auth::{Keys, create_signing_key};
+use crate::certs::{self, Identity};
+use crate::config::{Config, Problem, Refusal, Refusals, Transport};
+use crate::key_file::{Made, UnusableFile};
+use crate::token;
 
 mod welcome;
 
-pub use self::welcome::{Announcement, Reader};
+pub use welcome::{Announcement, Reader};
 
 /// What must be there before a port is bound, loaded and checked.
 #[derive(Clone, Debug)]

@@ -1,10 +1,9 @@
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use super::*;
-use crate::{
-    auth::{Authenticator, JwtRules, Scope, Token},
-    config::Surroundings,
-};
+use crate::auth::{Authenticator, JwtRules, Scope, Token};
+use crate::config::Surroundings;
 
 /// The defaults, with everything in a folder of its own.
 fn config(folder: &Path) -> Config {

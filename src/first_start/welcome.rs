@@ -1,18 +1,14 @@
 //! What a user is told when the server is ready.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::Prepared;
-use crate::{
-    auth::{self, NewClaims, Scope, Token},
-    config::{Config, Transport},
-    key_file::Made,
-};
+use crate::auth::{self, NewClaims, Scope, Token};
+use crate::config::{Config, Transport};
+use crate::key_file::Made;
 
 /// Whether somebody watches stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! A signal as a line for people. Numbers are copied, never computed with.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// `2024-07-03T09:46:40Z BUY BTCUSDT 75000.00 TEST quantity=0.5`, or none if it is no signal.

@@ -1,13 +1,14 @@
 //! Why a connection ended, and whether to try again.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use serde::Deserialize;
-use tokio_tungstenite::tungstenite::{
-    Error,
-    http::{Response, StatusCode, header::RETRY_AFTER},
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::http::header::RETRY_AFTER;
+use tokio_tungstenite::tungstenite::http::{Response, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::line::printable;
 

@@ -1,24 +1,18 @@
 //! `signalcast listen`: a client that prints what a server sends, and stays with it.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep, timeout},
-};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
-    tungstenite::{
-        self, Message,
-        client::IntoClientRequest,
-        http::{HeaderValue, Request, header::AUTHORIZATION},
-        protocol::{CloseFrame, frame::coding::CloseCode},
-    },
-};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 
 mod backoff;
@@ -28,12 +22,12 @@ mod options;
 mod output;
 mod trust;
 
-pub use self::{loss::ListenError, options::Options};
-use self::{
-    loss::Lost,
-    options::{Form, without_query},
-    output::Output,
-};
+pub use loss::ListenError;
+pub use options::Options;
+
+use loss::Lost;
+use options::{Form, without_query};
+use output::Output;
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
 ///

@@ -1,15 +1,13 @@
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
-use tokio_tungstenite::{
-    Connector,
-    tungstenite::http::{HeaderValue, Uri},
-};
+use tokio_tungstenite::Connector;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
-use super::{authorization, backoff::Backoff, trust};
-use crate::{
-    cli::Typed,
-    config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE},
-};
+use super::backoff::Backoff;
+use super::{authorization, trust};
+use crate::cli::Typed;
+use crate::config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
 
 /// What `listen` was asked for.
 #[derive(Clone)]

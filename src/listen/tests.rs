@@ -1,6 +1,9 @@
 // The server here is tungstenite's own: what `listen` does must not depend on ours.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;

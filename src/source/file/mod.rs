@@ -13,11 +13,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
-use self::followed::{FileId, Followed};
-use self::follower::Follower;
-use self::selection::Selection;
-use self::wake::{Stopper, Wake};
 use super::{Arrival, FileSpec, From, Origin, SourceName, Spec};
+use followed::{FileId, Followed};
+use follower::Follower;
+use selection::Selection;
+use wake::{Stopper, Wake};
 
 /// A `file:` source with the files that were there when it was made, not read from yet.
 #[derive(Debug)]
