@@ -5,48 +5,20 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use crate::auth::{self, IssueError, Keys, NewClaims, Scopes, Token, create_signing_key};
-use crate::cli::Typed;
-use crate::config::{Config, Problem, Refusals, units};
+use crate::config::{Config, Problem, Refusals};
 use crate::key_file::UnusableFile;
 
 /// What a new token shall be good for.
 #[derive(Clone, Debug)]
 pub struct Issue {
-    subject: String,
-    scopes: Scopes,
-    symbols: Option<Vec<String>>,
-    ttl: Duration,
-}
-
-impl Issue {
-    pub(crate) fn from_typed(typed: &mut Typed<'_>) -> Option<Self> {
-        let subject = typed.once("sub").filter(|subject| !subject.is_empty());
-        if subject.is_none() {
-            typed.refuse(
-                "--sub",
-                "is missing",
-                "say whom the token is for, as in --sub bot-1",
-            );
-        }
-        let scopes = typed.parsed("scope", SCOPES, |text| {
-            let scopes = text.parse::<Scopes>().map_err(Problem::said)?;
-            if scopes == Scopes::default() {
-                return Err(Problem::new("is empty", format!("write {SCOPES:?}")));
-            }
-            Ok(scopes)
-        });
-        let ttl = typed.parsed("ttl", TTL, |text| match units::duration(text)? {
-            ttl if ttl.as_secs() == 0 => Err(Problem::new("is too short", "write 1s or more")),
-            ttl => Ok(ttl),
-        });
-        let symbols = patterns(typed);
-        Some(Self {
-            subject: subject?,
-            scopes: scopes?,
-            symbols: symbols.ok()?,
-            ttl: ttl?,
-        })
-    }
+    /// Whom it is for; not empty.
+    pub subject: String,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// Patterns of the symbols it is good for. None: all symbols.
+    pub symbols: Option<Vec<String>>,
+    /// How long it is good.
+    pub ttl: Duration,
 }
 
 /// Makes the token, and first the key if there is none.
@@ -96,35 +68,6 @@ pub(crate) fn refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
     refusals
 }
 
-/// None: all symbols.
-fn patterns(typed: &mut Typed<'_>) -> Result<Option<Vec<String>>, ()> {
-    let given = typed.many("symbols");
-    let patterns: Vec<String> = given
-        .iter()
-        .flat_map(|list| list.split(','))
-        .map(|pattern| pattern.trim().to_owned())
-        .filter(|pattern| !pattern.is_empty())
-        .collect();
-    match (given.is_empty(), patterns.is_empty()) {
-        (true, _) => Ok(None),
-        (false, false) => Ok(Some(patterns)),
-        (false, true) => {
-            typed.refuse(
-                "--symbols",
-                "is empty, and the token would be good for none",
-                "write patterns such as BTC*,ETHUSDT, or leave it out for all",
-            );
-            Err(())
-        }
-    }
-}
-
-/// What a bot needs.
-const SCOPES: &str = "signals:read signals:test";
-
-/// Long enough not to be a nuisance, short enough that a lost one dies by itself.
-const TTL: &str = "30d";
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -133,6 +76,8 @@ mod tests {
     use super::*;
     use crate::auth::{Authenticator, JwtRules};
     use crate::config::Surroundings;
+
+    const SCOPES: &str = "signals:read signals:test";
 
     fn config(keys: &[PathBuf]) -> Config {
         let around = Surroundings {
@@ -151,7 +96,7 @@ mod tests {
             subject: "bot-1".to_owned(),
             scopes: SCOPES.parse().unwrap(),
             symbols: Some(vec!["BTC*".to_owned()]),
-            ttl: units::duration(TTL).unwrap(),
+            ttl: Duration::from_secs(60),
         }
     }
 

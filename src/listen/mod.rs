@@ -23,10 +23,12 @@ mod output;
 mod trust;
 
 pub use loss::ListenError;
+pub(crate) use options::Form;
 pub use options::Options;
+pub(crate) use trust::trusting;
 
 use loss::Lost;
-use options::{Form, without_query};
+use options::without_query;
 use output::Output;
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
@@ -225,7 +227,7 @@ async fn leave(socket: &mut Socket) {
 }
 
 /// The header for a token; none when it holds what no header may.
-fn authorization(token: &str) -> Option<HeaderValue> {
+pub(crate) fn authorization(token: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
     // `Debug` prints "Sensitive" instead.
     value.set_sensitive(true);

@@ -1,13 +1,7 @@
-use std::fs;
-use std::path::Path;
-
 use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
 use super::backoff::Backoff;
-use super::{authorization, trust};
-use crate::cli::Typed;
-use crate::config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
 
 /// What `listen` was asked for.
 #[derive(Clone)]
@@ -21,7 +15,7 @@ pub struct Options {
 
 /// How signals are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// As a line for people.
     Line,
     /// As the frame that came.
@@ -39,22 +33,20 @@ impl std::fmt::Debug for Options {
 }
 
 impl Options {
-    pub(crate) fn from_typed(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Self> {
-        let url = url(typed, around);
-        let token = token(typed, around);
-        let connector = connector(typed, around, url.as_ref()?);
-        let form = if typed.is_there("json") {
-            Form::Frame
-        } else {
-            Form::Line
-        };
-        Some(Self {
-            url: url?,
-            token: token.ok()?,
-            connector: connector?,
+    /// Connects to `url` in this way, shows it this token, and prints in this form.
+    pub(crate) fn new(
+        url: Uri,
+        token: Option<HeaderValue>,
+        connector: Connector,
+        form: Form,
+    ) -> Self {
+        Self {
+            url,
+            token,
+            connector,
             form,
             backoff: Backoff::default(),
-        })
+        }
     }
 }
 
@@ -64,100 +56,3 @@ pub(super) fn without_query(url: &Uri) -> String {
     let shown = text.split('?').next().unwrap_or_default();
     shown.trim_end_matches('/').to_owned()
 }
-
-fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {
-    let given = typed.once("url");
-    let Some(text) = given.or_else(|| around.variable(URL_VARIABLE).map(str::to_owned)) else {
-        typed.refuse(
-            "URL",
-            "is missing",
-            "write one such as wss://127.0.0.1:8080",
-        );
-        return None;
-    };
-    let url: Option<Uri> = text.parse().ok();
-    let fits = |url: &Uri| {
-        matches!(url.scheme_str(), Some("ws" | "wss"))
-            && url.host().is_some_and(|host| !host.is_empty())
-    };
-    if let Some(url) = url.filter(fits) {
-        return Some(url);
-    }
-    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
-    let shown = text.split('?').next().unwrap_or_default();
-    typed.refuse(
-        shown,
-        "is not the address of a WebSocket server",
-        &match rest.split(['?', '/']).next() {
-            Some(host) if !host.is_empty() => format!("write wss://{host}"),
-            _ => "write one such as wss://127.0.0.1:8080".to_owned(),
-        },
-    );
-    None
-}
-
-/// The token from wherever it was given; the command line beats the variable.
-fn token(typed: &mut Typed<'_>, around: &Surroundings) -> Result<Option<HeaderValue>, ()> {
-    let given = typed.once("token");
-    let file = typed.once("token-file");
-    let (thing, token) = match (given, file) {
-        (Some(_), Some(_)) => {
-            typed.refuse("--token-file", "is there beside --token", "leave one");
-            return Err(());
-        }
-        (Some(token), None) => ("--token", token),
-        (None, Some(path)) => match fs::read_to_string(around.folder.join(&path)) {
-            Ok(text) => ("--token-file", text.trim().to_owned()),
-            Err(error) => {
-                typed.refuse(
-                    "--token-file",
-                    &format!("can't read {path}: {error}"),
-                    "name a file that exists and may be read",
-                );
-                return Err(());
-            }
-        },
-        (None, None) => match around.variable(TOKEN_VARIABLE) {
-            Some(token) => (TOKEN_VARIABLE, token.to_owned()),
-            None => return Ok(None),
-        },
-    };
-    let header = authorization(&token).filter(|_| !token.is_empty());
-    if header.is_none() {
-        typed.refuse(
-            thing,
-            "holds no token",
-            "make one with signalcast token issue --sub NAME",
-        );
-        return Err(());
-    }
-    Ok(header)
-}
-
-fn connector(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<Connector> {
-    let named = typed.once("ca");
-    if url.scheme_str() == Some("ws") {
-        return Some(Connector::Plain);
-    }
-    let usual = || {
-        let usual = around.folder.join(USUAL_CA);
-        usual.exists().then_some(usual)
-    };
-    let ca = named.as_ref().map(|path| around.folder.join(path));
-    match trust::roots(ca.or_else(usual).as_deref()) {
-        Ok(config) => Some(Connector::Rustls(config)),
-        Err(error) => {
-            let path = named.as_deref().unwrap_or(USUAL_CA);
-            let thing = if named.is_some() { "--ca" } else { USUAL_CA };
-            typed.refuse(
-                thing,
-                &format!("can't read {}: {error}", Path::new(path).display()),
-                "name a PEM file of certificates with --ca",
-            );
-            None
-        }
-    }
-}
-
-/// Where a server makes it, beside which `listen` is often started.
-const USUAL_CA: &str = "certs/ca.pem";

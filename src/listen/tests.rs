@@ -105,7 +105,7 @@ async fn a_development_server_is_trusted_with_its_ca_and_not_without() {
         let address = listener.local_addr().unwrap();
         let options = Options {
             url: format!("wss://{address}").parse().unwrap(),
-            connector: Connector::Rustls(trust::roots(ca.as_deref()).unwrap()),
+            connector: Connector::Rustls(trusting(ca.as_deref()).unwrap()),
             ..options(address, Form::Frame)
         };
         let stop = CancellationToken::new();

@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The system's authorities and those of this file.
-pub(super) fn roots(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+/// Trusts the system's authorities and those of this file.
+pub(crate) fn trusting(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     // A system without any is fine as long as nobody needs them.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -1,0 +1,82 @@
+use clap::ArgMatches;
+
+use crate::config::table::{Arity, SETTINGS};
+use crate::config::{Layer, Origin, Problem, Refusal, Refusals};
+
+/// The arguments of one command, while mistakes are collected.
+pub(super) struct Typed<'a> {
+    pub(super) matches: &'a ArgMatches,
+    pub(super) refusals: Refusals,
+}
+
+impl Typed<'_> {
+    /// The value of a flag that may be given once, or of a positional argument.
+    pub(super) fn once(&mut self, name: &str) -> Option<String> {
+        let values = self.many(name);
+        if values.len() > 1 {
+            self.refuse(format!("--{name}"), "is there twice", "leave one");
+        }
+        values.into_iter().next()
+    }
+
+    /// The values of a flag, in order.
+    pub(super) fn many(&self, name: &str) -> Vec<String> {
+        let values = self.matches.get_many::<String>(name);
+        values.into_iter().flatten().cloned().collect()
+    }
+
+    /// The value of a flag, or of its default, understood; none if it can't be.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let text = self.once(name).unwrap_or_else(|| default.to_owned());
+        parse(&text)
+            .map_err(|problem| self.refusals.push(problem.with(format!("--{name}"))))
+            .ok()
+    }
+
+    /// Whether a flag that takes no value is there.
+    pub(super) fn is_there(&self, name: &str) -> bool {
+        self.matches.get_flag(name)
+    }
+
+    /// Notes a mistake.
+    pub(super) fn refuse(&mut self, thing: impl AsRef<str>, reason: &str, remedy: &str) {
+        self.refusals
+            .push(Refusal::new(thing.as_ref(), reason, remedy));
+    }
+
+    /// What the flags say about settings.
+    pub(super) fn settings(&mut self) -> Layer {
+        let mut layer = Layer::default();
+        for setting in SETTINGS {
+            let mut given: Vec<(usize, String, String)> = Vec::new();
+            let full = setting.short.map(|_| setting.flag());
+            for flag in std::iter::once(setting.shown_flag()).chain(full) {
+                // Not every command has every setting.
+                let Ok(Some(values)) = self.matches.try_get_many::<String>(&flag) else {
+                    continue;
+                };
+                let places = self.matches.indices_of(&flag).into_iter().flatten();
+                given.extend(
+                    places
+                        .zip(values)
+                        .map(|(place, value)| (place, format!("--{flag}"), value.clone())),
+                );
+            }
+            given.sort_unstable();
+            let Some((_, flag, _)) = given.first().cloned() else {
+                continue;
+            };
+            if setting.arity == Arity::One && given.len() > 1 {
+                self.refuse(&flag, "is there twice", "leave one");
+            }
+            let texts = given.into_iter().map(|(_, _, value)| value).collect();
+            layer.set(setting, texts, Origin::Flag(flag));
+        }
+        layer
+    }
+}
