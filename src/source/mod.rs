@@ -134,6 +134,13 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
+/// Hands on what a source has read. Waits while the channel is full; false if it is closed.
+fn send(arrivals: &mpsc::Sender<Arrival>, ready: impl IntoIterator<Item = Arrival>) -> bool {
+    ready
+        .into_iter()
+        .all(|arrival| arrivals.blocking_send(arrival).is_ok())
+}
+
 /// Bytes of one read, and with it about the size of one [`Arrival::Lines`]: large enough to make
 /// system calls cheap, small enough that a full channel of them is not much memory.
 const READ_BYTES: usize = 64 * 1024;

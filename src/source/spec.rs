@@ -8,8 +8,9 @@ use crate::signal::TimeUnit;
 
 /// What one `--source` says.
 ///
-/// `Display` gives the source's name, as clients see it in `"source":"file:signals/live.jsonl"`:
-/// the parameters are no part of it, so changing one does not make another source of it.
+/// `Display` gives the source's name, as dead letters and the log show it, such as
+/// `file:signals/live.jsonl`: the parameters are no part of it, so changing one does not make
+/// another source of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Spec {
     /// `stdin`: the lines of standard input.
@@ -33,7 +34,7 @@ pub struct FileSpec {
     unit: TimeUnit,
 }
 
-/// Where reading begins in files that are there at the very first start.
+/// Where reading begins in files that are there when the server starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum From {
     /// Only what is appended from now on.
@@ -57,7 +58,7 @@ impl FileSpec {
         self.pattern.as_str()
     }
 
-    /// Where reading begins in files that are there at the very first start.
+    /// Where reading begins in files that are there when the server starts.
     pub fn from(&self) -> From {
         self.from
     }

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 
 use super::lines::CutOff;
 use super::splitter::Splitter;
-use super::{Arrival, Origin, READ_BYTES, SourceName, StdinSpec};
+use super::{Arrival, Origin, READ_BYTES, SourceName, StdinSpec, send};
 
 /// Standard input, not read from yet.
 #[derive(Debug)]
@@ -137,16 +137,6 @@ impl Reader {
             }
         }
     }
-}
-
-/// Waits while the channel is full; false if it is closed.
-pub(super) fn send(
-    arrivals: &mpsc::Sender<Arrival>,
-    ready: impl IntoIterator<Item = Arrival>,
-) -> bool {
-    ready
-        .into_iter()
-        .all(|arrival| arrivals.blocking_send(arrival).is_ok())
 }
 
 enum Read {

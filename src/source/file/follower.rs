@@ -12,8 +12,7 @@ use super::followed::{COUNT_BYTES, Fate, FileId, Progress};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{Feed, Name};
-use crate::source::stdin::send;
-use crate::source::{Arrival, From, READ_BYTES};
+use crate::source::{Arrival, From, READ_BYTES, send};
 
 /// The thread of one `file:` source.
 ///
