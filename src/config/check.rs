@@ -30,7 +30,7 @@ impl Config {
     }
 
     /// The first address that others can reach, if there is one.
-    pub fn open_address(&self) -> Option<SocketAddr> {
+    fn open_address(&self) -> Option<SocketAddr> {
         let mut addresses = self.server.listen.iter().copied();
         addresses.find(|address| !address.ip().to_canonical().is_loopback())
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// One thing that can be set, under one name in three places.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name, and its place in the TOML file: `auth.query_token`.
+    /// Its name, and its place in the TOML file: `auth.issuer`.
     pub key: &'static str,
     /// A shorter flag for the same, without the dashes: `listen`.
     pub short: Option<&'static str>,
@@ -73,7 +73,7 @@ pub fn setting(key: &str) -> &'static Setting {
 }
 
 impl Setting {
-    /// The long flag without its dashes: `auth-query-token`.
+    /// The long flag without its dashes: `auth-issuer`.
     pub fn flag(&self) -> String {
         self.key.replace(['.', '_'], "-")
     }
@@ -83,7 +83,7 @@ impl Setting {
         self.short.map_or_else(|| self.flag(), str::to_owned)
     }
 
-    /// The variable: `SIGNALCAST_AUTH_QUERY_TOKEN`.
+    /// The variable: `SIGNALCAST_AUTH_ISSUER`.
     pub fn variable(&self) -> String {
         let name = self.key.replace('.', "_").to_ascii_uppercase();
         format!("{VARIABLE_PREFIX}{name}")
