@@ -30,9 +30,9 @@ pub fn issue(config: &Config, issue: &Issue, now: SystemTime) -> Result<Token, R
     if let [first, ..] = paths.as_slice()
         && !paths.iter().any(|path| path.exists())
     {
-        create_signing_key(first).map_err(|error| refused(config, &[error]))?;
+        create_signing_key(first).map_err(|error| keys_refused(config, &[error]))?;
     }
-    let keys = Keys::load(paths).map_err(|errors| refused(config, &errors))?;
+    let keys = Keys::load(paths).map_err(|errors| keys_refused(config, &errors))?;
     let claims = NewClaims {
         subject: issue.subject.clone(),
         scopes: issue.scopes,
@@ -59,7 +59,7 @@ pub fn issue(config: &Config, issue: &Issue, now: SystemTime) -> Result<Token, R
 }
 
 /// What is wrong with key files, named by the setting.
-pub(crate) fn refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
+pub(crate) fn keys_refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
     let mut refusals = Refusals::new();
     for error in errors {
         let Problem { reason, remedy } = Problem::said(error);

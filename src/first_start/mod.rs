@@ -57,7 +57,7 @@ pub fn prepare(config: &Config, now: SystemTime) -> Result<Prepared, Refusals> {
     }
     if let Some(path) = key_to_make(config) {
         let new = create_signing_key(path);
-        note(new.map_err(|error| token::refused(config, &[error]))?);
+        note(new.map_err(|error| token::keys_refused(config, &[error]))?);
     }
     let (keys, identity) = (load_keys(config), load_identity(config, now));
     match (keys, identity) {
@@ -124,7 +124,7 @@ fn make_data_dir(config: &Config) -> Result<(), Refusal> {
 }
 
 fn load_keys(config: &Config) -> Result<Keys, Refusals> {
-    Keys::load(&config.auth.jwt_key).map_err(|errors| token::refused(config, &errors))
+    Keys::load(&config.auth.jwt_key).map_err(|errors| token::keys_refused(config, &errors))
 }
 
 fn load_identity(config: &Config, now: SystemTime) -> Result<Option<Identity>, Refusals> {
