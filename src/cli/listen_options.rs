@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
 use super::typed::Typed;
 use crate::config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
-use crate::listen::{Form, Options, authorization, trusting};
+use crate::listen::{Form, Options, USUAL_CA, authorization, trusting};
 
 /// Where to connect and what to print; none if that can't be told.
 pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Options> {
@@ -116,6 +116,3 @@ fn connector(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<
         }
     }
 }
-
-/// Where a server makes it, beside which `listen` is often started.
-const USUAL_CA: &str = "certs/ca.pem";

@@ -9,6 +9,7 @@ use super::Prepared;
 use crate::auth::{self, NewClaims, Scope, Token};
 use crate::config::{Config, Transport};
 use crate::key_file::Made;
+use crate::listen;
 
 /// Whether somebody watches stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,8 @@ impl Announcement<'_> {
             python(&format!("{url}/")),
             python(&format!("Authorization: Bearer {shown}")),
         );
-        // The usual one it finds itself.
-        let ca = ca.filter(|ca| ca != Path::new(DEVELOPMENT_CA));
+        // The usual one `listen` finds itself.
+        let ca = ca.filter(|ca| ca != Path::new(listen::USUAL_CA));
         let ca = ca.map_or_else(String::new, |ca| {
             format!(" --ca {}", shell(&ca.to_string_lossy()))
         });
@@ -152,8 +153,5 @@ fn shell(text: &str) -> String {
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
-
-/// Where `listen` looks by itself.
-const DEVELOPMENT_CA: &str = "certs/ca.pem";
 
 const DAY: Duration = Duration::from_secs(86_400);

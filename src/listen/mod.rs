@@ -25,7 +25,7 @@ mod trust;
 pub use loss::ListenError;
 pub(crate) use options::Form;
 pub use options::Options;
-pub(crate) use trust::trusting;
+pub(crate) use trust::{USUAL_CA, trusting};
 
 use loss::Lost;
 use options::without_query;
@@ -94,6 +94,8 @@ async fn follow(
     }
 }
 
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 /// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
 async fn one_connection(
     options: &Options,
@@ -101,21 +103,8 @@ async fn one_connection(
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
-    let connecting = timeout(
-        CONNECT_WITHIN,
-        Box::pin(connect_async_tls_with_config(
-            request(options)?,
-            None,
-            true,
-            Some(options.connector.clone()),
-        )),
-    );
     let mut socket = tokio::select! {
-        connected = connecting => match connected {
-            Ok(Ok((socket, _))) => socket,
-            Ok(Err(error)) => return Err(Lost::connecting(error)),
-            Err(_) => return Err(Lost::for_now("no answer in time")),
-        },
+        connected = connect(options) => connected?,
         () = over(out, stop) => return Ok(()),
     };
     let _ = writeln!(
@@ -170,6 +159,20 @@ async fn one_connection(
     }
 }
 
+async fn connect(options: &Options) -> Result<Socket, Lost> {
+    let connecting = Box::pin(connect_async_tls_with_config(
+        request(options)?,
+        None,
+        true,
+        Some(options.connector.clone()),
+    ));
+    match timeout(CONNECT_WITHIN, connecting).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(error)) => Err(Lost::connecting(error)),
+        Err(_) => Err(Lost::for_now("no answer in time")),
+    }
+}
+
 fn request(options: &Options) -> Result<Request<()>, Lost> {
     let mut request = options
         .url
@@ -208,8 +211,6 @@ async fn print(
     let _ = writeln!(err, "signalcast: the server says: {frame}");
     Ok(())
 }
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Says goodbye, without insisting on an answer. What is still on its way is read, or the system
 /// would reset the connection and the server might never see the goodbye.

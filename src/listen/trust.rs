@@ -32,3 +32,7 @@ pub(crate) fn trusting(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
+
+/// Where a first start makes the authority of its certificate, beside which `listen` is often
+/// started. It is trusted without being named.
+pub(crate) const USUAL_CA: &str = "certs/ca.pem";
