@@ -10,6 +10,7 @@ mod command;
 mod deadlines;
 mod departures;
 mod inlet;
+mod receive;
 
 use std::io;
 use std::rc::Rc;
@@ -20,13 +21,10 @@ use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
-use tracing::debug;
 
 use crate::auth::Principal;
-use crate::clock;
 use crate::hub::{Gone, frame};
-use crate::shard::{Client, Group, Received, Shard};
+use crate::shard::{Client, Group, Shard};
 
 pub use close::Close;
 pub use command::TestSignal;
@@ -35,6 +33,7 @@ pub use departures::Departures;
 use command::Commands;
 use deadlines::{Deadlines, Due};
 use inlet::Inlet;
+use receive::Input;
 
 /// What holds for every session.
 #[derive(Debug)]
@@ -117,19 +116,7 @@ enum Standing {
     Behind,
 }
 
-/// Whether a client has sent more than was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    Drained,
-    Waiting,
-}
-
-/// Answers that wait for a client that does not take them. Beyond this nothing more is read from
-/// it, so that it cannot make us keep answers without bound.
-const MOST_WAITING_ANSWERS: usize = 4 * 1024;
-
-/// Bytes a session reads, and bytes it catches up with, before others get their turn.
-const TURN_BYTES: usize = 64 * 1024;
+/// Writes of a session that is behind, each of about 64 KiB, before others get their turn.
 const TURN_WRITES: usize = 4;
 
 impl Session {
@@ -251,118 +238,6 @@ impl Session {
             () = tokio::time::sleep_until(self.deadlines.next(&self.principal)) => {}
             () = draining.cancelled(), if may_leave => {}
         }
-    }
-
-    /// Whether what the client sends is read now.
-    fn reads(&self) -> bool {
-        let waiting = self.client.outlet().borrow().waiting_control();
-        let done = matches!(
-            self.phase,
-            Phase::Closed { .. }
-                | Phase::Closing {
-                    listen: Listen::No,
-                    ..
-                }
-        );
-        waiting < MOST_WAITING_ANSWERS && !done
-    }
-
-    fn receive(&mut self) -> Result<Input, Ended> {
-        let mut bytes = 0;
-        while self.reads() && bytes < TURN_BYTES {
-            let client = Rc::clone(&self.client);
-            let shard = Rc::clone(&self.shard);
-            let mut scratch = shard.scratch().borrow_mut();
-            let received = client
-                .outlet()
-                .borrow_mut()
-                .read(client.socket(), &mut scratch.received);
-            match received.map_err(Ended::Broken)? {
-                Received::Nothing => return Ok(Input::Drained),
-                Received::End => return Err(self.end_of_stream()),
-                Received::Bytes(count) => {
-                    bytes += count;
-                    if !matches!(
-                        self.phase,
-                        Phase::Closing {
-                            listen: Listen::ForEnd,
-                            ..
-                        }
-                    ) {
-                        self.inlet.feed(&scratch.received[..count]);
-                    }
-                    drop(scratch);
-                    self.parse()?;
-                }
-            }
-        }
-        if !self.reads() {
-            // It may have sent something that we did not look at.
-            self.deadlines.heard();
-        }
-        Ok(Input::Waiting)
-    }
-
-    /// Handles the messages that have arrived.
-    fn parse(&mut self) -> Result<(), Ended> {
-        if let Phase::Closing {
-            listen: Listen::ForEnd,
-            ..
-        } = self.phase
-        {
-            return Ok(());
-        }
-        loop {
-            let message = self.inlet.message();
-            self.inlet
-                .take_answers(self.client.outlet().borrow_mut().control());
-            match message {
-                Ok(Some(message)) => self.handle(message),
-                Ok(None) => {
-                    if self.inlet.take_frame_ended() {
-                        self.deadlines.heard();
-                    }
-                    return Ok(());
-                }
-                Err(WebSocketError::ConnectionClosed | WebSocketError::AlreadyClosed) => {
-                    self.listen(Listen::No);
-                    return Ok(());
-                }
-                Err(error) => {
-                    debug!(%error, "message refused");
-                    // Whoever was told already why it ends is not told again.
-                    if matches!(self.phase, Phase::Open) {
-                        self.close(Close::from(&error));
-                    }
-                    self.listen(Listen::ForEnd);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn handle(&mut self, message: Message) {
-        match (self.phase, message) {
-            (Phase::Open, Message::Text(text)) => self.answer(text.as_str()),
-            (Phase::Open, Message::Binary(_)) => self.close(Close::Binary),
-            (Phase::Open, Message::Close(frame)) => {
-                self.group.leave(&self.client);
-                let code = frame.map(|frame| frame.code.into());
-                self.phase = Phase::Closed { code };
-                self.deadlines.closing();
-            }
-            _ => {}
-        }
-    }
-
-    fn answer(&mut self, text: &str) {
-        if self.command_rate.check().is_err() {
-            return self.close(Close::TooManyCommands);
-        }
-        let mut outlet = self.client.outlet().borrow_mut();
-        let test = &self.settings.test;
-        self.commands
-            .answer(text, &self.principal, test, clock::now(), outlet.control());
     }
 
     fn meet_deadlines(&mut self) -> Result<(), Ended> {

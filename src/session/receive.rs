@@ -1,0 +1,139 @@
+use std::rc::Rc;
+
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
+use tracing::debug;
+
+use super::close::Close;
+use super::{Ended, Listen, Phase, Session};
+use crate::clock;
+use crate::shard::Received;
+
+/// Whether a client has sent more than was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    Drained,
+    Waiting,
+}
+
+/// Answers that wait for a client that does not take them. Beyond this nothing more is read from
+/// it, so that it cannot make us keep answers without bound.
+const MOST_WAITING_ANSWERS: usize = 4 * 1024;
+
+/// Bytes a session reads before others get their turn.
+const TURN_BYTES: usize = 64 * 1024;
+
+/// What a client sends, from the socket to its meaning.
+impl Session {
+    /// Whether what the client sends is read now.
+    pub(super) fn reads(&self) -> bool {
+        let waiting = self.client.outlet().borrow().waiting_control();
+        let done = matches!(
+            self.phase,
+            Phase::Closed { .. }
+                | Phase::Closing {
+                    listen: Listen::No,
+                    ..
+                }
+        );
+        waiting < MOST_WAITING_ANSWERS && !done
+    }
+
+    /// Reads what has come, and handles it.
+    pub(super) fn receive(&mut self) -> Result<Input, Ended> {
+        let mut bytes = 0;
+        while self.reads() && bytes < TURN_BYTES {
+            let client = Rc::clone(&self.client);
+            let shard = Rc::clone(&self.shard);
+            let mut scratch = shard.scratch().borrow_mut();
+            let received = client
+                .outlet()
+                .borrow_mut()
+                .read(client.socket(), &mut scratch.received);
+            match received.map_err(Ended::Broken)? {
+                Received::Nothing => return Ok(Input::Drained),
+                Received::End => return Err(self.end_of_stream()),
+                Received::Bytes(count) => {
+                    bytes += count;
+                    if !matches!(
+                        self.phase,
+                        Phase::Closing {
+                            listen: Listen::ForEnd,
+                            ..
+                        }
+                    ) {
+                        self.inlet.feed(&scratch.received[..count]);
+                    }
+                    drop(scratch);
+                    self.parse()?;
+                }
+            }
+        }
+        if !self.reads() {
+            // It may have sent something that we did not look at.
+            self.deadlines.heard();
+        }
+        Ok(Input::Waiting)
+    }
+
+    /// Handles the messages that have arrived.
+    pub(super) fn parse(&mut self) -> Result<(), Ended> {
+        if let Phase::Closing {
+            listen: Listen::ForEnd,
+            ..
+        } = self.phase
+        {
+            return Ok(());
+        }
+        loop {
+            let message = self.inlet.message();
+            self.inlet
+                .take_answers(self.client.outlet().borrow_mut().control());
+            match message {
+                Ok(Some(message)) => self.handle(message),
+                Ok(None) => {
+                    if self.inlet.take_frame_ended() {
+                        self.deadlines.heard();
+                    }
+                    return Ok(());
+                }
+                Err(WebSocketError::ConnectionClosed | WebSocketError::AlreadyClosed) => {
+                    self.listen(Listen::No);
+                    return Ok(());
+                }
+                Err(error) => {
+                    debug!(%error, "message refused");
+                    // Whoever was told already why it ends is not told again.
+                    if matches!(self.phase, Phase::Open) {
+                        self.close(Close::from(&error));
+                    }
+                    self.listen(Listen::ForEnd);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match (self.phase, message) {
+            (Phase::Open, Message::Text(text)) => self.answer(text.as_str()),
+            (Phase::Open, Message::Binary(_)) => self.close(Close::Binary),
+            (Phase::Open, Message::Close(frame)) => {
+                self.group.leave(&self.client);
+                let code = frame.map(|frame| frame.code.into());
+                self.phase = Phase::Closed { code };
+                self.deadlines.closing();
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, text: &str) {
+        if self.command_rate.check().is_err() {
+            return self.close(Close::TooManyCommands);
+        }
+        let mut outlet = self.client.outlet().borrow_mut();
+        let test = &self.settings.test;
+        self.commands
+            .answer(text, &self.principal, test, clock::now(), outlet.control());
+    }
+}
