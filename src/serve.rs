@@ -16,7 +16,7 @@ use crate::first_start::{self, Announcement, Prepared, Reader};
 use crate::log;
 use crate::server::{self, Limits, Parts, ServerError};
 use crate::session::TestSignal;
-use crate::source::{SourceName, Sources, Spec};
+use crate::source::{Sources, Spec};
 
 /// Why a server did not come to be, or how it failed.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +79,8 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
         .sources
         .iter()
         .filter(|spec| matches!(spec, Spec::Stdin(_)));
-    let finite: HashSet<SourceName> = finite
-        .map(|spec| SourceName::from(spec.to_string().as_str()))
-        .collect();
     let exit_after = if config.server.exit_on_eof {
-        finite
+        finite.map(Spec::name).collect()
     } else {
         HashSet::new()
     };

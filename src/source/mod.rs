@@ -66,7 +66,7 @@ impl Sources {
     pub fn prepare(specs: &[Spec]) -> Result<Self, SourceError> {
         let mut names = HashSet::new();
         for spec in specs {
-            let name = SourceName::from(spec.to_string().as_str());
+            let name = spec.name();
             if !names.insert(name.clone()) {
                 return Err(SourceError::Twice(name));
             }

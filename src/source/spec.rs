@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use glob::Pattern;
 
+use super::SourceName;
 use crate::signal::TimeUnit;
 
 /// What one `--source` says.
@@ -70,6 +71,13 @@ impl FileSpec {
 
     pub(super) fn glob(&self) -> &Pattern {
         &self.pattern
+    }
+}
+
+impl Spec {
+    /// The source's name.
+    pub fn name(&self) -> SourceName {
+        SourceName::from(self.to_string().as_str())
     }
 }
 

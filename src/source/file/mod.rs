@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
-use super::{Arrival, FileSpec, From, Origin, SourceName, Spec};
+use super::{Arrival, FileSpec, From, Origin, Spec};
 use followed::{FileId, Followed};
 use follower::Follower;
 use selection::Selection;
@@ -48,7 +48,7 @@ impl Feed {
     pub(super) fn prepare(spec: &FileSpec) -> Self {
         let mut feed = Self {
             origin: Origin {
-                source: SourceName::from(Spec::File(spec.clone()).to_string().as_str()),
+                source: Spec::File(spec.clone()).name(),
                 file: None,
                 unit: spec.unit(),
             },
