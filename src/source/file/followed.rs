@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::source::lines::CutOff;
 use crate::source::splitter::Splitter;
-use crate::source::{Arrival, From, Origin};
+use crate::source::{Arrival, Origin};
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,11 +65,16 @@ impl FileId {
 }
 
 impl Followed {
-    /// `None` if it is not a regular file.
+    /// `None` if it is not a regular file. `old_bytes` says of a file of this size how much of it
+    /// is not read.
     ///
-    /// The end of a file is the end of its last complete line: the line that is being written
-    /// right now will be complete after the start, and half a line is worse than none.
-    pub(super) fn open(path: &Path, origin: Origin, from: From) -> io::Result<Option<Self>> {
+    /// What is not read ends with its last complete line: the line that is being written right now
+    /// will be complete after the start, and half a line is worse than none.
+    pub(super) fn open(
+        path: &Path,
+        origin: Origin,
+        old_bytes: impl FnOnce(FileId, u64) -> u64,
+    ) -> io::Result<Option<Self>> {
         let nonblocking = OFlags::NONBLOCK.bits().cast_signed(); // opening a FIFO would hang
         let file = OpenOptions::new()
             .read(true)
@@ -79,12 +84,10 @@ impl Followed {
         if !metadata.is_file() {
             return Ok(None);
         }
-        let offset = match from {
-            From::Start => 0,
-            From::End => end_of_last_line(&file, metadata.len())?,
-        };
+        let id = FileId::of(&metadata);
+        let offset = end_of_last_line(&file, old_bytes(id, metadata.len()))?;
         Ok(Some(Self {
-            id: FileId::of(&metadata),
+            id,
             file,
             splitter: Splitter::new(origin, 1, offset),
             uncounted: (offset > 0).then_some(Uncounted {

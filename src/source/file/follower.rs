@@ -12,7 +12,7 @@ use super::followed::{COUNT_BYTES, Fate, FileId, Progress};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{Feed, Name};
-use crate::source::{Arrival, From, READ_BYTES, send};
+use crate::source::{Arrival, READ_BYTES, send};
 
 /// The thread of one `file:` source.
 ///
@@ -111,12 +111,14 @@ impl Follower {
         let paths = self.feed.selection.paths(|why| {
             unreadable.push((why.path().to_owned(), why.error().to_string()));
         });
-        for (folder, why) in unreadable {
-            self.complain(&folder, &why);
+        for (folder, why) in &unreadable {
+            self.complain(folder, why);
         }
         for path in paths {
             self.check(&path)?;
         }
+        let is_unreadable = |folder: &Path| unreadable.iter().any(|(path, _)| path == folder);
+        self.feed.unopened.keep_folders(is_unreadable);
         let lost: Vec<PathBuf> = self
             .feed
             .known
@@ -144,6 +146,7 @@ impl Follower {
             }
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
                 self.complaints.remove(path);
+                self.feed.unopened.remove_file(path);
                 return self.lost(path);
             }
             Err(why) => {
@@ -177,8 +180,10 @@ impl Follower {
     fn follow_new(&mut self, path: &Path) -> Result<Option<FileId>, Ended> {
         self.lost(path)?;
         let feed = &mut self.feed;
-        match feed.known.open(&feed.origin, path, From::Start, self.look) {
+        let old_bytes = |id, size| feed.unopened.old_bytes(path, id, size);
+        match feed.known.open(&feed.origin, path, old_bytes, self.look) {
             Ok(opened) => {
+                self.feed.unopened.remove_file(path);
                 debug!(file = %path.display(), "following a file");
                 self.complaints.remove(path);
                 self.watch.follow_link(path);

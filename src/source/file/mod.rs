@@ -3,6 +3,7 @@
 mod followed;
 mod follower;
 mod selection;
+mod unopened;
 mod wake;
 mod watch;
 
@@ -17,6 +18,7 @@ use super::{Arrival, FileSpec, From, Origin, Spec};
 use followed::{FileId, Followed};
 use follower::Follower;
 use selection::Selection;
+use unopened::Unopened;
 use wake::{Stopper, Wake};
 
 /// A `file:` source with the files that were there when it was made, not read from yet.
@@ -25,6 +27,7 @@ pub(super) struct Feed {
     origin: Origin,
     selection: Selection,
     known: Known,
+    unopened: Unopened,
 }
 
 /// The files that are followed, each once however many names it has. A file is its device and
@@ -54,11 +57,27 @@ impl Feed {
             },
             selection: Selection::new(spec.glob()),
             known: Known::default(),
+            unopened: Unopened::default(),
         };
-        for path in feed.selection.paths(|_| {}) {
-            if let Err(why) = feed.known.open(&feed.origin, &path, spec.from(), 0) {
+        let from = spec.from();
+        let old_bytes = |_, size| match from {
+            From::Start => 0,
+            From::End => size,
+        };
+        let mut unreadable = Vec::new();
+        let paths = feed
+            .selection
+            .paths(|why| unreadable.push(why.path().to_owned()));
+        for path in paths {
+            if let Err(why) = feed.known.open(&feed.origin, &path, old_bytes, 0) {
                 debug!(file = %path.display(), %why, "not opened yet");
+                if from == From::End {
+                    feed.unopened.add_file(&path);
+                }
             }
+        }
+        if from == From::End {
+            feed.unopened.add_folders(unreadable);
         }
         let (source, files) = (&feed.origin.source, feed.known.files.len());
         if files == 0 {
@@ -78,16 +97,17 @@ impl Feed {
 
 impl Known {
     /// Follows the file that has this path now, unless it is followed already, under whatever
-    /// name. Anything but a regular file is left alone: `Ok(None)`.
+    /// name. Anything but a regular file is left alone: `Ok(None)`. `old_bytes` says of a file of
+    /// this size how much of it was there at the start and is not read.
     fn open(
         &mut self,
         origin: &Origin,
         path: &Path,
-        from: From,
+        old_bytes: impl FnOnce(FileId, u64) -> u64,
         seen: u64,
     ) -> std::io::Result<Option<FileId>> {
         let origin = origin.with_file(path);
-        let Some(followed) = Followed::open(path, origin.clone(), from)? else {
+        let Some(followed) = Followed::open(path, origin.clone(), old_bytes)? else {
             return Ok(None);
         };
         let id = followed.id();
