@@ -81,8 +81,8 @@ fn settings_and_keys_that_cannot_be_are_told_together() {
     assert_eq!(code, Some(2));
     insta::assert_snapshot!(err, @"
     signalcast: --drain: can't be 0; write how long, as in 10s
-    signalcast: --tls-cert: none.pem: there is no such file; name one with --tls-cert and --tls-key, or make one with signalcast cert --host NAME
-    signalcast: server.tls_key: certs/server.key: there is no such file; name one with --tls-cert and --tls-key, or make one with signalcast cert --host NAME
+    signalcast: --tls-cert: none.pem: there is no such file; name yours with --tls-cert and --tls-key, or neither, to have one made
+    signalcast: server.tls_key: certs/server.key: there is no such file; name yours with --tls-cert and --tls-key, or neither, to have one made
     signalcast: --jwt-key: short.key: the secret is too short (6 of at least 32 bytes); make a longer one with openssl rand -hex 32 > short.key
     ");
 }

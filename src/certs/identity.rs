@@ -229,10 +229,10 @@ fn shown(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| "an unknown time".to_owned(), |time| time.to_string())
 }
 
-const IF_MISSING: &str = "name one with --tls-cert and --tls-key, or make one with \
-     signalcast cert --host NAME";
+const IF_MISSING: &str = "name yours with --tls-cert and --tls-key, or neither, to have one made";
 const EXPORT_AGAIN: &str = "export it again from where it came";
-const MAKE_ANOTHER: &str = "make another with signalcast cert --host NAME";
+const MAKE_ANOTHER: &str = "get another from where it came, or remove the folder's three files \
+     to have a development certificate made";
 
 #[cfg(test)]
 mod tests {
@@ -299,8 +299,8 @@ mod tests {
                 "",
                 0o600,
                 &[
-                    "c: there is no such file; name one with --tls-cert and --tls-key",
-                    "k: there is no such file; name one",
+                    "c: there is no such file; name yours with --tls-cert and --tls-key",
+                    "k: there is no such file; name yours",
                 ],
             ),
             (
