@@ -6,6 +6,7 @@ mod accept;
 mod clients;
 mod connection;
 mod gate;
+mod http;
 mod interrupts;
 mod lifecycle;
 mod listener;

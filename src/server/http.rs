@@ -1,0 +1,158 @@
+//! HTTP on one connection: its requests are answered until one becomes a WebSocket or it ends.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::poll_fn;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+use warp::filters::BoxedFilter;
+use warp::http::{Request, Response, Version};
+
+use super::gate::Admitted;
+use super::refusal::Refusal;
+use super::routes::Visit;
+use super::upgrade::HttpVersion;
+use crate::shard::Shard;
+use crate::signal::Seq;
+
+/// Those who come with requests.
+pub(super) struct Visitors<'a> {
+    pub(super) routes: &'a BoxedFilter<(Response<String>,)>,
+    pub(super) shard: &'a Shard,
+    pub(super) peer: SocketAddr,
+}
+
+impl Visitors<'_> {
+    /// Answers requests until one becomes a WebSocket, or the connection ends.
+    pub(super) async fn answer<IO>(
+        &self,
+        io: IO,
+        deadline: Instant,
+    ) -> Option<(IO, Bytes, Admitted, Seq)>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let admitted = Arc::new(Mutex::new(None));
+        let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+        let answer = |mut request: Request<Incoming>| {
+            let target = request
+                .uri()
+                .path_and_query()
+                .map_or(0, |target| target.as_str().len());
+            let visit = Visit {
+                address: self.peer.ip(),
+                http: match request.version() {
+                    Version::HTTP_11 => HttpVersion::Http11,
+                    _ => HttpVersion::Older,
+                },
+                request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
+                next: self.shard.next(),
+                admitted: Arc::clone(&admitted),
+            };
+            request.extensions_mut().insert(visit);
+            Box::pin(routes.call(request))
+        };
+        let (io, early) = speak_http(io, answer, deadline).await;
+        let admitted = admitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((admitted, next)) = admitted else {
+            hang_up(io).await;
+            return None;
+        };
+        Some((io, early, admitted, next))
+    }
+}
+
+/// Tells somebody who speaks plain HTTP to a TLS port what to do.
+pub(super) async fn turn_away(socket: TcpStream, deadline: Instant) {
+    let refuse =
+        service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Refusal::NotTls.response()));
+    let (socket, _) = speak_http(socket, |request| Box::pin(refuse.call(request)), deadline).await;
+    hang_up(socket).await;
+}
+
+/// Answers the requests of one connection until it ends or is upgraded, or the peer does not take
+/// the answers; gives back the stream and what was read beyond the last request.
+async fn speak_http<IO, A, F, B>(io: IO, answer: A, deadline: Instant) -> (IO, Bytes)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    A: Fn(Request<Incoming>) -> F + Unpin,
+    F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let left = deadline.saturating_duration_since(Instant::now());
+    let asked = Cell::new(Instant::now());
+    let answer = |request| {
+        asked.set(Instant::now());
+        answer(request)
+    };
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(left)
+        .max_buf_size(MOST_HTTP_BYTES)
+        .max_headers(MOST_HTTP_HEADERS)
+        .serve_connection(TokioIo::new(io), service_fn(answer));
+    let outcome = loop {
+        // The time to take the last answer, and as much for the next request.
+        let patience = asked.get() + 2 * left;
+        let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        match timeout_at(patience, serving).await {
+            Ok(outcome) => break Some(outcome),
+            Err(_) if asked.get() + 2 * left > patience => {}
+            Err(_) => break None,
+        }
+    };
+    let parts = connection.into_parts();
+    let mut io = parts.io.into_inner();
+    if outcome.is_none() {
+        debug!("the peer does not take the answer");
+    }
+    if let Some(Err(error)) = outcome {
+        debug!(%error, "request not understood");
+        if error.is_parse_version_h2() {
+            // hyper answers everything else that it does not understand. Whoever is gone already
+            // needs no answer.
+            io.write_all(NOT_HTTP_1).await.ok();
+        }
+    }
+    (io, parts.read_buf)
+}
+
+/// Ends a connection so that the peer gets what was written last.
+async fn hang_up(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    let farewell = async {
+        io.shutdown().await?;
+        let mut rest = [0; 1024];
+        while io.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whether the peer hangs up, breaks off or dawdles, the connection ends here.
+    timeout(LINGER, farewell).await.ok();
+}
+
+/// How long we wait for the peer to see our last answer before the socket is closed: closed with
+/// unread bytes in it, it would be reset, and the answer lost on its way.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Request line and headers that hyper will hold. Ours is the lower limit with the better answer.
+const MOST_HTTP_BYTES: usize = 32 * 1024;
+const MOST_HTTP_HEADERS: usize = 100;
+
+/// The answer to HTTP/2, as hyper gives it to other versions.
+const NOT_HTTP_1: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
