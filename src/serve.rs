@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::auth::{Authenticator, JwtRules};
@@ -93,6 +94,7 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
         audience: config.auth.audience.clone(),
         leeway: config.auth.leeway,
     };
+    let authenticator = Authenticator::new(prepared.keys.clone(), rules);
     Ok(Parts {
         listen: config.server.listen.clone(),
         tls: prepared
@@ -100,7 +102,7 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
             .as_ref()
             .map(Identity::server_config)
             .map(Arc::new),
-        authenticator: Authenticator::new(prepared.keys.clone(), rules),
+        authenticator: watch::channel(Arc::new(authenticator)).1,
         failed_tries_per_minute: config.auth.failed_tries_per_minute.map_or(0, u32::from),
         sources,
         exit_after,

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use warp::http::header::{AUTHORIZATION, HeaderMap};
@@ -15,7 +16,8 @@ use crate::auth::{
 /// Decides who is let in: the token, the tries, the room.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) authenticator: Authenticator,
+    /// The one that holds now: other keys, tokens or revocations make another.
+    pub(super) authenticator: watch::Receiver<Arc<Authenticator>>,
     pub(super) throttle: Throttle,
     pub(super) clients: Arc<Clients>,
     pub(super) draining: CancellationToken,
@@ -55,7 +57,8 @@ impl Gate {
 
     /// A good token always gets in; only refused ones count as tries.
     fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
-        self.authenticator
+        let authenticator = Arc::clone(&self.authenticator.borrow());
+        authenticator
             .authenticate(token, SystemTime::now())
             .map_err(|problem| {
                 debug!(reason = problem.reason(), %address, "token refused");

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
@@ -40,8 +41,8 @@ pub struct Parts {
     pub listen: Vec<SocketAddr>,
     /// How it encrypts; `None`: plaintext.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Who gets in.
-    pub authenticator: Authenticator,
+    /// Who gets in, as it changes.
+    pub authenticator: watch::Receiver<Arc<Authenticator>>,
     /// Refused tokens per address and minute; 0: no limit.
     pub failed_tries_per_minute: u32,
     /// Where signals come from, opened when enough clients are there.
