@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use signalcast::cli::{self, Command, Stop};
-use signalcast::config::{Config, LogFormat, Surroundings, Transport};
+use signalcast::config::{Config, Jwks, LogFormat, Surroundings, Transport};
 
 /// One way to start the program, in a folder of its own.
 struct Start {
@@ -90,11 +90,15 @@ fn with_nothing_set_the_defaults_hold() {
     assert_eq!(config.server.wait_clients, 0);
     assert_eq!(config.server.shards.get(), 6);
     assert!(!config.server.dev && !config.server.exit_on_eof && !config.server.behind_proxy);
+    assert!(config.server.trusted_proxies.is_empty());
+    assert_eq!(config.server.metrics_listen, None);
     assert_eq!(config.sources, ["file:signals/*.jsonl".parse().unwrap()]);
     assert_eq!(config.signals.max_age, None);
     assert_eq!(config.hub.tail_bytes, 64 << 20);
     assert_eq!(config.dead_letters.max_bytes, 64 << 20);
     assert_eq!(config.auth.jwt_key, [PathBuf::from("certs/jwt.key")]);
+    assert_eq!(config.auth.jwks, None);
+    assert_eq!(config.auth.tokens, PathBuf::from("certs/tokens.toml"));
     assert_eq!((config.auth.issuer, config.auth.audience), (None, None));
     assert_eq!(config.auth.leeway, Duration::from_secs(30));
     assert_eq!(config.auth.failed_tries_per_minute, NonZeroU32::new(20));
@@ -185,6 +189,66 @@ fn dead_letters_follow_the_data_folder_unless_set() {
 }
 
 #[test]
+fn proxies_are_addresses_or_networks() {
+    let start = Start::new().variable(
+        "SIGNALCAST_SERVER_TRUSTED_PROXIES",
+        "10.0.0.0/8\n192.0.2.7\n::ffff:192.0.2.8\nfd00::/8\n",
+    );
+    let config = start.serve("--behind-proxy");
+    let networks: Vec<String> = config
+        .server
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        networks,
+        ["10.0.0.0/8", "192.0.2.7/32", "192.0.2.8/32", "fd00::/8"]
+    );
+}
+
+#[test]
+fn keys_come_from_a_file_or_an_https_url() {
+    for (text, expected) in [
+        ("certs/jwks.json", Jwks::File("certs/jwks.json".into())),
+        ("C:/jwks.json", Jwks::File("C:/jwks.json".into())),
+        (
+            "https://id.example.org/a?b=c",
+            Jwks::Url("https://id.example.org/a?b=c".parse().unwrap()),
+        ),
+        (
+            "https://[::1]:8443/jwks",
+            Jwks::Url("https://[::1]:8443/jwks".parse().unwrap()),
+        ),
+    ] {
+        let config = Start::new().serve(&format!("--auth-jwks {text}"));
+        assert_eq!(config.auth.jwks, Some(expected));
+    }
+}
+
+#[test]
+fn metrics_are_served_where_they_are_wanted() {
+    for (flags, expected) in [
+        ("--metrics-listen localhost:9090", Some("127.0.0.1:9090")),
+        ("--metrics-listen [::]:0", Some("[::]:0")),
+        (
+            "--metrics-listen 127.0.0.1:0 --listen 127.0.0.1:0",
+            Some("127.0.0.1:0"),
+        ),
+        ("--metrics-listen off", None),
+    ] {
+        let config = Start::new().serve(flags);
+        assert_eq!(
+            config.server.metrics_listen,
+            expected.map(|text| text.parse().unwrap()),
+            "{flags}"
+        );
+    }
+    let start = Start::new().file("[server]\nmetrics_listen = false\n");
+    assert_eq!(start.serve("").server.metrics_listen, None);
+}
+
+#[test]
 fn limits_can_be_switched_off() {
     let config = Start::new().serve(
         "--auth-failed-tries-per-minute 0 --limits-connections-per-address off --max-age off",
@@ -263,6 +327,21 @@ fn each_value_that_cannot_be_is_refused_with_what_to_write() {
         "--log info,signalcast::hub=loud",
         "--log-format xml",
         "--plaintext yes",
+        "--server-trusted-proxies 10.0.0.1",
+        "--behind-proxy --server-trusted-proxies proxy.example.org",
+        "--behind-proxy --server-trusted-proxies 10.0.0.0/33",
+        "--behind-proxy --server-trusted-proxies 10.0.0.7/8",
+        "--behind-proxy --server-trusted-proxies ::ffff:10.0.0.0/104",
+        "--metrics-listen 9090",
+        "--metrics-listen 127.0.0.1:8080",
+        "--auth-jwks http://id.example.org/jwks.json",
+        "--auth-jwks HTTP://id.example.org/jwks.json",
+        "--auth-jwks file:///etc/jwks.json",
+        "--auth-jwks ftp://id.example.org/jwks.json",
+        "--auth-jwks https://",
+        "--auth-jwks https://user:password@id.example.org/jwks.json",
+        "--auth-jwks=",
+        "--tokens=",
         "--auth-issuer=",
         "--jwt-key=",
         "--drain 1s --drain 2s",

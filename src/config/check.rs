@@ -19,6 +19,8 @@ impl Config {
         let found = [
             self.plaintext_on_a_network(),
             self.one_address_twice(),
+            self.metrics_where_clients_come(),
+            self.proxies_without_proxy(),
             self.stdin_twice(),
             self.no_end_to_exit_on(),
             self.unwritable_data_dir(),
@@ -73,6 +75,29 @@ impl Config {
             "server.listen",
             format!("{} is there twice", listen[twice]),
             "leave one",
+        ))
+    }
+
+    fn metrics_where_clients_come(&self) -> Option<Refusal> {
+        let address = self.server.metrics_listen?;
+        let taken = address.port() != 0 && self.server.listen.contains(&address);
+        taken.then(|| {
+            self.refusal(
+                "server.metrics_listen",
+                format!("{address} is where clients connect"),
+                "give /metrics another port",
+            )
+        })
+    }
+
+    fn proxies_without_proxy(&self) -> Option<Refusal> {
+        if self.server.behind_proxy || self.server.trusted_proxies.is_empty() {
+            return None;
+        }
+        Some(self.refusal(
+            "server.trusted_proxies",
+            "there is no proxy to trust",
+            "add --behind-proxy or leave it out",
         ))
     }
 

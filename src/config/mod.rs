@@ -4,6 +4,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Uri;
+use ipnet::IpNet;
+
 use crate::signal::{Price, Symbol};
 use crate::source::Spec;
 
@@ -69,6 +72,11 @@ pub struct Server {
     pub transport: Transport,
     /// A proxy in front does TLS.
     pub behind_proxy: bool,
+    /// Where that proxy's connections come from: from there, and nowhere else, its word for a
+    /// client's address is taken. Only set with `behind_proxy`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where `GET /metrics` is answered. None: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Longest time from the stop signal to the end of the process.
     pub drain: Duration,
     /// For development: what is dangerous on a network is permitted.
@@ -118,14 +126,27 @@ pub struct DeadLetters {
 pub struct Auth {
     /// Files with keys, at least one.
     pub jwt_key: Vec<PathBuf>,
+    /// Where more public keys are, as a JSON Web Key Set (RFC 7517). None: nowhere.
+    pub jwks: Option<Jwks>,
     /// The `iss` that tokens must have. None: any or none.
     pub issuer: Option<String>,
     /// The `aud` that tokens must have. None: any or none.
     pub audience: Option<String>,
     /// How far clocks may differ.
     pub leeway: Duration,
+    /// File of opaque tokens and revocations; it need not be there.
+    pub tokens: PathBuf,
     /// Refused credentials per address and minute. None: no limit.
     pub failed_tries_per_minute: Option<NonZeroU32>,
+}
+
+/// Where a JSON Web Key Set is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Jwks {
+    /// In a file.
+    File(PathBuf),
+    /// Behind an `https` URL with a host.
+    Url(Uri),
 }
 
 /// `limits.*`

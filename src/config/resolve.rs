@@ -95,6 +95,8 @@ impl Server {
                 Transport::Tls
             },
             behind_proxy: read.one("server.behind_proxy", values::switch),
+            trusted_proxies: read.list("server.trusted_proxies", values::network),
+            metrics_listen: read.one("server.metrics_listen", values::address_or_off),
             drain: read.one("server.drain", values::wait),
             dev: read.one("server.dev", values::switch),
             exit_on_eof: read.one("server.exit_on_eof", values::switch),
@@ -112,9 +114,11 @@ impl Auth {
         let jwt_key = read.some("auth.jwt_key", values::path);
         Self {
             jwt_key,
+            jwks: read.optional("auth.jwks", values::jwks),
             issuer: read.optional("auth.issuer", values::some_text),
             audience: read.optional("auth.audience", values::some_text),
             leeway: read.one("auth.leeway", units::duration),
+            tokens: read.one("auth.tokens", values::path),
             failed_tries_per_minute: read.one("auth.failed_tries_per_minute", values::count_or_off),
         }
     }

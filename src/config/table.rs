@@ -33,6 +33,8 @@ pub enum Kind {
     Bytes,
     /// A socket address.
     Address,
+    /// An IP address, or a network of them.
+    Network,
     /// A path, from the current folder.
     Path,
     /// Where signals come from.
@@ -97,6 +99,7 @@ impl Setting {
             Kind::Duration => "DURATION",
             Kind::Bytes => "BYTES",
             Kind::Address => "ADDRESS",
+            Kind::Network => "NETWORK",
             Kind::Path => "PATH",
             Kind::Source => "SOURCE",
             Kind::Choice(_) => "WORD",
@@ -149,7 +152,7 @@ impl Setting {
 pub const VARIABLE_PREFIX: &str = "SIGNALCAST_";
 
 use Fallback::{Texts, WorkedOut};
-use Kind::{Address, Bytes, Choice, Count, Duration, Path, Source, Switch, Text};
+use Kind::{Address, Bytes, Choice, Count, Duration, Network, Path, Source, Switch, Text};
 
 /// Every setting, in the order in which the help shows them.
 pub const SETTINGS: &[Setting] = &[
@@ -159,6 +162,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("server.tls_key", Path, Texts(&["certs/server.key"]), "Private key of the certificate, PEM, readable by its owner only").short("tls-key"),
     Setting::new("server.plaintext", Switch, Texts(&["false"]), "Speak ws:// instead of wss://: no encryption; on loopback addresses only, unless --dev or --behind-proxy").short("plaintext"),
     Setting::new("server.behind_proxy", Switch, Texts(&["false"]), "A proxy in front of this server does TLS: permits --plaintext on any address").short("behind-proxy"),
+    Setting::new("server.trusted_proxies", Network, Texts(&[]), "Addresses or networks (10.0.0.0/8) of that proxy, whose word for a client's address is taken; with --behind-proxy").list(),
+    Setting::new("server.metrics_listen", Address, Texts(&["off"]), "Address and port for GET /metrics, unencrypted and without token, or off").short("metrics-listen"),
     // Supervisors kill after 10 s (Docker) to 90 s (systemd): be done before the first of them.
     Setting::new("server.drain", Duration, Texts(&["10s"]), "Longest time for clients to get what was read before the process ends").short("drain"),
     Setting::new("server.dev", Switch, Texts(&["false"]), "For development: permits --plaintext and the development certificate on any address").short("dev"),
@@ -175,10 +180,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("dead_letters.path", Path, WorkedOut("dead-letters.jsonl in the data folder"), "File for lines that can't be read"),
     Setting::new("dead_letters.max_bytes", Bytes, Texts(&["64MiB"]), "Size at which that file is rotated"),
     Setting::new("auth.jwt_key", Path, Texts(&["certs/jwt.key"]), "Key for tokens: a secret of at least 32 bytes, or a PEM public key; the first one that can sign signs").list().short("jwt-key"),
+    Setting::new("auth.jwks", Text("PATH|URL"), Texts(&[]), "More public keys for tokens, as JWKS: a file or an https URL"),
     Setting::new("auth.issuer", Text("TEXT"), Texts(&[]), "The iss that tokens must have"),
     Setting::new("auth.audience", Text("TEXT"), Texts(&[]), "The aud that tokens must have"),
     // Clocks kept by NTP differ by far less; those that are not, by more than anyone should forgive.
     Setting::new("auth.leeway", Duration, Texts(&["30s"]), "How far clocks may differ when a token's times are judged"),
+    Setting::new("auth.tokens", Path, Texts(&["certs/tokens.toml"]), "Opaque tokens (hashed) and revocations, kept by signalcast token").short("tokens"),
     Setting::new("auth.failed_tries_per_minute", Count, Texts(&["20"]), "Refused tokens per address and minute before 429; 0: no limit"),
     Setting::new("limits.connections", Count, WorkedOut("100000, or the open-file limit less 200"), "Most connections at once"),
     Setting::new("limits.connections_per_address", Count, Texts(&["off"]), "Most connections from one address (IPv4, or IPv6 /64), or off"),

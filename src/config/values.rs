@@ -1,14 +1,17 @@
 //! Texts of settings to the types they stand for. What belongs to another module of the crate
 //! ([`source`], [`symbol`], [`price`]) is that module's to judge; here is only the way there.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hyper::Uri;
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
+use super::Jwks;
 use super::refusal::Problem;
 use super::suggest::nearest;
 use super::units;
@@ -42,6 +45,85 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
         Problem::new(
             format!("{text:?} is not an address with a port"),
             "write one such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080",
+        )
+    })
+}
+
+pub(super) fn address_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    address(text).map(Some).map_err(|problem| Problem {
+        remedy: format!("{}, or off", problem.remedy),
+        ..problem
+    })
+}
+
+/// One address is a network of one. Addresses are compared in their IPv4 form where they have one,
+/// so a network must be in it too.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_canonical().into());
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        Problem::new(
+            format!("{text:?} is neither an IP address nor a network"),
+            "write one such as 10.0.0.7, 10.0.0.0/8 or fd00::/8",
+        )
+    })?;
+    if let IpNet::V6(mapped) = network
+        && let Some(address) = mapped.addr().to_ipv4_mapped()
+    {
+        return Err(Problem::new(
+            format!("{text:?} is an IPv4 network written as IPv6"),
+            format!(
+                "write it as one such as {address}/{}",
+                mapped.prefix_len().saturating_sub(96)
+            ),
+        ));
+    }
+    // Of `10.0.0.7/8` nobody knows whether one address or sixteen million were meant.
+    if network != network.trunc() {
+        return Err(Problem::new(
+            format!("{text:?} has bits set beyond its length"),
+            format!(
+                "write {} for the network, or {} for the one address",
+                network.trunc(),
+                network.addr()
+            ),
+        ));
+    }
+    Ok(network)
+}
+
+/// A URL is told from a path by its `://`.
+pub(super) fn jwks(text: &str) -> Parsed<Jwks> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return path(text).map(Jwks::File);
+    };
+    if !scheme.eq_ignore_ascii_case("https") {
+        return Err(match scheme.to_ascii_lowercase().as_str() {
+            "http" => Problem::new(
+                "whoever is on the way could put keys of his own into http://",
+                "write https:// instead, or fetch it to a file and name that",
+            ),
+            "file" => Problem::new("is a file:// URL", format!("write {rest}")),
+            _ => Problem::new(
+                format!("{scheme}:// can't be fetched"),
+                "write an https:// URL, or fetch it to a file and name that",
+            ),
+        });
+    }
+    let url: Option<Uri> = text.parse().ok();
+    let fits = |url: &Uri| {
+        url.authority().is_some_and(|authority| {
+            !authority.host().is_empty() && !authority.as_str().contains('@')
+        })
+    };
+    url.filter(fits).map(Jwks::Url).ok_or_else(|| {
+        Problem::new(
+            "is not a URL with a host and without a password",
+            "write one such as https://id.example.org/jwks.json",
         )
     })
 }
