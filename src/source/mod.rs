@@ -8,6 +8,7 @@ mod file;
 mod lines;
 mod spec;
 mod splitter;
+mod state;
 mod stdin;
 
 use std::any::Any;
@@ -21,6 +22,7 @@ use tracing::error;
 
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
+pub use state::{State, States};
 
 /// What a source brings, in order per file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,7 @@ pub enum Arrival {
 pub struct Sources {
     stdin: Option<stdin::Input>,
     files: Vec<file::Feed>,
+    states: States,
 }
 
 /// The sources can't be opened as asked.
@@ -71,9 +74,11 @@ impl Sources {
                 return Err(SourceError::Twice(name));
             }
         }
+        let states = States::new(specs.iter().map(Spec::name));
         let mut sources = Self {
             stdin: None,
             files: Vec::new(),
+            states,
         };
         for spec in specs {
             match spec {
@@ -84,6 +89,11 @@ impl Sources {
             }
         }
         Ok(sources)
+    }
+
+    /// How the sources are doing, from now until after they have ended.
+    pub fn states(&self) -> States {
+        self.states.clone()
     }
 
     /// Lets the `stdin` source read from here instead of file descriptor 0, as tests do.
@@ -104,13 +114,13 @@ impl Sources {
         // Dropping a source's stopper ends its thread.
         let mut stoppers: Vec<Box<dyn Any + Send>> = Vec::new();
         if let Some(stdin) = self.stdin {
-            let (reader, stopper) = stdin.into_reader();
+            let (reader, stopper) = stdin.into_reader(&self.states);
             stoppers.push(Box::new(stopper));
             let arrivals = arrivals.clone();
             running.spawn_blocking(move || reader.run(&arrivals));
         }
         for feed in self.files {
-            let (follower, stopper) = feed.into_follower(arrivals.clone());
+            let (follower, stopper) = feed.into_follower(arrivals.clone(), &self.states);
             stoppers.push(Box::new(stopper));
             running.spawn_blocking(move || follower.run());
         }

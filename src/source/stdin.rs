@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::lines::CutOff;
 use super::splitter::Splitter;
+use super::state::{Report, State, States};
 use super::{Arrival, Origin, READ_BYTES, SourceName, StdinSpec, send};
 
 /// Standard input, not read from yet.
@@ -29,6 +30,7 @@ pub(super) struct Reader {
     input: Fd,
     stop: OwnedFd,
     splitter: Splitter,
+    report: Report,
 }
 
 /// Stops the reader when it is dropped: its pipe's other end becomes readable.
@@ -55,7 +57,7 @@ impl Input {
         }
     }
 
-    pub(super) fn into_reader(self) -> (Reader, Stopper) {
+    pub(super) fn into_reader(self, states: &States) -> (Reader, Stopper) {
         let source = SourceName::from("stdin");
         let origin = Origin {
             source: source.clone(),
@@ -63,6 +65,7 @@ impl Input {
             unit: self.spec.unit,
         };
         let reader = Reader {
+            report: states.report(&source),
             source,
             input: self.input,
             stop: self.stop,
@@ -77,6 +80,7 @@ impl Reader {
     pub(super) fn run(mut self, arrivals: &mpsc::Sender<Arrival>) {
         let mut buffer = vec![0; READ_BYTES];
         let mut ready = Vec::new();
+        self.report.set(State::Live);
         loop {
             let end = match self.read(&mut buffer) {
                 Ok(Read::Bytes(count)) => {
@@ -86,6 +90,7 @@ impl Reader {
                 Ok(Read::End) => {
                     self.splitter.finish(&mut ready);
                     info!(source = %self.source, "source ended");
+                    self.report.set(State::Ended);
                     Some(Arrival::Ended(self.source.clone()))
                 }
                 Ok(Read::Stop) => {
@@ -94,6 +99,7 @@ impl Reader {
                     return;
                 }
                 Err(why) => {
+                    self.report.set(State::Failed);
                     error!(source = %self.source, %why, "source failed; to read it again, restart the server");
                     self.splitter.restart(CutOff::Stopped, &mut ready);
                     Some(Arrival::Failed(self.source.clone()))

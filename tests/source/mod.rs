@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use signalcast::source::{Arrival, Sources, Spec};
+use signalcast::source::{Arrival, Sources, Spec, State, States};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Run {
     arrivals: mpsc::Receiver<Arrival>,
     lines: VecDeque<String>,
+    states: States,
     stop: CancellationToken,
     running: JoinSet<()>,
 }
@@ -35,12 +36,13 @@ impl Run {
     pub fn start(sources: Sources) -> Self {
         // Two, so that sources have to wait for the test.
         let (sender, arrivals) = mpsc::channel(2);
-        let stop = CancellationToken::new();
+        let (states, stop) = (sources.states(), CancellationToken::new());
         let mut running = JoinSet::new();
         running.spawn(sources.run(sender, stop.clone()));
         Self {
             arrivals,
             lines: VecDeque::new(),
+            states,
             stop,
             running,
         }
@@ -73,6 +75,18 @@ impl Run {
             .await
             .expect("something arrives in time")
             .expect("the sources are running")
+    }
+
+    /// Waits until the only source is in this state.
+    pub async fn is(&mut self, state: State) {
+        let mut pause = tokio::time::interval(Duration::from_millis(5));
+        let reached = async {
+            while self.states.iter().any(|(_, now)| now != state) {
+                pause.tick().await;
+            }
+        };
+        let reached = timeout(PATIENCE, reached).await;
+        assert!(reached.is_ok(), "{:?}, not {state}", self.states);
     }
 
     /// Stops the sources; returns what they still bring.

@@ -29,8 +29,6 @@ pub(super) struct Followed {
     nameless: Option<u32>,
     /// Waits for its turn to be read.
     pub(super) queued: bool,
-    /// A read has failed, and somebody was told.
-    pub(super) failing: bool,
 }
 
 #[derive(Debug)]
@@ -97,7 +95,6 @@ impl Followed {
             }),
             nameless: None,
             queued: false,
-            failing: false,
         }))
     }
 

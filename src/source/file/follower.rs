@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use super::followed::{COUNT_BYTES, Fate, FileId, Progress};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{Feed, Name};
+use crate::source::state::{Report, State};
 use crate::source::{Arrival, READ_BYTES, send};
 
 /// The thread of one `file:` source.
@@ -24,6 +25,7 @@ pub(in crate::source) struct Follower {
     arrivals: mpsc::Sender<Arrival>,
     wake: Arc<Wake>,
     watch: Watch,
+    report: Report,
     /// Files with something to read.
     queue: VecDeque<FileId>,
     /// Files whose old lines are counted when there is nothing else to do, so that their first
@@ -31,8 +33,10 @@ pub(in crate::source) struct Follower {
     uncounted: VecDeque<FileId>,
     /// Number of the current look.
     look: u64,
-    /// Paths somebody was told about.
-    complaints: HashSet<PathBuf>,
+    /// What can't be followed, as somebody was told, with the last look that has seen it.
+    complaints: HashMap<PathBuf, u64>,
+    /// Files of which the last read failed.
+    failing: HashSet<FileId>,
     buffer: Vec<u8>,
 }
 
@@ -40,7 +44,12 @@ pub(in crate::source) struct Follower {
 struct Ended;
 
 impl Follower {
-    pub(super) fn new(feed: Feed, arrivals: mpsc::Sender<Arrival>, wake: Arc<Wake>) -> Self {
+    pub(super) fn new(
+        feed: Feed,
+        arrivals: mpsc::Sender<Arrival>,
+        wake: Arc<Wake>,
+        report: Report,
+    ) -> Self {
         let watch = Watch::new(feed.origin.source.clone(), Arc::clone(&wake));
         let uncounted = feed.known.files.keys().copied().collect();
         Self {
@@ -48,10 +57,12 @@ impl Follower {
             arrivals,
             wake,
             watch,
+            report,
             queue: VecDeque::new(),
             uncounted,
             look: 0,
-            complaints: HashSet::new(),
+            complaints: HashMap::new(),
+            failing: HashSet::new(),
             buffer: vec![0; COUNT_BYTES],
         }
     }
@@ -68,6 +79,7 @@ impl Follower {
     fn follow(&mut self) -> Result<(), Ended> {
         let next_look = Instant::now() + BETWEEN_LOOKS;
         self.look()?;
+        self.report();
         loop {
             let idle = self.queue.is_empty() && self.uncounted.is_empty();
             let news = self
@@ -76,7 +88,9 @@ impl Follower {
             if news.stop {
                 return Err(Ended);
             }
-            if news.look || self.look_changed(&news.changed)? || Instant::now() >= next_look {
+            let look = news.look || self.look_changed(&news.changed)?;
+            self.report();
+            if look || Instant::now() >= next_look {
                 return Ok(());
             }
             if !self.read_next()? {
@@ -131,7 +145,10 @@ impl Follower {
             // Not found, or a folder that can't be read just now: the check tells which.
             self.check(&path)?;
         }
-        self.look_after_nameless()
+        self.look_after_nameless()?;
+        // What is not in the way any more is told again when it comes back.
+        self.complaints.retain(|_, seen| *seen == self.look);
+        Ok(())
     }
 
     /// Finds out which file this path stands for now and whether there is something to read.
@@ -241,6 +258,7 @@ impl Follower {
 
     fn close(&mut self, id: FileId) -> Result<(), Ended> {
         if let Some(file) = self.feed.known.files.remove(&id) {
+            self.failing.remove(&id);
             debug!(file = %file.path().display(), "file is gone");
             let mut ready = Vec::new();
             file.close(&mut ready);
@@ -276,15 +294,18 @@ impl Follower {
             return Ok(Progress::AtEnd);
         };
         let mut ready = Vec::new();
-        let read = file.read(&mut self.buffer[..READ_BYTES], &mut ready);
-        let progress = read
-            .inspect(|_| file.failing = false)
-            .unwrap_or_else(|why| {
-            if !std::mem::replace(&mut file.failing, true) {
-                error!(file = %file.path().display(), %why, "can't read a file; trying again every second");
+        let progress = match file.read(&mut self.buffer[..READ_BYTES], &mut ready) {
+            Ok(progress) => {
+                self.failing.remove(&id);
+                progress
             }
-            Progress::AtEnd
-        });
+            Err(why) => {
+                if self.failing.insert(id) {
+                    error!(file = %file.path().display(), %why, "can't read a file; trying again every second");
+                }
+                Progress::AtEnd
+            }
+        };
         self.send(ready)?;
         Ok(progress)
     }
@@ -303,6 +324,19 @@ impl Follower {
         }
     }
 
+    fn report(&self) {
+        let known = &self.feed.known;
+        self.report.set(
+            if !known.names.is_empty() && known.files.len() > self.failing.len() {
+                State::Live
+            } else if known.names.is_empty() && self.complaints.is_empty() {
+                State::Waiting
+            } else {
+                State::Failed
+            },
+        );
+    }
+
     /// Waits while the channel is full.
     fn send(&self, ready: Vec<Arrival>) -> Result<(), Ended> {
         if send(&self.arrivals, ready) {
@@ -313,7 +347,7 @@ impl Follower {
     }
 
     fn complain(&mut self, path: &Path, why: &str) {
-        if self.complaints.insert(path.to_owned()) {
+        if self.complaints.insert(path.to_owned(), self.look).is_none() {
             warn!(
                 source = %self.feed.origin.source, file = %path.display(), why,
                 "can't follow a file, trying again every second; \

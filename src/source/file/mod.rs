@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
-use super::{Arrival, FileSpec, From, Origin, Spec};
+use super::{Arrival, FileSpec, From, Origin, Spec, States};
 use followed::{FileId, Followed};
 use follower::Follower;
 use selection::Selection;
@@ -88,10 +88,15 @@ impl Feed {
         feed
     }
 
-    pub(super) fn into_follower(self, arrivals: mpsc::Sender<Arrival>) -> (Follower, Stopper) {
+    pub(super) fn into_follower(
+        self,
+        arrivals: mpsc::Sender<Arrival>,
+        states: &States,
+    ) -> (Follower, Stopper) {
         let wake = Arc::new(Wake::default());
         let stopper = Stopper::new(Arc::clone(&wake));
-        (Follower::new(self, arrivals, wake), stopper)
+        let report = states.report(&self.origin.source);
+        (Follower::new(self, arrivals, wake, report), stopper)
     }
 }
 
