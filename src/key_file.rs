@@ -49,6 +49,15 @@ pub(crate) struct KeyFile {
 impl KeyFile {
     /// Reads the whole file; `if_missing` is the remedy when it is not there.
     pub(crate) fn read(path: &Path, if_missing: &str) -> Result<Self, UnusableFile> {
+        Self::read_up_to(path, MOST_BYTES, if_missing)
+    }
+
+    /// The same for a file of at most so many bytes.
+    pub(crate) fn read_up_to(
+        path: &Path,
+        most_bytes: u64,
+        if_missing: &str,
+    ) -> Result<Self, UnusableFile> {
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => UnusableFile::new(path, "there is no such file", if_missing),
             io::ErrorKind::PermissionDenied => UnusableFile::new(
@@ -62,11 +71,11 @@ impl KeyFile {
         // Of the open file, not of the path: it may be replaced in between.
         let mode = file.metadata().map_err(refuse)?.mode() & 0o7777;
         let mut bytes = Vec::new();
-        file.take(MOST_BYTES + 1)
+        file.take(most_bytes + 1)
             .read_to_end(&mut bytes)
             .map_err(refuse)?;
-        if bytes.len() as u64 > MOST_BYTES {
-            let reason = format!("is longer than {} KiB", MOST_BYTES / 1024);
+        if bytes.len() as u64 > most_bytes {
+            let reason = format!("is longer than {} KiB", most_bytes / 1024);
             return Err(UnusableFile::new(path, reason, if_missing));
         }
         Ok(Self {

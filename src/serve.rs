@@ -94,7 +94,7 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
         audience: config.auth.audience.clone(),
         leeway: config.auth.leeway,
     };
-    let authenticator = Authenticator::new(prepared.keys.clone(), rules);
+    let authenticator = Authenticator::new(prepared.keys.clone(), prepared.book.clone(), rules);
     Ok(Parts {
         listen: config.server.listen.clone(),
         tls: prepared

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use crate::auth::{self, IssueError, Keys, NewClaims, Scopes, Token, create_signing_key};
+use crate::auth::{
+    self, IssueError, Keys, NewClaims, Scopes, Token, TokenBook, create_signing_key,
+};
 use crate::config::{Config, Problem, Refusals};
 use crate::key_file::UnusableFile;
 
@@ -68,6 +70,16 @@ pub(crate) fn keys_refused(config: &Config, errors: &[UnusableFile]) -> Refusals
     refusals
 }
 
+/// The file of `auth.tokens`, or what is wrong with it, named by the setting.
+pub(crate) fn load_book(config: &Config) -> Result<TokenBook, Refusals> {
+    TokenBook::load(&config.auth.tokens).map_err(|error| book_refused(config, &error))
+}
+
+fn book_refused(config: &Config, error: &UnusableFile) -> Refusals {
+    let Problem { reason, remedy } = Problem::said(error);
+    config.refusal("auth.tokens", reason, remedy).into()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -117,13 +129,12 @@ mod tests {
             audience: Some("bots".to_owned()),
             leeway: Duration::ZERO,
         };
-        let guard = Authenticator::new(Keys::load(&[key]).unwrap(), rules);
+        let guard = Authenticator::new(Keys::load(&[key]).unwrap(), TokenBook::default(), rules);
         let principal = guard.authenticate(&token, now).unwrap();
         assert_eq!(principal.subject(), "bot-1");
         assert_eq!(principal.scopes().to_string(), SCOPES);
         assert!(principal.symbols().matches("BTCUSDT"));
         assert!(!principal.symbols().matches("ETHUSDT"));
-        assert!(principal.token_id().is_some());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::book::{OpaqueToken, TokenBook};
 use super::claims::Claims;
-use super::{InvalidToken, Keys, Principal, Token, jwt};
+use super::credential::Credential;
+use super::digest::Name;
+use super::{InvalidToken, Keys, Principal, Token, jwt, opaque};
 
 /// What a JWT must say besides being signed by one of our keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,35 +17,109 @@ pub struct JwtRules {
     pub leeway: Duration,
 }
 
-/// Turns tokens into principals. Immutable: other keys make another one.
+/// Turns tokens into principals. Immutable: other keys, tokens or revocations make another one.
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Keys,
+    book: TokenBook,
     rules: JwtRules,
 }
 
+/// Why somebody who was let in would be let in no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// The token was revoked, or is no longer among the opaque ones.
+    Revoked,
+    /// The opaque token is good for something else now.
+    Changed,
+    /// The key that signed the token is no longer one of ours.
+    KeyGone,
+}
+
 impl Authenticator {
-    /// Trusts these keys, under these rules.
-    pub fn new(keys: Keys, rules: JwtRules) -> Self {
-        Self { keys, rules }
+    /// Trusts these keys, under these rules, and the opaque tokens of this book; not what it says
+    /// was revoked.
+    pub fn new(keys: Keys, book: TokenBook, rules: JwtRules) -> Self {
+        Self { keys, book, rules }
     }
 
     /// Who this is, if the token is good at this moment. Costs one signature check for each key
     /// that takes the token's algorithm, at most.
     ///
     /// # Errors
-    /// The token is malformed, not signed by one of our keys, or its claims don't hold.
+    /// The token is malformed or unknown, not signed by one of our keys, revoked, or its claims
+    /// don't hold.
     pub fn authenticate(&self, token: &Token, now: SystemTime) -> Result<Principal, InvalidToken> {
-        let payload = jwt::verified_payload(token, &self.keys)?;
-        let claims = Claims::parse(&payload)?;
+        let principal = if opaque::looks_opaque(token) {
+            let (name, found) = self.book.find(token)?;
+            self.by_opaque(name, found)
+        } else {
+            self.by_jwt(token, now)?
+        };
+        if now >= principal.expires_at {
+            return Err(InvalidToken::Expired);
+        }
+        if self.has_revoked(&principal) {
+            return Err(InvalidToken::Revoked);
+        }
+        Ok(principal)
+    }
+
+    /// Whether somebody whom an earlier one let in would still be let in, but for the time. Costs
+    /// a few look-ups by hash.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn still_admits(&self, principal: &Principal) -> Result<(), Withdrawn> {
+        if self.has_revoked(principal) {
+            return Err(Withdrawn::Revoked);
+        }
+        let name = principal.credential.name;
+        match principal.credential.key {
+            Some(key) if self.keys.contains(key) => Ok(()),
+            Some(_) => Err(Withdrawn::KeyGone),
+            None => match self.book.named(&name) {
+                Some(found) if self.by_opaque(name, found) == *principal => Ok(()),
+                Some(_) => Err(Withdrawn::Changed),
+                None => Err(Withdrawn::Revoked),
+            },
+        }
+    }
+
+    fn has_revoked(&self, principal: &Principal) -> bool {
+        self.book
+            .has_revoked(&principal.credential, &principal.subject)
+    }
+
+    fn by_opaque(&self, name: Name, token: &OpaqueToken) -> Principal {
+        Principal {
+            subject: token.subject.clone(),
+            scopes: token.scopes,
+            symbols: token.symbols.clone(),
+            expires_at: self.with_leeway(token.expires),
+            credential: Credential {
+                name,
+                key: None,
+                issued: token.created,
+            },
+        }
+    }
+
+    fn by_jwt(&self, token: &Token, now: SystemTime) -> Result<Principal, InvalidToken> {
+        let verified = jwt::verify(token, &self.keys)?;
+        let claims = Claims::parse(&verified.payload)?;
         self.check_parties(&claims)?;
         let expires_at = self.check_times(&claims, now)?;
         Ok(Principal {
+            credential: Credential {
+                name: claims.name(&verified.digest),
+                key: Some(verified.key),
+                issued: claims.iat.unwrap_or_default(),
+            },
             subject: claims.sub,
             scopes: claims.scopes,
             symbols: claims.symbols,
             expires_at,
-            token_id: claims.jti,
         })
     }
 
@@ -61,8 +138,7 @@ impl Authenticator {
     /// When the token counts as expired, if it does not yet.
     fn check_times(&self, claims: &Claims, now: SystemTime) -> Result<SystemTime, InvalidToken> {
         let leeway = self.rules.leeway;
-        let exp = at(claims.exp);
-        let expires_at = exp.checked_add(leeway).unwrap_or(exp);
+        let expires_at = self.with_leeway(claims.exp);
         if now >= expires_at {
             return Err(InvalidToken::Expired);
         }
@@ -81,9 +157,14 @@ impl Authenticator {
         }
         Ok(expires_at)
     }
+
+    fn with_leeway(&self, expires: u64) -> SystemTime {
+        let expires = at(expires);
+        expires.checked_add(self.rules.leeway).unwrap_or(expires)
+    }
 }
 
-/// Claims are at most [`super::claims::LATEST`], which every clock can show.
+/// Times are at most [`super::claims::LATEST`], which every clock can show.
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
@@ -181,7 +262,7 @@ mod tests {
         let bare = authenticate(&json!({"sub": "bot-1", "exp": NOW})).unwrap();
         assert_eq!(bare.subject(), "bot-1");
         assert_eq!(bare.symbols(), &crate::signal::SymbolFilter::All);
-        assert_eq!(bare.token_id(), None);
+        assert_eq!(bare.credential.issued, 0);
         assert!(Scope::ALL.into_iter().all(|scope| !bare.has(scope)));
         assert_eq!(bare.expires_at(), at(NOW + 30));
     }
@@ -194,7 +275,8 @@ mod tests {
             "symbols": ["BTC*"], "unknown": {"a": [1]},
         }))
         .unwrap();
-        assert_eq!(full.token_id(), Some("t-1"));
+        assert_eq!(full.credential.name, Name::of_jti("t-1"));
+        assert_eq!(full.credential.issued, NOW);
         assert_eq!(full.scopes().to_string(), "signals:read admin");
         assert!(full.has(Scope::Admin) && !full.has(Scope::SignalsTest));
         assert!(full.symbols().matches("BTCUSDT") && !full.symbols().matches("ETHUSDT"));
@@ -229,7 +311,7 @@ mod tests {
         ] {
             let leeway = Duration::from_secs(leeway);
             let rules = JwtRules { leeway, ..rules() };
-            let server = Authenticator::new(keys(&[("k", SECRET)]), rules);
+            let server = Authenticator::new(keys(&[("k", SECRET)]), TokenBook::default(), rules);
             let token = Token::new(token(&with(name, json!(seconds))));
             let found = server.authenticate(&token, at(NOW));
             assert_eq!(
@@ -239,7 +321,7 @@ mod tests {
             );
         }
         let almost = at(NOW + 90) - Duration::from_nanos(1);
-        let server = Authenticator::new(keys(&[("k", SECRET)]), rules());
+        let server = Authenticator::new(keys(&[("k", SECRET)]), TokenBook::default(), rules());
         let token = Token::new(token(&claims()));
         assert!(server.authenticate(&token, almost).is_ok());
         assert!(server.authenticate(&token, at(NOW + 90)).is_err());
@@ -271,7 +353,7 @@ mod tests {
                 "iss" => rules.issuer = ours,
                 _ => rules.audience = ours,
             }
-            let server = Authenticator::new(keys(&[("k", SECRET)]), rules);
+            let server = Authenticator::new(keys(&[("k", SECRET)]), TokenBook::default(), rules);
             let claims = value.clone().map_or_else(claims, |value| with(name, value));
             let found = server.authenticate(&Token::new(token(&claims)), at(NOW));
             assert_eq!(found.map(drop), expected, "{name} {value:?}");

@@ -1,5 +1,6 @@
 use serde_json::{Map, Value};
 
+use super::digest::{Digest, Name};
 use super::{InvalidToken, Scopes, json};
 use crate::signal::SymbolFilter;
 
@@ -37,6 +38,14 @@ impl Claims {
             scopes: Scopes::known_in(text(&claims, "scope")?.as_deref().unwrap_or_default()),
             symbols: symbols(&claims)?,
         })
+    }
+
+    /// What the token is called: as it says itself, or else by the digest of what was signed.
+    pub(super) fn name(&self, digest: &Digest) -> Name {
+        match self.jti.as_deref() {
+            None | Some("") => digest.name(),
+            Some(jti) => Name::of_jti(jti),
+        }
     }
 }
 

@@ -19,6 +19,12 @@ pub enum InvalidToken {
     /// No key here has signed this.
     #[error("the signature does not match")]
     Signature,
+    /// It looks like one of our opaque tokens and is none.
+    #[error("the token is not known here")]
+    Unknown,
+    /// Somebody has revoked it.
+    #[error("the token has been revoked")]
+    Revoked,
     /// A claim is missing or has the wrong type.
     #[error("the claim {name} {problem}")]
     Claim {
@@ -52,6 +58,8 @@ impl InvalidToken {
             Self::ForeignAlgorithm(_) | Self::BadAlgorithm(_) => "algorithm",
             Self::BadHeader(_) => "header",
             Self::Signature => "signature",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
             Self::Claim { .. } => "claims",
             Self::Expired => "expired",
             Self::NotYetValid | Self::IssuedInFuture => "not_yet_valid",

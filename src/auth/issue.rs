@@ -108,8 +108,9 @@ impl TryFrom<NewClaims> for Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::digest::Name;
     use crate::auth::testing::{ED25519, NOW, P256, P384, RSA, SECRET, at, keys};
-    use crate::auth::{Authenticator, JwtRules};
+    use crate::auth::{Authenticator, JwtRules, TokenBook};
 
     fn new() -> NewClaims {
         NewClaims {
@@ -140,12 +141,12 @@ mod tests {
                 audience: Some("bots".to_owned()),
                 leeway: Duration::ZERO,
             };
-            let server = Authenticator::new(keys, rules);
+            let server = Authenticator::new(keys, TokenBook::default(), rules);
             let bot = server.authenticate(&token, at(NOW)).unwrap();
             assert_eq!(bot.subject(), "bot-1");
             assert_eq!(bot.scopes(), new().scopes);
             assert_eq!(bot.symbols().to_string(), "BTC*");
-            assert_eq!(bot.token_id(), Some("t-1"));
+            assert_eq!(bot.credential.name, Name::of_jti("t-1"));
             assert_eq!(bot.expires_at(), at(NOW + 60));
             assert!(server.authenticate(&token, at(NOW + 60)).is_err());
         }

@@ -3,14 +3,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
+use super::digest::Digest;
+use super::key::KeyId;
 use super::{InvalidToken, Keys, Token, json};
 
-/// Checks form, header and signature, and returns the payload: a text that one of our keys has
-/// signed. What it claims is not looked at.
+/// A text that one of our keys has signed.
+pub(super) struct Verified {
+    pub(super) payload: Vec<u8>,
+    pub(super) key: KeyId,
+    /// Of what is signed, and so of this token however its signature is spelled: with elliptic
+    /// curves everybody can make a second one of a first.
+    pub(super) digest: Digest,
+}
+
+/// Checks form, header and signature. What the payload claims is not looked at.
 ///
 /// The checks of the header are ours and not jsonwebtoken's, which takes `crit` and `enc`; the
 /// cryptography is jsonwebtoken's.
-pub(super) fn verified_payload(token: &Token, keys: &Keys) -> Result<Vec<u8>, InvalidToken> {
+pub(super) fn verify(token: &Token, keys: &Keys) -> Result<Verified, InvalidToken> {
     let token = token.reveal();
     if token.len() > MOST_BYTES {
         return Err(InvalidToken::Malformed("the token is longer than 16 KiB"));
@@ -32,11 +42,14 @@ pub(super) fn verified_payload(token: &Token, keys: &Keys) -> Result<Vec<u8>, In
     if fit.peek().is_none() {
         return Err(InvalidToken::ForeignAlgorithm(header.alg));
     }
-    if fit.any(|key| key.has_signed(signed, signature, header.alg)) {
-        Ok(payload)
-    } else {
-        Err(InvalidToken::Signature)
-    }
+    let key = fit
+        .find(|key| key.has_signed(signed, signature, header.alg))
+        .ok_or(InvalidToken::Signature)?;
+    Ok(Verified {
+        payload,
+        key: key.id(),
+        digest: Digest::of(signed),
+    })
 }
 
 /// What is signed, and the signature.

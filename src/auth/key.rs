@@ -1,3 +1,5 @@
+use std::num::NonZeroU64;
+
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
@@ -7,9 +9,26 @@ use aws_lc_rs::signature::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 
+use super::digest::Digest;
+
+/// Which key, in a few bytes: the same for a private key and its public half, and for a copy of
+/// either in another file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct KeyId(NonZeroU64);
+
+impl KeyId {
+    /// `key`: the secret or the public key, in one form for each kind.
+    fn of(kind: Kind, key: &[u8]) -> Self {
+        let kind = format!("{kind:?}:");
+        let digest = Digest::of([kind.as_bytes(), key].concat());
+        Self(NonZeroU64::new(digest.first_8()).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
 /// One key, and the algorithms it is good for: they follow from the key, never from a token.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
+    id: KeyId,
     kind: Kind,
     verifying: DecodingKey,
     signing: Option<EncodingKey>,
@@ -47,6 +66,10 @@ impl Key {
         self.signing.is_some()
     }
 
+    pub(super) fn id(&self) -> KeyId {
+        self.id
+    }
+
     pub(super) fn takes(&self, alg: Algorithm) -> bool {
         self.kind.algorithms().contains(&alg)
     }
@@ -75,6 +98,7 @@ impl Key {
             ));
         }
         Ok(Self {
+            id: KeyId::of(Kind::Secret, secret),
             kind: Kind::Secret,
             verifying: DecodingKey::from_secret(secret),
             signing: Some(EncodingKey::from_secret(secret)),
@@ -105,8 +129,11 @@ impl Key {
     }
 
     fn from_public(der: &[u8]) -> Result<Self, Problem> {
-        let (kind, verifying) = if let Ok(key) = rsa::PublicKey::from_der(der) {
+        let mut plain = der;
+        let rsa = rsa::PublicKey::from_der(der);
+        let (kind, verifying) = if let Ok(key) = &rsa {
             check_rsa_size(key.as_ref())?;
+            plain = key.as_ref();
             (Kind::Rsa, DecodingKey::from_rsa_der(der))
         } else if ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).is_ok() {
             (Kind::P256, DecodingKey::from_ec_der(der))
@@ -118,6 +145,7 @@ impl Key {
             return Err(problem(NOT_SUPPORTED, USE_ANOTHER));
         };
         Ok(Self {
+            id: KeyId::of(kind, kind.last_bytes(plain)),
             kind,
             verifying,
             signing: None,
@@ -130,19 +158,39 @@ impl Key {
         }
         let p256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der);
         let p384 = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der);
-        let (kind, verifying, signing) = if let Ok(pair) = p256 {
-            let public = DecodingKey::from_ec_der(pair.public_key().as_ref());
-            (Kind::P256, public, EncodingKey::from_ec_der(der))
+        let id = |kind: Kind, public: &[u8]| KeyId::of(kind, kind.last_bytes(public));
+        let (id, kind, verifying, signing) = if let Ok(pair) = p256 {
+            let (kind, public) = (Kind::P256, pair.public_key().as_ref());
+            let verifying = DecodingKey::from_ec_der(public);
+            (
+                id(kind, public),
+                kind,
+                verifying,
+                EncodingKey::from_ec_der(der),
+            )
         } else if let Ok(pair) = p384 {
-            let public = DecodingKey::from_ec_der(pair.public_key().as_ref());
-            (Kind::P384, public, EncodingKey::from_ec_der(der))
+            let (kind, public) = (Kind::P384, pair.public_key().as_ref());
+            let verifying = DecodingKey::from_ec_der(public);
+            (
+                id(kind, public),
+                kind,
+                verifying,
+                EncodingKey::from_ec_der(der),
+            )
         } else if let Ok(pair) = Ed25519KeyPair::from_pkcs8(der) {
-            let public = DecodingKey::from_ed_der(pair.public_key().as_ref());
-            (Kind::Ed25519, public, EncodingKey::from_ed_der(der))
+            let (kind, public) = (Kind::Ed25519, pair.public_key().as_ref());
+            let verifying = DecodingKey::from_ed_der(public);
+            (
+                id(kind, public),
+                kind,
+                verifying,
+                EncodingKey::from_ed_der(der),
+            )
         } else {
             return Err(problem(NOT_SUPPORTED, USE_ANOTHER));
         };
         Ok(Self {
+            id,
             kind,
             verifying,
             signing: Some(signing),
@@ -155,6 +203,7 @@ impl Key {
         // The only one that jsonwebtoken wants without its PKCS #8 wrapping, which it removes.
         let signing = EncodingKey::from_rsa_pem(file).map_err(|_| problem(DAMAGED, REPLACE))?;
         Ok(Self {
+            id: KeyId::of(Kind::Rsa, public),
             kind: Kind::Rsa,
             verifying: DecodingKey::from_rsa_der(public),
             signing: Some(signing),
@@ -181,6 +230,18 @@ impl Kind {
             Self::P384 => &[ES384],
             Self::Ed25519 => &[EdDSA],
         }
+    }
+
+    /// The key itself, which stands last in every form that a public key has: for elliptic curves
+    /// a point (uncompressed, as all the field's tools write it), for RSA all of it.
+    fn last_bytes(self, public: &[u8]) -> &[u8] {
+        let length = match self {
+            Self::Secret | Self::Rsa => public.len(),
+            Self::P256 => 1 + 2 * 32,
+            Self::P384 => 1 + 2 * 48,
+            Self::Ed25519 => 32,
+        };
+        &public[public.len().saturating_sub(length)..]
     }
 }
 

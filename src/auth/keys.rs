@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 
-use super::key::Key;
+use super::key::{Key, KeyId};
 use crate::key_file::{KeyFile, UnusableFile};
 
 /// The keys whose tokens are good, and perhaps one to sign with.
@@ -56,6 +56,11 @@ impl Keys {
     /// Whether [`issue`](super::issue) can work with these.
     pub fn can_sign(&self) -> bool {
         self.signing().is_some()
+    }
+
+    /// Whether this key is among them.
+    pub(super) fn contains(&self, id: KeyId) -> bool {
+        self.keys.iter().any(|named| named.key.id() == id)
     }
 
     /// The first key that can sign.

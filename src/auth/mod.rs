@@ -4,13 +4,18 @@
 
 mod authenticator;
 mod bearer;
+mod book;
 mod claims;
+mod credential;
+mod digest;
+mod entries;
 mod invalid;
 mod issue;
 mod json;
 mod jwt;
 mod key;
 mod keys;
+mod opaque;
 mod principal;
 mod scope;
 mod signing_key;
@@ -20,8 +25,9 @@ mod token;
 #[cfg(test)]
 mod testing;
 
-pub use authenticator::{Authenticator, JwtRules};
+pub use authenticator::{Authenticator, JwtRules, Withdrawn};
 pub use bearer::{NoCredential, bearer};
+pub use book::TokenBook;
 pub use invalid::InvalidToken;
 pub use issue::{IssueError, NewClaims, issue};
 pub use keys::Keys;

@@ -1,5 +1,6 @@
 use std::time::SystemTime;
 
+use super::credential::Credential;
 use super::{Scope, Scopes};
 use crate::signal::SymbolFilter;
 
@@ -12,7 +13,8 @@ pub struct Principal {
     pub(super) scopes: Scopes,
     pub(super) symbols: SymbolFilter,
     pub(super) expires_at: SystemTime,
-    pub(super) token_id: Option<Box<str>>,
+    /// What lets it be told later whether it still holds.
+    pub(super) credential: Credential,
 }
 
 impl Principal {
@@ -39,10 +41,5 @@ impl Principal {
     /// From this moment on the token counts as expired: `exp` and the leeway.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
-    }
-
-    /// The claim `jti`, by which a single token can be revoked.
-    pub fn token_id(&self) -> Option<&str> {
-        self.token_id.as_deref()
     }
 }

@@ -15,7 +15,7 @@ use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, Signat
 use serde_json::{Value, json};
 
 use super::key::Key;
-use super::{Authenticator, InvalidToken, JwtRules, Keys, Principal, Token};
+use super::{Authenticator, InvalidToken, JwtRules, Keys, Principal, Token, TokenBook};
 
 /// The moment at which the tests take place.
 pub(super) const NOW: u64 = 1_800_000_000;
@@ -89,7 +89,8 @@ pub(super) fn rules() -> JwtRules {
 
 /// What a server with this one key says to a token.
 pub(super) fn with_key(key: &[u8], token: &str) -> Result<Principal, InvalidToken> {
-    let authenticator = Authenticator::new(keys(&[("jwt.key", key)]), rules());
+    let authenticator =
+        Authenticator::new(keys(&[("jwt.key", key)]), TokenBook::default(), rules());
     authenticator.authenticate(&Token::new(token), at(NOW))
 }
 

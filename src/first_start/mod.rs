@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::auth::{Keys, create_signing_key};
+use crate::auth::{Keys, TokenBook, create_signing_key};
 use crate::certs::{self, Identity};
 use crate::config::{Config, Problem, Refusal, Refusals, Transport};
 use crate::key_file::{Made, UnusableFile};
@@ -19,6 +19,8 @@ pub use welcome::{Announcement, Reader};
 pub struct Prepared {
     /// Keys for tokens.
     pub keys: Keys,
+    /// Opaque tokens and revocations.
+    pub book: TokenBook,
     /// The certificate; none with plaintext.
     pub identity: Option<Identity>,
     /// Whether any of them was made just now.
@@ -32,6 +34,7 @@ impl Prepared {
         self.keys
             .warnings()
             .iter()
+            .chain(self.book.warnings())
             .chain(identity)
             .map(|line| &**line)
     }
@@ -60,14 +63,16 @@ pub fn prepare(config: &Config, now: SystemTime) -> Result<Prepared, Refusals> {
         note(new.map_err(|error| token::keys_refused(config, &[error]))?);
     }
     let (keys, identity) = (load_keys(config), load_identity(config, now));
-    match (keys, identity) {
-        (Ok(keys), Ok(identity)) => Ok(Prepared {
+    match (keys, token::load_book(config), identity) {
+        (Ok(keys), Ok(book), Ok(identity)) => Ok(Prepared {
             keys,
+            book,
             identity,
             made,
         }),
-        (keys, identity) => {
+        (keys, book, identity) => {
             let mut refusals = keys.err().unwrap_or_default();
+            refusals.extend(book.err().unwrap_or_default());
             refusals.extend(identity.err().unwrap_or_default());
             Err(refusals)
         }
@@ -87,6 +92,7 @@ pub fn look(config: &Config, now: SystemTime) -> Refusals {
     if key_to_make(config).is_none_or(Path::exists) {
         refusals.extend(load_keys(config).err().unwrap_or_default());
     }
+    refusals.extend(token::load_book(config).err().unwrap_or_default());
     refusals
 }
 

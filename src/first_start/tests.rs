@@ -87,7 +87,7 @@ fn a_first_start_tells_what_to_paste() {
         audience: None,
         leeway: Duration::ZERO,
     };
-    let guard = Authenticator::new(prepared.keys.clone(), rules);
+    let guard = Authenticator::new(prepared.keys.clone(), prepared.book.clone(), rules);
     let hours = |hours: u64| SystemTime::now() + Duration::from_secs(hours * 3600);
     let principal = guard.authenticate(&token, hours(23)).unwrap();
     assert!(principal.has(Scope::SignalsRead) && principal.has(Scope::SignalsTest));

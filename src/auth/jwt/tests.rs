@@ -7,7 +7,7 @@ use crate::auth::testing::{
     ED25519, NOW, P256, P384, Pair, RSA, SECRET, at, base64url, claims, keys, rules,
     sign_with_secret, token, token_by, with_key,
 };
-use crate::auth::{Authenticator, Principal};
+use crate::auth::{Authenticator, Principal, TokenBook};
 
 fn said(outcome: Result<Principal, InvalidToken>) -> String {
     match outcome {
@@ -337,7 +337,7 @@ fn with_several_keys_any_of_them_will_do_whatever_the_kid() {
         ("old.key", SECRET),
         ("idp.pem", P256.public.as_bytes()),
     ]);
-    let server = Authenticator::new(keys, rules());
+    let server = Authenticator::new(keys, TokenBook::default(), rules());
     let check = |token: &str| said(server.authenticate(&Token::new(token), at(NOW)));
     let claims = claims().to_string();
     for secret in [&new[..], SECRET] {
@@ -358,7 +358,7 @@ fn with_several_keys_any_of_them_will_do_whatever_the_kid() {
 
 #[test]
 fn without_a_key_nobody_comes_in() {
-    let server = Authenticator::new(Keys::default(), rules());
+    let server = Authenticator::new(Keys::default(), TokenBook::default(), rules());
     let token = Token::new(token(&claims()));
     assert_eq!(
         server.authenticate(&token, at(NOW)),
