@@ -4,8 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 /// The folder, held for this process until it is dropped. The system lets go of it with the
 /// process, however that ends.
@@ -42,23 +45,54 @@ impl DataDir {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                lock.read_to_string(&mut pid)?;
-                return Err(DataDirError::Taken {
-                    pid: pid.trim().to_owned(),
-                });
+        let mut tries = TRIES;
+        let held = loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if tries > 1 => tries -= 1,
+                held => break held,
             }
-            Err(error) => return Err(io::Error::from(error).into()),
+            thread::sleep(BETWEEN_TRIES);
+        };
+        match held {
+            Ok(()) => {}
+            Err(error) => return Err(refused(lock, error)),
         }
         lock.set_len(0)?;
         lock.rewind()?;
         writeln!(lock, "{}", std::process::id())?;
         Ok(Self { _lock: lock })
     }
+
+    /// Whether another process has the folder now. Makes nothing, and takes nothing.
+    ///
+    /// # Errors
+    /// Another process has it, or that can't be told.
+    pub fn look(folder: &Path) -> Result<(), DataDirError> {
+        let lock = match File::open(folder.join("lock")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        flock(&lock, FlockOperation::NonBlockingLockShared).map_err(|error| refused(lock, error))
+    }
 }
+
+/// Why the lock was not given.
+fn refused(mut lock: File, error: Errno) -> DataDirError {
+    if error != Errno::WOULDBLOCK {
+        return io::Error::from(error).into();
+    }
+    let mut pid = String::new();
+    match lock.read_to_string(&mut pid) {
+        Ok(_) => DataDirError::Taken {
+            pid: pid.trim().to_owned(),
+        },
+        Err(error) => error.into(),
+    }
+}
+
+/// Who only looks lets go of the lock at once, and is no reason not to start.
+const TRIES: usize = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
@@ -68,11 +102,24 @@ mod tests {
     fn one_holder_at_a_time_and_the_second_is_told_who() {
         let folder = tempfile::tempdir().unwrap();
         let first = DataDir::hold(folder.path()).unwrap();
-        let Err(DataDirError::Taken { pid }) = DataDir::hold(folder.path()) else {
-            panic!("held twice");
-        };
-        assert_eq!(pid, std::process::id().to_string());
+        for second in [
+            DataDir::hold(folder.path()).map(drop),
+            DataDir::look(folder.path()),
+        ] {
+            let Err(DataDirError::Taken { pid }) = second else {
+                panic!("held twice");
+            };
+            assert_eq!(pid, std::process::id().to_string());
+        }
         drop(first);
+        DataDir::look(folder.path()).unwrap();
         DataDir::hold(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn to_look_is_not_to_make() {
+        let folder = tempfile::tempdir().unwrap();
+        DataDir::look(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -278,6 +278,16 @@ fn connections_fit_the_open_files_and_a_lower_limit_is_told() {
 }
 
 #[test]
+fn there_are_no_more_shards_than_files_for_them() {
+    let start = Start::new().open_files(64);
+    assert_eq!(start.serve("").server.shards.get(), 4, "fewer than cores");
+    insta::assert_snapshot!(
+        start.refused("serve --shards 5"),
+        @"signalcast: --shards: \"5\" is too many here; write 4 or fewer, or leave it out"
+    );
+}
+
+#[test]
 fn another_file_is_read_instead_when_it_is_named() {
     let start = Start::new().file("nonsense");
     fs::write(
@@ -313,6 +323,8 @@ fn each_value_that_cannot_be_is_refused_with_what_to_write() {
         "--limits-handshake 0ms",
         "--shards 0",
         "--shards -1",
+        "--shards 1025",
+        "--wait-clients 17 --limits-connections 16",
         "--wait-clients many",
         "--wait-clients +1",
         "--max-age 1500ms",
@@ -322,6 +334,7 @@ fn each_value_that_cannot_be_is_refused_with_what_to_write() {
         "--limits-connections 0",
         "--source nowhere",
         "--source stdin --source stdin",
+        "--source file:a --source file:a?from=start",
         "--journal sqlite",
         "--log inof",
         "--log info,signalcast::hub=loud",
@@ -351,6 +364,8 @@ fn each_value_that_cannot_be_is_refused_with_what_to_write() {
         "--plaintext --listen 0.0.0.0:1",
         "--plaintext --listen [::]:1",
         "--data-dir /dev/null/data",
+        "--dead-letters-path /dev/null/dead.jsonl",
+        "--dead-letters-path /dev",
     ]
     .map(|flags| {
         format!(
@@ -370,6 +385,9 @@ fn what_is_safe_or_said_to_be_is_permitted() {
         "--plaintext --listen 0.0.0.0:1 --behind-proxy",
         "--listen 127.0.0.1:0 --listen 127.0.0.1:0",
         "--exit-on-eof --source stdin --source file:a",
+        "--shards 1024",
+        "--wait-clients 16 --limits-connections 16",
+        "--dead-letters-path /dev/null",
         "--log debug",
         "--log info,signalcast::hub=debug",
         "--log signalcast",

@@ -353,15 +353,19 @@ fn folders_and_files_that_cannot_be_written_to_are_refused() {
         refused(&folder, &format!("{BRIEFLY} --data-dir file")),
         "signalcast: --data-dir: can't write to file: Not a directory (os error 20); name a folder this user may write to with --data-dir, or change its owner\n"
     );
-    // The log has begun by then.
-    let said = refused(
-        &folder,
-        &format!("{BRIEFLY} --dead-letters-path file/dead.jsonl"),
-    );
-    let last = said.lines().last().unwrap();
     assert_eq!(
-        last,
-        "signalcast: --dead-letters-path: can't open file/dead.jsonl for dead letters: File exists (os error 17); make it writable or set dead_letters.path"
+        refused(
+            &folder,
+            &format!("{BRIEFLY} --dead-letters-path file/dead.jsonl --data-dir file --drain 0s")
+        ),
+        "signalcast: --drain: can't be 0; write how long, as in 10s\n\
+         signalcast: --data-dir: can't write to file: Not a directory (os error 20); name a folder this user may write to with --data-dir, or change its owner\n\
+         signalcast: --dead-letters-path: can't write to file/dead.jsonl: Not a directory (os error 20); name a file this user may write to with --dead-letters-path, or change its owner\n"
+    );
+    assert_eq!(
+        fs::read_dir(folder.path("")).unwrap().count(),
+        1,
+        "nothing was made"
     );
 }
 

@@ -65,8 +65,8 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
 }
 
 fn serve(config: Config, refusals: &mut Refusals) -> Command {
-    if let Err(mistakes) = config.check() {
-        refusals.extend(mistakes);
+    for checked in [config.check(), config.check_folders()] {
+        refusals.extend(checked.err().unwrap_or_default());
     }
     // Keys are looked at once more when the server starts, and made if they are missing. But
     // who has mistakes to mend should hear of those too, at once.

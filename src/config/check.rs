@@ -1,10 +1,7 @@
-//! What single values can't tell: settings that don't go together, and the folder to write to.
-//! These concern `serve` alone.
+//! What single values can't tell: settings that don't go together. These concern `serve` alone.
 
-use std::fs;
-use std::io;
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use super::{Config, Refusal, Refusals, Transport};
 use crate::source::Spec;
@@ -21,9 +18,9 @@ impl Config {
             self.one_address_twice(),
             self.metrics_where_clients_come(),
             self.proxies_without_proxy(),
-            self.stdin_twice(),
+            self.one_source_twice(),
             self.no_end_to_exit_on(),
-            self.unwritable_data_dir(),
+            self.more_clients_than_let_in(),
         ];
         for refusal in found.into_iter().flatten() {
             refusals.push(refusal);
@@ -101,15 +98,22 @@ impl Config {
         ))
     }
 
-    fn stdin_twice(&self) -> Option<Refusal> {
-        let stdins = self.sources.iter().filter(|source| is_stdin(source));
-        (stdins.count() > 1).then(|| {
-            self.refusal(
-                "sources",
-                "stdin is there twice, and it can be read only once",
-                "leave one",
-            )
-        })
+    fn one_source_twice(&self) -> Option<Refusal> {
+        let mut names = HashSet::new();
+        let twice = self
+            .sources
+            .iter()
+            .find(|spec| !names.insert(spec.name()))?;
+        let why = if is_stdin(twice) {
+            ", and it can be read only once"
+        } else {
+            ""
+        };
+        Some(self.refusal(
+            "sources",
+            format!("{twice} is there twice{why}"),
+            "leave one",
+        ))
     }
 
     fn no_end_to_exit_on(&self) -> Option<Refusal> {
@@ -123,26 +127,19 @@ impl Config {
         ))
     }
 
-    fn unwritable_data_dir(&self) -> Option<Refusal> {
-        let error = probe(&self.data_dir).err()?;
-        Some(self.refusal(
-            "data_dir",
-            format!("can't write to {}: {error}", self.data_dir.display()),
-            "name a folder this user may write to with --data-dir, or change its owner",
-        ))
+    /// The sources would never be opened.
+    fn more_clients_than_let_in(&self) -> Option<Refusal> {
+        let (wanted, most) = (self.server.wait_clients, self.limits.connections);
+        (wanted > most).then(|| {
+            self.refusal(
+                "server.wait_clients",
+                format!("would wait for {wanted} clients, and only {most} are let in"),
+                "wait for fewer, or raise limits.connections",
+            )
+        })
     }
 }
 
 fn is_stdin(source: &Spec) -> bool {
     matches!(source, Spec::Stdin(_))
-}
-
-/// Permissions, read-only mounts, quotas: only writing tells. A folder that is not there yet can
-/// be made if the one it will be in can be written to; a mere check leaves nothing behind.
-fn probe(folder: &Path) -> io::Result<()> {
-    let existing = folder.ancestors().find(|folder| folder.exists());
-    let folder = existing.unwrap_or(Path::new(""));
-    let probe = folder.join(format!(".probe-{}", std::process::id()));
-    fs::write(&probe, b"probe")?;
-    fs::remove_file(&probe)
 }

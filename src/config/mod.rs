@@ -13,6 +13,7 @@ use crate::source::Spec;
 mod check;
 mod environment;
 mod file;
+mod folders;
 mod layer;
 mod refusal;
 mod resolve;

@@ -41,7 +41,7 @@ impl Config {
         let data_dir = read.one("data_dir", values::path);
         let (connections, lowered) = read.connections(around.open_files);
         let config = Self {
-            server: Server::read(&mut read, around.cores),
+            server: Server::read(&mut read, around),
             sources: read.list("sources", values::source),
             signals: Signals {
                 max_age: read.one("signals.max_age", values::age_or_off),
@@ -83,8 +83,9 @@ impl Config {
 }
 
 impl Server {
-    fn read(read: &mut Reader<'_>, cores: usize) -> Self {
+    fn read(read: &mut Reader<'_>, around: &Surroundings) -> Self {
         let listen = read.some("server.listen", values::address);
+        let shards = most_shards(around.open_files);
         Self {
             listen,
             tls_cert: read.one("server.tls_cert", values::path),
@@ -102,8 +103,8 @@ impl Server {
             exit_on_eof: read.one("server.exit_on_eof", values::switch),
             wait_clients: read.one("server.wait_clients", values::count),
             shards: read
-                .optional("server.shards", values::at_least_one)
-                .or_else(|| NonZeroUsize::new(cores))
+                .optional("server.shards", values::at_most(shards))
+                .or_else(|| NonZeroUsize::new(around.cores.min(shards)))
                 .unwrap_or(NonZeroUsize::MIN),
         }
     }
@@ -139,6 +140,15 @@ impl Limits {
             write_timeout: read.one("limits.write_timeout", values::wait),
         }
     }
+}
+
+/// Each is a thread that opens 4 files: at most a quarter of what may be open is theirs. No
+/// machine has as many cores as the other bound, and more shards than cores gain nothing.
+fn most_shards(open_files: Option<u64>) -> usize {
+    let files = open_files.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    });
+    (files / 16).clamp(1, 1024)
 }
 
 /// Reads settings one by one and collects what is wrong with them.

@@ -152,6 +152,16 @@ pub(super) fn at_least_one(text: &str) -> Parsed<NonZeroUsize> {
     NonZeroUsize::new(count(text)?).ok_or_else(|| Problem::new("can't be 0", "write 1 or more"))
 }
 
+pub(super) fn at_most(most: usize) -> impl Fn(&str) -> Parsed<NonZeroUsize> {
+    move |text| match at_least_one(text)? {
+        count if count.get() > most => Err(Problem::new(
+            format!("{text:?} is too many here"),
+            format!("write {most} or fewer, or leave it out"),
+        )),
+        count => Ok(count),
+    }
+}
+
 pub(super) fn rate(text: &str) -> Parsed<NonZeroU32> {
     NonZeroU32::new(count(text)?).ok_or_else(|| Problem::new("can't be 0", "write 1 or more"))
 }
