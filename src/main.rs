@@ -1,6 +1,7 @@
 //! The `signalcast` command.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -9,12 +10,16 @@ use anyhow::Context;
 use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
+use signalcast::server::Process;
 use signalcast::{listen, token};
 
 fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    // First of all: who stops a server that is just starting must not kill it.
+    let process = (args.get(1).is_some_and(|command| command == "serve")).then(Process::begin);
     let around = Surroundings::of_this_process();
-    let done = match cli::parse(env::args_os().collect(), &around) {
-        Ok(Command::Serve(config)) => serve(&config),
+    let done = match cli::parse(args, &around) {
+        Ok(Command::Serve(config)) => serve(&config, process),
         Ok(Command::TokenIssue(config, issue)) => token::issue(&config, &issue, SystemTime::now())
             .map_err(Into::into)
             .and_then(|token| print(&format!("{}\n", token.reveal()))),
@@ -26,11 +31,13 @@ fn main() -> ExitCode {
     done.map_or_else(exit_code, |()| ExitCode::SUCCESS)
 }
 
-fn serve(config: &Config) -> anyhow::Result<()> {
+fn serve(config: &Config, process: Option<io::Result<Process>>) -> anyhow::Result<()> {
+    let process = process.unwrap_or_else(Process::begin);
+    let process = process.context("can't catch SIGTERM")?;
     let program = env::args()
         .next()
         .unwrap_or_else(|| "signalcast".to_owned());
-    serve::run(config, &program).map_err(|error| match error {
+    serve::run(config, &program, process).map_err(|error| match error {
         ServeError::Refused(refusals) => refusals.into(),
         other => other.into(),
     })

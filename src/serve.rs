@@ -15,7 +15,7 @@ use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
 use crate::first_start::{self, Announcement, Prepared, Reader};
 use crate::log;
-use crate::server::{self, Limits, Parts, ServerError};
+use crate::server::{self, Limits, Parts, Process, ServerError};
 use crate::session::TestSignal;
 use crate::source::{Sources, Spec};
 
@@ -33,12 +33,12 @@ pub enum ServeError {
     Failed(#[from] ServerError),
 }
 
-/// Runs a server until it is told to stop. `program` is how this program was called, for what a
-/// first start tells its user to type.
+/// Runs a server in this process until it is told to stop. `program` is how this program was
+/// called, for what a first start tells its user to type.
 ///
 /// # Errors
 /// What keeps it from starting; nothing is listened on then. What made it fail.
-pub fn run(config: &Config, program: &str) -> Result<(), ServeError> {
+pub fn run(config: &Config, program: &str, process: Process) -> Result<(), ServeError> {
     let _log = log::start(&config.log).map_err(ServeError::Log)?;
     let prepared = first_start::prepare(config, SystemTime::now())?;
     let _data_dir =
@@ -57,7 +57,7 @@ pub fn run(config: &Config, program: &str) -> Result<(), ServeError> {
         Reader::Program
     };
     let parts = parts(config, &prepared)?;
-    server::run(parts, |bound| {
+    server::run(process, parts, |bound| {
         let mut stdout = io::stdout().lock();
         let now = SystemTime::now();
         let announcement = Announcement {

@@ -2,7 +2,7 @@
 //! bound.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::{self, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::thread;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use rustix::process::Signal;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 
 mod common;
 
@@ -367,6 +368,33 @@ fn folders_and_files_that_cannot_be_written_to_are_refused() {
         1,
         "nothing was made"
     );
+}
+
+#[test]
+fn who_stops_it_before_it_listens_does_not_kill_it() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = Folder::new();
+        let settings = folder.path("settings.toml");
+        mknodat(CWD, &settings, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let mut command =
+            folder.command("serve --listen 127.0.0.1:0 --source stdin --config settings.toml");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let server = command.spawn().unwrap();
+        // It is open when the server reads its settings, before all else, and waits for them.
+        let writer = OpenOptions::new().write(true).open(&settings).unwrap();
+        kill_process(Pid::from_child(&server), signal).unwrap();
+        drop(writer);
+        let output = server.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("stopping"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
 }
 
 #[test]

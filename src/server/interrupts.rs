@@ -3,6 +3,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What an operator tells the process.
+#[derive(Debug)]
 pub(super) struct Interrupts {
     terminate: Signal,
     interrupt: Signal,

@@ -10,6 +10,7 @@ mod http;
 mod interrupts;
 mod lifecycle;
 mod listener;
+mod process;
 mod refusal;
 mod routes;
 mod upgrade;
@@ -22,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 use crate::auth::Authenticator;
@@ -30,7 +30,8 @@ use crate::dead_letters::DeadLetters;
 use crate::session::TestSignal;
 use crate::source::{SourceName, Sources};
 
-use interrupts::Interrupts;
+pub use process::Process;
+
 use lifecycle::Server;
 use listener::bind;
 
@@ -115,15 +116,21 @@ pub enum ServerError {
 ///
 /// # Errors
 /// It cannot start, or a part of it failed.
-pub fn run(parts: Parts, ready: impl FnOnce(&[SocketAddr])) -> Result<(), ServerError> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+pub fn run(
+    process: Process,
+    parts: Parts,
+    ready: impl FnOnce(&[SocketAddr]),
+) -> Result<(), ServerError> {
+    let Process {
+        runtime,
+        mut interrupts,
+    } = process;
     let outcome = runtime.block_on(async {
         let listeners = bind(&parts.listen)?;
         let addresses: Vec<SocketAddr> = listeners
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
-        let mut interrupts = Interrupts::new()?;
         let mut server = Server::start(parts, listeners)?;
         ready(&addresses);
         let outcome = server.until_end(&mut interrupts).await;
