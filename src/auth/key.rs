@@ -34,6 +34,21 @@ pub(super) struct Key {
     signing: Option<EncodingKey>,
 }
 
+/// The same key: what verifies is the same, and both sign or neither does.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let (Ok(ours), Ok(theirs)) = (
+            self.verifying.try_get_as_bytes(),
+            other.verifying.try_get_as_bytes(),
+        ) else {
+            return false;
+        };
+        self.kind == other.kind
+            && ours == theirs
+            && self.signing.is_some() == other.signing.is_some()
+    }
+}
+
 /// Why the bytes of a file are no key, and what to do about it. `FILE` stands for its name.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -211,7 +226,7 @@ impl Key {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Secret,
     Rsa,

@@ -12,7 +12,14 @@ pub struct Keys {
     warnings: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
+/// The same keys under the same names; the warnings don't count.
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
 struct Named {
     /// The file's name without folder and ending.
     name: String,
@@ -280,6 +287,19 @@ mod tests {
                 .warnings()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn keys_are_the_same_when_they_verify_and_sign_the_same() {
+        let same = |one: &[u8], other: &[u8]| load(one, 0o600) == load(other, 0o600);
+        let other = [SECRET, b"!"].concat();
+        let pair = (P256.private.as_bytes(), P256.public.as_bytes());
+        for key in [SECRET, pair.0, pair.1, RSA.private.as_bytes()] {
+            assert!(same(key, &[key, b"\n"].concat()));
+            assert!(!same(key, &other));
+        }
+        assert!(!same(pair.0, pair.1), "only one of them signs");
+        assert!(!same(pair.1, P384.public.as_bytes()));
     }
 
     #[test]
