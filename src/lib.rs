@@ -53,6 +53,9 @@ pub mod first_start;
 /// The command `token issue`.
 pub mod token;
 
+/// The command `check`: what is wrong with feeds and settings.
+pub mod check;
+
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
 

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Context;
+use signalcast::check::Check;
 use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
 use signalcast::server::Process;
-use signalcast::{listen, token};
+use signalcast::{check, listen, token};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
         Ok(Command::TokenIssue(config, issue)) => token::issue(&config, &issue, SystemTime::now())
             .map_err(Into::into)
             .and_then(|token| print(&format!("{}\n", token.reveal()))),
+        Ok(Command::Check(check)) => match run_check(&check) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Ok(Command::Listen(options)) => listen::run(&options).map_err(Into::into),
         Err(Stop::Show(text)) => print(&text),
         Err(Stop::Usage(text)) => return said(&text, USAGE),
@@ -41,6 +46,13 @@ fn serve(config: &Config, process: Option<io::Result<Process>>) -> anyhow::Resul
         ServeError::Refused(refusals) => refusals.into(),
         other => other.into(),
     })
+}
+
+/// What was seen goes to stderr, so that stdout has nothing but what is wrong.
+fn run_check(subjects: &Check) -> anyhow::Result<ExitCode> {
+    let report = check::run(subjects, io::stdout().lock())?;
+    let code = if report.is_fine() { 0 } else { FAILED };
+    Ok(said(&format!("{report}\n"), code))
 }
 
 fn exit_code(error: anyhow::Error) -> ExitCode {

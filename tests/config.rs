@@ -444,6 +444,7 @@ fn help_tells_each_command() {
         ("serve_help", "serve --help"),
         ("token_issue_help", "token issue --help"),
         ("listen_help", "listen --help"),
+        ("check_help", "check --help"),
     ] {
         let Err(Stop::Show(text)) = Start::new().parse(command) else {
             panic!("{command} shows no help");

@@ -18,6 +18,7 @@ pub(super) fn command() -> Command {
         .subcommand(serve())
         .subcommand(token())
         .subcommand(listen())
+        .subcommand(check())
 }
 
 fn serve() -> Command {
@@ -75,6 +76,20 @@ fn listen() -> Command {
                 .long("json")
                 .action(ArgAction::SetTrue)
                 .help("Print each frame as it came, one a line"),
+        )
+        .arg(config_file())
+}
+
+fn check() -> Command {
+    Command::new("check")
+        .about("Says what is wrong with feeds and settings, line by line")
+        .after_help("Exits with 1 if anything is wrong. It makes nothing and opens no port.")
+        .arg(
+            Arg::new("what")
+                .value_name("FEED|CONFIG")
+                .num_args(1..)
+                .action(ArgAction::Append)
+                .help("A feed: a path or a glob, with ?unit=ms if its times are milliseconds; - or stdin for standard input. Or settings: a file that ends in .toml"),
         )
         .arg(config_file())
 }

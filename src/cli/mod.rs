@@ -6,9 +6,11 @@ use std::time::SystemTime;
 
 use clap::ArgMatches;
 
+use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
 use crate::{first_start, listen, token};
 
+mod check_subjects;
 mod grammar;
 mod listen_options;
 mod mistakes;
@@ -24,6 +26,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Print a new token.
     TokenIssue(Box<Config>, token::Issue),
+    /// Say what is wrong with feeds and settings.
+    Check(Check),
     /// Print a server's signals.
     Listen(listen::Options),
 }
@@ -47,6 +51,13 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
     let (matches, refusals) = mistakes::matches(args)?;
     let (path, matches) = innermost(&matches);
     let mut typed = Typed { matches, refusals };
+    // It has its own use for files of settings.
+    if path == ["check"] {
+        return match check_subjects::read(&mut typed, around) {
+            Some(check) if typed.refusals.is_empty() => Ok(Command::Check(check)),
+            _ => Err(Stop::Refused(typed.refusals)),
+        };
+    }
     let flags = typed.settings();
     let file = typed.once("config").map(PathBuf::from);
     let (config, mistakes) = Config::read(&flags, file.as_deref(), around);
@@ -65,15 +76,22 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
 }
 
 fn serve(config: Config, refusals: &mut Refusals) -> Command {
-    for checked in [config.check(), config.check_folders()] {
-        refusals.extend(checked.err().unwrap_or_default());
-    }
+    refusals.extend(settings_refused(&config));
     // Keys are looked at once more when the server starts, and made if they are missing. But
     // who has mistakes to mend should hear of those too, at once.
     if !refusals.is_empty() {
         refusals.extend(first_start::look(&config, SystemTime::now()));
     }
     Command::Serve(Box::new(config))
+}
+
+/// What is wrong with these settings together, and with the folders they name.
+fn settings_refused(config: &Config) -> Refusals {
+    let mut refusals = Refusals::new();
+    for checked in [config.check(), config.check_folders()] {
+        refusals.extend(checked.err().unwrap_or_default());
+    }
+    refusals
 }
 
 /// The command that was reached, and its arguments.

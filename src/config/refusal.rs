@@ -67,6 +67,11 @@ impl Refusals {
         self.0.is_empty()
     }
 
+    /// How many lines it has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// `Ok` when nothing was refused.
     ///
     /// # Errors

@@ -96,6 +96,14 @@ pub fn look(config: &Config, now: SystemTime) -> Refusals {
     refusals
 }
 
+/// What an operator should know of the keys and the certificate that are there, a line each.
+pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
+    let keys = load_keys(config).unwrap_or_default();
+    let identity = load_identity(config, now).unwrap_or_default();
+    let of_identity = identity.iter().flat_map(Identity::warnings);
+    keys.warnings().iter().chain(of_identity).cloned().collect()
+}
+
 /// The folder for a development certificate, if this start is one that may make it.
 fn certificate_folder(config: &Config) -> Option<&Path> {
     let named = config.is_set("server.tls_cert") || config.is_set("server.tls_key");

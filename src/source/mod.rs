@@ -20,8 +20,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+pub(crate) use file::matching;
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
+pub(crate) use splitter::Splitter;
 pub use state::{State, States};
 
 /// What a source brings, in order per file.

@@ -10,7 +10,7 @@ use super::lines::{
 /// Keeps the beginning of the line that is not complete yet, at most a line's worth of it: of a
 /// longer one only a hash and a count go on.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     origin: Origin,
     /// Number of the line that `pending` or `giant` begins.
     line: u64,
@@ -22,7 +22,7 @@ pub(super) struct Splitter {
 
 impl Splitter {
     /// For a stream that is read from `offset` on, where line number `line` begins.
-    pub(super) fn new(origin: Origin, line: u64, offset: u64) -> Self {
+    pub(crate) fn new(origin: Origin, line: u64, offset: u64) -> Self {
         Self {
             origin,
             line,
@@ -56,7 +56,7 @@ impl Splitter {
     }
 
     /// Takes the next piece of the stream; what is complete now goes to `arrivals`.
-    pub(super) fn push(&mut self, piece: &[u8], arrivals: &mut Vec<Arrival>) {
+    pub(crate) fn push(&mut self, piece: &[u8], arrivals: &mut Vec<Arrival>) {
         let piece = self.pass_giant(piece, arrivals);
         self.pending.extend_from_slice(piece);
         // Without a newline in it the piece completes nothing: no need to look at it all again.
@@ -81,7 +81,7 @@ impl Splitter {
     }
 
     /// The stream has ended, and with it the last line, with or without its newline.
-    pub(super) fn finish(&mut self, arrivals: &mut Vec<Arrival>) {
+    pub(crate) fn finish(&mut self, arrivals: &mut Vec<Arrival>) {
         if self.giant.is_some() {
             self.end_giant(arrivals);
         } else if !self.pending.is_empty() {
@@ -90,7 +90,7 @@ impl Splitter {
     }
 
     /// The rest of the last line will never come: reading goes on at the start of the stream.
-    pub(super) fn restart(&mut self, why: CutOff, arrivals: &mut Vec<Arrival>) {
+    pub(crate) fn restart(&mut self, why: CutOff, arrivals: &mut Vec<Arrival>) {
         if self.giant.is_some() {
             self.end_giant(arrivals);
         } else if !self.pending.is_empty() {

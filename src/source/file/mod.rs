@@ -30,6 +30,11 @@ pub(super) struct Feed {
     unopened: Unopened,
 }
 
+/// The files that a source would follow now, in order; a path without wildcards there or not.
+pub(crate) fn matching(spec: &FileSpec) -> Vec<PathBuf> {
+    Selection::new(spec.glob()).paths(|_| {})
+}
+
 /// The files that are followed, each once however many names it has. A file is its device and
 /// inode: names come and go, and since we hold each file open its inode is not given to another.
 #[derive(Debug, Default)]
