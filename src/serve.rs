@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::auth::{Authenticator, JwtRules};
-use crate::certs::Identity;
+use crate::certs::Shown;
 use crate::config::{Config, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
@@ -100,8 +100,7 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
         tls: prepared
             .identity
             .as_ref()
-            .map(Identity::server_config)
-            .map(Arc::new),
+            .map(|identity| Arc::new(Shown::new(identity).server_config())),
         authenticator: watch::channel(Arc::new(authenticator)).1,
         failed_tries_per_minute: config.auth.failed_tries_per_minute.map_or(0, u32::from),
         sources,

@@ -3,12 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, ServerConfig, version};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
@@ -75,6 +74,11 @@ impl Identity {
         self.facts.development
     }
 
+    /// The first moment at which clients take it.
+    pub fn starts_at(&self) -> SystemTime {
+        self.facts.not_before
+    }
+
     /// The last moment at which clients take it.
     pub fn expires_at(&self) -> SystemTime {
         self.facts.not_after
@@ -85,33 +89,16 @@ impl Identity {
         &self.warnings
     }
 
-    /// TLS 1.2 and 1.3 for HTTP/1.1, without client certificates.
-    pub fn server_config(&self) -> ServerConfig {
-        let mut config = ServerConfig::builder_with_provider(provider().into())
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
-            .expect("this provider has cipher suites for both")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::clone(
-                &self.certified,
-            ))));
-        // Bots connect once and stay, and their libraries never resume: two tickets and a shared
-        // cache entry for each handshake would be for nobody.
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        // A WebSocket is upgraded from HTTP/1.1.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config
+    pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.certified
     }
 }
 
-/// The usual one, X25519 first: the cheapest handshake that every client can do.
-fn provider() -> CryptoProvider {
-    let mut provider = aws_lc_rs::default_provider();
-    let x25519 = aws_lc_rs::kx_group::X25519.name();
-    provider
-        .kx_groups
-        .sort_by_key(|group| group.name() != x25519);
-    provider
+/// The same certificates; then the key is the same too, for it belongs to the first of them.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
+    }
 }
 
 type Chain = Vec<CertificateDer<'static>>;
@@ -195,11 +182,11 @@ impl Facts {
             } else {
                 "renew it"
             };
-            let reason = format!("expired at {}", shown(self.not_after));
+            let reason = format!("expired at {}", rfc3339(self.not_after));
             return Err(UnusableFile::new(path, reason, remedy));
         }
         if now < self.not_before {
-            let reason = format!("is not valid before {}", shown(self.not_before));
+            let reason = format!("is not valid before {}", rfc3339(self.not_before));
             return Err(UnusableFile::new(path, reason, "set the clock, or wait"));
         }
         Ok(())
@@ -225,7 +212,8 @@ fn at(seconds: i64) -> SystemTime {
     }
 }
 
-fn shown(time: SystemTime) -> String {
+/// A time in RFC 3339.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_| "an unknown time".to_owned(), |time| time.to_string())
 }
 

@@ -2,6 +2,8 @@
 
 mod development;
 mod identity;
+mod shown;
 
 pub use development::make_development;
 pub use identity::{Identity, load};
+pub use shown::Shown;

@@ -99,7 +99,7 @@ async fn a_development_server_is_trusted_with_its_ca_and_not_without() {
     certs::make_development(folder.path(), now).unwrap();
     let file = |name| folder.path().join(name);
     let identity = certs::load(&file("server.pem"), &file("server.key"), now).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(identity.server_config()));
+    let acceptor = TlsAcceptor::from(Arc::new(certs::Shown::new(&identity).server_config()));
     for (ca, trusted) in [(Some(file("ca.pem")), true), (None, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -3,14 +3,16 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore,
-    ServerConnection,
+    ServerConfig, ServerConnection, version,
 };
 
 use super::*;
-use crate::certs::make_development;
+use crate::certs::shown::provider;
+use crate::certs::{Shown, make_development};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -225,7 +227,7 @@ fn a_client_that_trusts_the_ca_gets_through_under_all_three_names() {
     make_development(dir.path(), SystemTime::now()).unwrap();
     let path = |name| dir.path().join(name);
     let identity = load(&path("server.pem"), &path("server.key"), SystemTime::now()).unwrap();
-    let server = Arc::new(identity.server_config());
+    let server = Arc::new(Shown::new(&identity).server_config());
     let usual = client(
         &path("ca.pem"),
         aws_lc_rs::default_provider(),
@@ -261,6 +263,27 @@ fn a_client_that_trusts_the_ca_gets_through_under_all_three_names() {
 
     let http2 = client(&path("ca.pem"), aws_lc_rs::default_provider(), &["h2"]);
     assert!(shake_hands(http2, server, "localhost").is_err());
+}
+
+#[test]
+fn a_new_certificate_is_shown_from_the_next_handshake_on() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [first, second] = dirs.each_ref().map(|dir| {
+        make_development(dir.path(), SystemTime::now()).unwrap();
+        let path = |name| dir.path().join(name);
+        load(&path("server.pem"), &path("server.key"), SystemTime::now()).unwrap()
+    });
+    assert!(first == first.clone() && first != second);
+    let shown = Shown::new(&first);
+    let server = Arc::new(shown.server_config());
+    let usual = |dir: usize| {
+        let ca = dirs[dir].path().join("ca.pem");
+        client(&ca, aws_lc_rs::default_provider(), &["http/1.1"])
+    };
+    assert!(shake_hands(usual(0), server.clone(), "localhost").is_ok());
+    shown.replace(&second);
+    assert!(shake_hands(usual(0), server.clone(), "localhost").is_err());
+    assert!(shake_hands(usual(1), server, "localhost").is_ok());
 }
 
 fn client_of_tls12(ca: &Path, provider: CryptoProvider) -> Arc<ClientConfig> {
