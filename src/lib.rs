@@ -50,6 +50,9 @@ pub mod cli;
 /// What a first start makes, and what it tells the operator to do next.
 pub mod first_start;
 
+/// Certificates, keys and tokens that are replaced while the server runs.
+pub mod reload;
+
 /// The command `token issue`.
 pub mod token;
 

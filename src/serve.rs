@@ -5,16 +5,14 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::auth::{Authenticator, JwtRules};
-use crate::certs::Shown;
 use crate::config::{Config, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
-use crate::first_start::{self, Announcement, Prepared, Reader};
+use crate::first_start::{self, Announcement, Reader};
 use crate::log;
+use crate::reload::Reload;
 use crate::server::{self, Limits, Parts, Process, ServerError};
 use crate::session::TestSignal;
 use crate::source::{Sources, Spec};
@@ -56,7 +54,9 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
     } else {
         Reader::Program
     };
-    let parts = parts(config, &prepared)?;
+    let reload = Reload::new(config, &prepared);
+    let parts = parts(config, &reload)?;
+    let _reloader = reload.start().map_err(ServerError::Start)?;
     server::run(process, parts, |bound| {
         let mut stdout = io::stdout().lock();
         let now = SystemTime::now();
@@ -75,7 +75,7 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
     Ok(())
 }
 
-fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
+fn parts(config: &Config, reload: &Reload) -> Result<Parts, Refusals> {
     let finite = config
         .sources
         .iter()
@@ -89,19 +89,10 @@ fn parts(config: &Config, prepared: &Prepared) -> Result<Parts, Refusals> {
         Sources::prepare(&config.sources).map_err(|error| refusal(config, "sources", &error))?;
     let dead_letters = DeadLetters::open(&config.dead_letters.path, config.dead_letters.max_bytes)
         .map_err(|error| refusal(config, "dead_letters.path", &error))?;
-    let rules = JwtRules {
-        issuer: config.auth.issuer.clone(),
-        audience: config.auth.audience.clone(),
-        leeway: config.auth.leeway,
-    };
-    let authenticator = Authenticator::new(prepared.keys.clone(), prepared.book.clone(), rules);
     Ok(Parts {
         listen: config.server.listen.clone(),
-        tls: prepared
-            .identity
-            .as_ref()
-            .map(|identity| Arc::new(Shown::new(identity).server_config())),
-        authenticator: watch::channel(Arc::new(authenticator)).1,
+        tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
+        authenticator: reload.authenticator(),
         failed_tries_per_minute: config.auth.failed_tries_per_minute.map_or(0, u32::from),
         sources,
         exit_after,

@@ -11,7 +11,7 @@ use crate::signal::SymbolFilter;
 
 /// The opaque tokens there are, and what was revoked: the file of `auth.tokens`, to look things
 /// up in. Immutable: a changed file makes another one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenBook {
     opaque: HashMap<Name, OpaqueToken>,
     /// Single tokens.
@@ -22,7 +22,7 @@ pub struct TokenBook {
 }
 
 /// What an opaque token is good for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpaqueToken {
     digest: Digest,
     pub(super) subject: Box<str>,

@@ -5,5 +5,6 @@ mod identity;
 mod shown;
 
 pub use development::make_development;
+pub(crate) use identity::rfc3339;
 pub use identity::{Identity, load};
 pub use shown::Shown;

@@ -23,16 +23,20 @@ impl Refusal {
             remedy: one_line(&remedy.to_string()),
         }
     }
-}
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn line(&self) -> String {
         let Self {
             thing,
             reason,
             remedy,
         } = self;
-        write!(f, "signalcast: {thing}: {reason}; {remedy}")
+        format!("{thing}: {reason}; {remedy}")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "signalcast: {}", self.line())
     }
 }
 
@@ -70,6 +74,11 @@ impl Refusals {
     /// How many lines it has.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The lines without the program's name, for the log, where all are its own.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Refusal::line)
     }
 
     /// `Ok` when nothing was refused.

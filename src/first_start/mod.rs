@@ -137,14 +137,26 @@ fn make_data_dir(config: &Config) -> Result<(), Refusal> {
     })
 }
 
-fn load_keys(config: &Config) -> Result<Keys, Refusals> {
+/// The keys that the settings name.
+///
+/// # Errors
+/// All that can't be used.
+pub(crate) fn load_keys(config: &Config) -> Result<Keys, Refusals> {
     Keys::load(&config.auth.jwt_key).map_err(|errors| token::keys_refused(config, &errors))
 }
 
 fn load_identity(config: &Config, now: SystemTime) -> Result<Option<Identity>, Refusals> {
-    if config.server.transport == Transport::Plaintext {
-        return Ok(None);
+    match config.server.transport {
+        Transport::Plaintext => Ok(None),
+        Transport::Tls => load_certificate(config, now).map(Some),
     }
+}
+
+/// The certificate that the settings name, if it may be shown on these addresses.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn load_certificate(config: &Config, now: SystemTime) -> Result<Identity, Refusals> {
     let (cert, key) = (&config.server.tls_cert, &config.server.tls_key);
     let identity =
         certs::load(cert, key, now).map_err(|errors| certificate_refused(config, &errors))?;
@@ -153,7 +165,7 @@ fn load_identity(config: &Config, now: SystemTime) -> Result<Option<Identity>, R
     {
         return Err(refusal.into());
     }
-    Ok(Some(identity))
+    Ok(identity)
 }
 
 fn certificate_refused(config: &Config, errors: &[UnusableFile]) -> Refusals {

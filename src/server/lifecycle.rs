@@ -153,10 +153,14 @@ impl Server {
                 std::future::pending().await
             }
         };
+        let mut authenticator = self.gate.authenticator.clone();
+        // Whoever keeps it up to date does so for as long as the server runs.
+        let neglected = async { while authenticator.changed().await.is_ok() {} };
         tokio::select! {
             name = interrupts.next() => info!(signal = name, "stopping"),
             () = fed(&mut self.ended), if !self.exit_after.is_empty() => info!("all feeds have ended; stopping"),
             () = self.died.cancelled() => return Err(ServerError::Died),
+            () = neglected => return Err(ServerError::Died),
         }
         Ok(())
     }

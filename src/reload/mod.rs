@@ -1,0 +1,258 @@
+//! Certificates, keys and tokens that are replaced while the server runs.
+//!
+//! On SIGHUP, and when files change, a thread of its own reads them again. New connections see
+//! what is new; what can't be used is told once, and the old stays. Knows nothing of connections.
+
+mod expiry;
+mod kept;
+mod news;
+mod stamp;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
+use crate::certs::{Identity, Shown, rfc3339};
+use crate::config::{Config, Refusals};
+use crate::first_start::{self, Prepared};
+use crate::token;
+
+use expiry::{Expiry, Reminder};
+use kept::{Kept, Outcome};
+use news::News;
+
+/// Keeps certificate, keys and tokens up to date until it is dropped.
+#[derive(Debug)]
+pub struct Reloader {
+    stop: CancellationToken,
+    ended: mpsc::Receiver<()>,
+}
+
+/// What there is to reload, and where it goes.
+#[derive(Debug)]
+pub struct Reload {
+    config: Config,
+    certificate: Option<Certificate>,
+    keys: Kept<Keys>,
+    tokens: Kept<TokenBook>,
+    authenticator: watch::Sender<Arc<Authenticator>>,
+}
+
+#[derive(Debug)]
+struct Certificate {
+    kept: Kept<Identity>,
+    shown: Arc<Shown>,
+    reminder: Reminder,
+}
+
+/// Why files are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// They may have changed. Nobody asked, so nothing is said if they have not.
+    Look,
+    /// SIGHUP: somebody waits for an answer.
+    Asked,
+}
+
+/// Files are looked at this often even if the kernel tells of no change.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Between news of a change and the look at it: what is replaced together is then seen together.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the end of the server waits for a file that is just being read. Longer than any but a
+/// dead mount takes.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Who gets in with these keys and tokens.
+fn authenticator(config: &Config, keys: &Keys, book: &TokenBook) -> Arc<Authenticator> {
+    let rules = JwtRules {
+        issuer: config.auth.issuer.clone(),
+        audience: config.auth.audience.clone(),
+        leeway: config.auth.leeway,
+    };
+    Arc::new(Authenticator::new(keys.clone(), book.clone(), rules))
+}
+
+impl Reload {
+    /// What was loaded at the start, to be kept up to date.
+    pub fn new(config: &Config, prepared: &Prepared) -> Self {
+        let files = [&config.server.tls_cert, &config.server.tls_key];
+        Self {
+            config: config.clone(),
+            certificate: prepared.identity.as_ref().map(|identity| Certificate {
+                kept: Kept::new(files.into_iter().cloned().collect(), identity.clone()),
+                shown: Shown::new(identity),
+                reminder: Reminder::default(),
+            }),
+            keys: Kept::new(config.auth.jwt_key.clone(), prepared.keys.clone()),
+            tokens: Kept::new(vec![config.auth.tokens.clone()], prepared.book.clone()),
+            authenticator: watch::Sender::new(authenticator(
+                config,
+                &prepared.keys,
+                &prepared.book,
+            )),
+        }
+    }
+
+    /// The certificate as it changes; none with plaintext.
+    pub fn shown(&self) -> Option<&Arc<Shown>> {
+        self.certificate
+            .as_ref()
+            .map(|certificate| &certificate.shown)
+    }
+
+    /// Who gets in, as it changes.
+    pub fn authenticator(&self) -> watch::Receiver<Arc<Authenticator>> {
+        self.authenticator.subscribe()
+    }
+
+    /// Begins to look at the files, and takes SIGHUP from now on.
+    ///
+    /// # Errors
+    /// The system gives no thread or no signal handler.
+    pub fn start(self) -> io::Result<Reloader> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let hangups = {
+            let _inside = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        let news = News::of(self.files());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        // Nothing is ever sent: its end is the news.
+        let (alive, ended) = mpsc::sync_channel::<()>(0);
+        thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || {
+                let _alive = alive;
+                runtime.block_on(stopped.run_until_cancelled(self.run(hangups, news)));
+            })?;
+        Ok(Reloader { stop, ended })
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let certificate = self.certificate.iter().flat_map(|it| it.kept.files());
+        certificate
+            .chain(self.keys.files())
+            .chain(self.tokens.files())
+    }
+
+    async fn run(mut self, mut hangups: Signal, news: News) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let cause = tokio::select! {
+                // Ends with the process only.
+                _ = hangups.recv() => Cause::Asked,
+                () = news.next() => {
+                    sleep(PAUSE).await;
+                    Cause::Look
+                }
+                _ = look.tick() => Cause::Look,
+            };
+            self.reload(cause);
+        }
+    }
+
+    /// Reads files, which may take its time: this thread does nothing else.
+    fn reload(&mut self, cause: Cause) {
+        let wall = SystemTime::now();
+        if let Some(certificate) = &mut self.certificate {
+            certificate.reload(&self.config, cause, wall);
+        }
+        let (config, now) = (&self.config, (Instant::now(), wall));
+        let keys = self
+            .keys
+            .look(cause, now, || first_start::load_keys(config));
+        let had_tokens = self.tokens.current() != &TokenBook::default();
+        let tokens = self
+            .tokens
+            .look(cause, now, || load_tokens(config, had_tokens));
+        for (what, outcome, warnings) in [
+            ("keys", &keys, self.keys.current().warnings()),
+            ("tokens", &tokens, self.tokens.current().warnings()),
+        ] {
+            report(what, outcome, warnings);
+        }
+        // One that is the same would have every connection checked again for nothing.
+        if keys == Outcome::Taken || tokens == Outcome::Taken {
+            let (keys, book) = (self.keys.current(), self.tokens.current());
+            self.authenticator
+                .send_replace(authenticator(config, keys, book));
+        }
+    }
+}
+
+/// A file that was there and is gone would give back what was revoked.
+fn load_tokens(config: &Config, had_tokens: bool) -> Result<TokenBook, Refusals> {
+    let path = &config.auth.tokens;
+    let gone = || {
+        let error = path.symlink_metadata().err();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    if had_tokens && gone() {
+        let reason = format!("{}: there is no such file any more", path.display());
+        let remedy = "put it back, or an empty one to forget all tokens and revocations";
+        return Err(config.refusal("auth.tokens", reason, remedy).into());
+    }
+    token::load_book(config)
+}
+
+impl Certificate {
+    fn reload(&mut self, config: &Config, cause: Cause, wall: SystemTime) {
+        let load = || first_start::load_certificate(config, wall);
+        let outcome = self.kept.look(cause, (Instant::now(), wall), load);
+        let identity = self.kept.current();
+        report("certificate", &outcome, identity.warnings());
+        if outcome == Outcome::Taken {
+            self.shown.replace(identity);
+            self.reminder = Reminder::default();
+        }
+        let path = config.server.tls_cert.display();
+        let until = rfc3339(identity.expires_at());
+        match self.reminder.due(identity, wall) {
+            Some(Expiry::Near) => warn!(certificate = %path, %until, "expires soon; {RENEW}"),
+            Some(Expiry::Over) => error!(certificate = %path, %until, "has expired; {RENEW}"),
+            None => {}
+        }
+    }
+}
+
+/// Errors and warnings are said as at the start, a line for each.
+fn report(what: &str, outcome: &Outcome, warnings: &[String]) {
+    match outcome {
+        Outcome::Nothing => {}
+        Outcome::Taken => {
+            info!("{what} reloaded");
+            warnings.iter().for_each(|line| warn!("{line}"));
+        }
+        Outcome::Unchanged => info!("{what} unchanged"),
+        Outcome::Mended => info!("{what} fine again"),
+        Outcome::Refused(refusals) => {
+            for line in refusals.lines() {
+                error!("old {what} kept: {line}");
+            }
+        }
+    }
+}
+
+impl Drop for Reloader {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        // Whether it ended in time makes no difference to the end of the process.
+        let _ = self.ended.recv_timeout(LAST_WAIT);
+    }
+}
+
+const RENEW: &str = "renew it, or make another with signalcast cert";
