@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Runs it in a folder, with none of our variables set.
 fn signalcast(folder: &Path, args: &[&str]) -> Output {
@@ -12,7 +12,11 @@ fn signalcast(folder: &Path, args: &[&str]) -> Output {
     for (name, _) in ours {
         command.env_remove(name);
     }
-    let output = command.args(args).current_dir(folder).output();
+    let output = command
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output();
     output.expect("the program starts")
 }
 
@@ -85,4 +89,69 @@ fn settings_and_keys_that_cannot_be_are_told_together() {
     signalcast: server.tls_key: certs/server.key: there is no such file; name yours with --tls-cert and --tls-key, or neither, to have one made
     signalcast: --jwt-key: short.key: the secret is too short (6 of at least 32 bytes); make a longer one with openssl rand -hex 32 > short.key
     ");
+}
+
+#[test]
+fn settings_are_shown_without_what_they_name_being_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "serve",
+        "--print-config",
+        "--tls-cert=none.pem",
+        "--data-dir=/dev/null",
+    ];
+    let (code, out, err) = texts(&signalcast(folder.path(), &args));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("\ntls_cert = \"none.pem\"  # --tls-cert\n"),
+        "{out}"
+    );
+    assert!(out.contains("\nleeway = \"30s\"  # default\n"), "{out}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let mistaken = ["serve", "--print-config", "--drain=0s", "--exit-on-eof"];
+    let (code, out, err) = texts(&signalcast(folder.path(), &mistaken));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    insta::assert_snapshot!(err, @"
+    signalcast: --drain: can't be 0; write how long, as in 10s
+    signalcast: --exit-on-eof: none of the sources ever ends; add --source stdin or leave it out
+    ");
+}
+
+#[test]
+fn what_secret_files_hold_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jwt.key"), "s3cr3t".repeat(8)).unwrap();
+    fs::write(folder.path().join("tokens.toml"), "s3cr3t").unwrap();
+    let args = [
+        "serve",
+        "--print-config",
+        "--jwt-key=jwt.key",
+        "--tls-key=jwt.key",
+        "--tokens=tokens.toml",
+    ];
+    let (code, out, err) = texts(&signalcast(folder.path(), &args));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("jwt_key = [\"jwt.key\"]") && !out.contains("s3cr3t"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_first_start_with_the_printed_settings_makes_what_it_needs_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "serve",
+        "--print-config",
+        "--listen=127.0.0.1:0",
+        "--source=stdin",
+        "--exit-on-eof",
+    ];
+    let (_, printed, _) = texts(&signalcast(folder.path(), &args));
+    fs::write(folder.path().join("signalcast.toml"), &printed).unwrap();
+    let (code, out, err) = texts(&signalcast(folder.path(), &["serve"]));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("listening wss://127.0.0.1:"), "{out}");
+    assert!(folder.path().join("certs/server.pem").exists());
 }

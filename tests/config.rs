@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use signalcast::cli::{self, Command, Stop};
+use signalcast::config::table::{Arity, Kind, SETTINGS, Setting};
 use signalcast::config::{Config, Jwks, LogFormat, Surroundings, Transport};
 
 /// One way to start the program, in a folder of its own.
@@ -59,6 +60,14 @@ impl Start {
             open_files: self.open_files,
         };
         cli::parse(args.into_iter().map(Into::into).collect(), &around)
+    }
+
+    /// What `serve --print-config` shows.
+    fn printed(&self, flags: &str) -> String {
+        match self.parse(&format!("serve --print-config {flags}")) {
+            Err(Stop::Show(text)) => text,
+            other => panic!("{flags}: {other:?}"),
+        }
     }
 
     fn serve(&self, flags: &str) -> Config {
@@ -459,4 +468,172 @@ fn help_tells_each_command() {
         concat!("signalcast ", env!("CARGO_PKG_VERSION"), "\n")
     );
     assert!(matches!(Start::new().parse(""), Err(Stop::Usage(_))));
+}
+
+#[test]
+fn all_settings_are_printed_with_where_they_came_from() {
+    let start = Start::new()
+        .file("sources = [\"stdin\", \"file:a \\\"b\\\" #.jsonl\"]\n[auth]\nleeway = \"1m\"\n[limits]\nconnections = 50000\n")
+        .variable("SIGNALCAST_AUTH_ISSUER", "https://id.example.org/")
+        .variable("SIGNALCAST_SERVER_TRUSTED_PROXIES", "10.0.0.0/8\nfd00::/8")
+        .open_files(20_000);
+    insta::assert_snapshot!(
+        start.printed("--data-dir=d --behind-proxy --drain 3s --auth-leeway=2m --test-price 0.10")
+    );
+}
+
+#[test]
+fn what_is_printed_can_be_saved_as_the_settings() {
+    let odd = "file:it's \"odd\" \\ # \u{e9}\u{7f}\ttab.jsonl\n file:'''other\nstdin?unit=ms";
+    for (sources, flags) in [
+        ("stdin", ""),
+        (
+            odd,
+            "--max-age 60s --limits-connections-per-address 7 --auth-failed-tries-per-minute 0",
+        ),
+        (
+            "stdin",
+            "--behind-proxy --server-trusted-proxies 10.0.0.1 --metrics-listen [::1]:0 --listen [::1]:1 --listen localhost:2",
+        ),
+        (
+            "stdin",
+            "--limits-connections 30000 --shards 3 --test-price -0.00 --test-symbol 007 --tokens \"\"\"t'''",
+        ),
+        (
+            "stdin",
+            "--auth-jwks https://id.example.org/a?b='c' --auth-audience 5 --exit-on-eof --dev --plaintext",
+        ),
+    ] {
+        let flags = format!("--data-dir=data {flags}");
+        let start = Start::new()
+            .variable("SIGNALCAST_SOURCES", sources)
+            .open_files(20_000);
+        let printed = start.printed(&flags);
+        let saved = Start::new().file(&printed).open_files(20_000);
+        assert_eq!(
+            values(&saved.serve("--data-dir=data")),
+            values(&start.serve(&flags)),
+            "{printed}"
+        );
+        let again = saved.printed("--data-dir=data");
+        assert_eq!(without_origins(&again), without_origins(&printed));
+    }
+}
+
+/// Everything but where it came from.
+fn values(config: &Config) -> String {
+    let Config {
+        server,
+        sources,
+        data_dir,
+        signals,
+        hub,
+        dead_letters,
+        auth,
+        limits,
+        test,
+        journal,
+        log,
+        ..
+    } = config;
+    format!(
+        "{server:#?}{sources:#?}{data_dir:#?}{signals:#?}{hub:#?}{dead_letters:#?}{auth:#?}{limits:#?}{test:#?}{journal:#?}{log:#?}"
+    )
+}
+
+fn without_origins(printed: &str) -> Vec<&str> {
+    printed
+        .lines()
+        .map(|line| line.rsplit_once("  # ").map_or(line, |(value, _)| value))
+        .collect()
+}
+
+#[test]
+fn every_setting_can_be_set_in_each_of_three_places() {
+    for setting in SETTINGS {
+        let (value, toml) = another_value(setting);
+        let needs = match setting.key {
+            "server.trusted_proxies" => "--behind-proxy",
+            "server.exit_on_eof" => "--source stdin",
+            _ => "",
+        };
+        let (section, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        let section = match section {
+            "" => String::new(),
+            section => format!("[{section}]\n"),
+        };
+        let from_file = Start::new().file(&format!("{section}{name} = {toml}\n"));
+        let line = 1 + section.lines().count();
+        let variable = String::leak(setting.variable());
+        let from_variable = Start::new().variable(variable, value);
+        for (start, flags, origin) in [
+            (&from_file, String::new(), format!("signalcast.toml:{line}")),
+            (&from_variable, String::new(), variable.to_owned()),
+            (
+                &Start::new(),
+                format!("--{}={value}", setting.flag()),
+                format!("--{}", setting.flag()),
+            ),
+            (
+                &from_variable,
+                format!("--{}={value}", setting.shown_flag()),
+                format!("--{}", setting.shown_flag()),
+            ),
+        ] {
+            let mut flags = format!("{flags} {needs}");
+            if setting.key != "data_dir" {
+                flags.push_str(" --data-dir=d");
+            } else if !flags.contains("--data-dir") {
+                // What the tests add would win.
+                continue;
+            }
+            let printed = start.printed(&flags);
+            let expected = format!("\n{name} = {toml}  # {origin}\n");
+            assert!(
+                format!("\n{printed}").contains(&expected),
+                "{expected} of {} is not in {printed}",
+                setting.key
+            );
+        }
+    }
+}
+
+/// A value that is not the default, as it is typed and as it stands in the file.
+fn another_value(setting: &Setting) -> (&'static str, String) {
+    let value = match (setting.key, setting.kind) {
+        ("test.price", _) => "-0.50",
+        ("log.level", _) => "debug",
+        ("auth.jwks", _) => "https://id.example.org/jwks.json",
+        ("journal.kind", _) => "none",
+        ("log.format", _) => "json",
+        (_, Kind::Switch) => "true",
+        (_, Kind::Count) => "3",
+        (_, Kind::Duration) => "7s",
+        (_, Kind::Bytes) => "1MiB",
+        (_, Kind::Address) => "127.0.0.1:7",
+        (_, Kind::Network) => "10.0.0.0/8",
+        (_, Kind::Path) => "some/where",
+        (_, Kind::Source) => "file:some",
+        (_, Kind::Choice(_) | Kind::Text(_)) => "SOME",
+    };
+    let toml = match setting.kind {
+        Kind::Switch | Kind::Count => value.to_owned(),
+        _ => format!("\"{value}\""),
+    };
+    match setting.arity {
+        Arity::One => (value, toml),
+        Arity::List => (value, format!("[{toml}]")),
+    }
+}
+
+#[test]
+fn a_slip_in_any_flag_still_finds_it() {
+    for setting in SETTINGS {
+        for flag in [setting.flag(), setting.shown_flag()] {
+            let said = Start::new().refused(&format!("serve --{flag}x=1"));
+            let expected =
+                format!("signalcast: --{flag}x: there is no such flag; did you mean --{flag}?");
+            assert_eq!(said, expected);
+        }
+    }
 }

@@ -26,6 +26,12 @@ fn serve() -> Command {
         .about("Runs the server")
         .after_help(SERVE_NOTE)
         .arg(config_file())
+        .arg(
+            Arg::new(PRINT_CONFIG)
+                .long(PRINT_CONFIG)
+                .action(ArgAction::SetTrue)
+                .help("Print all settings as they hold, with where each came from, as a file of settings, and start nothing"),
+        )
         .args(setting_flags(|_| true))
 }
 
@@ -93,6 +99,9 @@ fn check() -> Command {
         )
         .arg(config_file())
 }
+
+/// The flag of `serve` that shows the settings.
+pub(super) const PRINT_CONFIG: &str = "print-config";
 
 /// The settings that a token's claims come from.
 const CLAIMS: &[&str] = &["auth.jwt_key", "auth.issuer", "auth.audience"];

@@ -63,6 +63,16 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
     let (config, mistakes) = Config::read(&flags, file.as_deref(), around);
     typed.refusals.extend(mistakes);
     let command = match path.as_slice() {
+        ["serve"] if typed.is_there(grammar::PRINT_CONFIG) => {
+            // What is in the folders and files is another matter.
+            typed
+                .refusals
+                .extend(config.check().err().unwrap_or_default());
+            if typed.refusals.is_empty() {
+                return Err(Stop::Show(config.to_toml()));
+            }
+            None
+        }
         ["serve"] => Some(serve(config, &mut typed.refusals)),
         ["token", "issue"] => {
             token_issue::read(&mut typed).map(|issue| Command::TokenIssue(Box::new(config), issue))

@@ -60,7 +60,10 @@ impl fmt::Display for Origin {
 
 /// Every setting with what holds for it and where that came from.
 #[derive(Clone, Debug)]
-pub struct Settings(BTreeMap<&'static str, Given>);
+pub struct Settings {
+    given: BTreeMap<&'static str, Given>,
+    worked_out: BTreeMap<&'static str, String>,
+}
 
 impl Settings {
     /// Flag beats variable beats file beats default. A list from one place replaces the list from
@@ -74,7 +77,10 @@ impl Settings {
                 .unwrap_or_else(|| default(setting));
             (setting.key, given)
         });
-        Self(merged.collect())
+        Self {
+            given: merged.collect(),
+            worked_out: BTreeMap::new(),
+        }
     }
 
     /// What holds for this setting.
@@ -82,14 +88,24 @@ impl Settings {
     /// # Panics
     /// When there is no such setting, which is a bug.
     pub fn given(&self, key: &str) -> &Given {
-        self.0.get(key).unwrap_or_else(|| {
+        self.given.get(key).unwrap_or_else(|| {
             panic!("bug: no setting {key}");
         })
     }
 
-    /// Whether somebody set it.
+    /// Notes what was made of a setting that depends on others or on the machine.
+    pub(super) fn work_out(&mut self, key: &'static str, value: impl fmt::Display) {
+        self.worked_out.insert(key, value.to_string());
+    }
+
+    /// What was made of such a setting.
+    pub(super) fn worked_out(&self, key: &str) -> Option<&String> {
+        self.worked_out.get(key)
+    }
+
+    /// Whether somebody set it to something else than its default.
     pub fn is_set(&self, key: &str) -> bool {
-        !matches!(self.given(key).origin, Origin::Default(_))
+        self.given(key).texts != Self::default_texts(key)
     }
 
     /// The value of a setting nobody set, or that could not be read.

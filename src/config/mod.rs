@@ -15,6 +15,7 @@ mod environment;
 mod file;
 mod folders;
 mod layer;
+mod print;
 mod refusal;
 mod resolve;
 pub(crate) mod suggest;
@@ -228,7 +229,8 @@ impl Config {
         Refusal::new(&self.settings.given(key).origin, reason, remedy)
     }
 
-    /// Whether somebody set this, rather than leaving it at its default.
+    /// Whether somebody set this to something else than its default. Who writes the default down
+    /// (as `--print-config` does) means the same as who says nothing.
     pub fn is_set(&self, key: &str) -> bool {
         self.settings.is_set(key)
     }

@@ -142,7 +142,7 @@ impl Problem {
 }
 
 /// Values are the user's own and may hold anything; a refusal is one line all the same.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

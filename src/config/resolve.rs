@@ -40,7 +40,7 @@ impl Config {
         };
         let data_dir = read.one("data_dir", values::path);
         let (connections, lowered) = read.connections(around.open_files);
-        let config = Self {
+        let mut config = Self {
             server: Server::read(&mut read, around),
             sources: read.list("sources", values::source),
             signals: Signals {
@@ -78,6 +78,14 @@ impl Config {
             warnings: lowered.into_iter().collect(),
             settings: settings.clone(),
         };
+        let dead_letters = config.dead_letters.path.display();
+        config.settings.work_out("dead_letters.path", dead_letters);
+        config
+            .settings
+            .work_out("server.shards", config.server.shards);
+        config
+            .settings
+            .work_out("limits.connections", config.limits.connections);
         (config, read.refusals)
     }
 }
