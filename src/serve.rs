@@ -93,7 +93,7 @@ fn parts(config: &Config, reload: &Reload) -> Result<Parts, Refusals> {
         listen: config.server.listen.clone(),
         tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
         authenticator: reload.authenticator(),
-        failed_tries_per_minute: config.auth.failed_tries_per_minute.map_or(0, u32::from),
+        failed_tries_per_minute: config.auth.failed_tries_per_minute,
         sources,
         exit_after,
         wait_clients: config.server.wait_clients,

@@ -22,16 +22,16 @@ pub struct Throttle<C: Clock = MonotonicClock> {
 pub struct RetryAfter(pub Duration);
 
 impl Throttle {
-    /// So many bad tokens a minute and address, all at once or spread out; 0: no limit.
-    pub fn new(per_minute: u32) -> Self {
+    /// So many bad tokens a minute and address, all at once or spread out; `None`: no limit.
+    pub fn new(per_minute: Option<NonZeroU32>) -> Self {
         Self::with_clock(per_minute, MonotonicClock)
     }
 }
 
 impl<C: Clock + Clone> Throttle<C> {
-    fn with_clock(per_minute: u32, clock: C) -> Self {
+    fn with_clock(per_minute: Option<NonZeroU32>, clock: C) -> Self {
         Self {
-            tries: NonZeroU32::new(per_minute).map(|limit| Tries::new(limit, clock)),
+            tries: per_minute.map(|limit| Tries::new(limit, clock)),
         }
     }
 
@@ -139,7 +139,8 @@ mod tests {
 
     fn throttle(per_minute: u32) -> (Throttle<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        (Throttle::with_clock(per_minute, clock.clone()), clock)
+        let limit = NonZeroU32::new(per_minute);
+        (Throttle::with_clock(limit, clock.clone()), clock)
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -190,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_off() {
-        let throttle = Throttle::new(0);
+    fn without_a_limit_all_may_try() {
+        let throttle = Throttle::new(None);
         for _ in 0..1000 {
             assert_eq!(throttle.failed(ip("192.0.2.1")), Ok(()));
         }

@@ -44,8 +44,8 @@ pub struct Parts {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who gets in, as it changes.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
-    /// Refused tokens per address and minute; 0: no limit.
-    pub failed_tries_per_minute: u32,
+    /// Refused tokens per address and minute; `None`: no limit.
+    pub failed_tries_per_minute: Option<NonZeroU32>,
     /// Where signals come from, opened when enough clients are there.
     pub sources: Sources,
     /// Sources that end by themselves; when all have, the server does too. Empty: it goes on.
