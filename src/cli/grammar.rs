@@ -2,7 +2,10 @@
 
 use clap::{Arg, ArgAction, Command};
 
+use super::token_issue::{SCOPES, TTL};
 use crate::config::table::{Arity, Kind, SETTINGS, Setting};
+use crate::config::{Config, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::listen::USUAL_CA;
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -48,14 +51,14 @@ fn token() -> Command {
                 .arg(once(
                     "scope",
                     "SCOPES",
-                    "What it allows, with spaces between: signals:read, signals:test, signals:publish, admin [default: signals:read signals:test]",
+                    format!("What it allows, with spaces between: signals:read, signals:test, signals:publish, admin [default: {SCOPES}]"),
                 ))
                 .arg(many(
                     "symbols",
                     "PATTERNS",
                     "Symbols it is good for, with commas between; * stands for anything; may be repeated [default: all]",
                 ))
-                .arg(once("ttl", "DURATION", "How long it is good [default: 30d]"))
+                .arg(once("ttl", "DURATION", format!("How long it is good [default: {TTL}]")))
                 .arg(config_file())
                 .args(setting_flags(|setting| CLAIMS.contains(&setting.key))),
         )
@@ -64,18 +67,18 @@ fn token() -> Command {
 fn listen() -> Command {
     Command::new("listen")
         .about("Connects to a server and prints its signals")
-        .after_help("The token may also stand in $SIGNALCAST_TOKEN, where other users of the machine can't see it.")
+        .after_help(format!("The token may also stand in ${TOKEN_VARIABLE}, where other users of the machine can't see it."))
         .arg(
             Arg::new("url")
                 .value_name("URL")
-                .help("The server, such as wss://127.0.0.1:8080 [default: $SIGNALCAST_URL]"),
+                .help(format!("The server, such as wss://127.0.0.1:8080 [default: ${URL_VARIABLE}]")),
         )
         .arg(once("token", "TOKEN", "The token to show"))
         .arg(once("token-file", "PATH", "A file that holds it"))
         .arg(once(
             "ca",
             "PATH",
-            "Certificate authority to trust besides the system's, PEM [default: certs/ca.pem, if it is there]",
+            format!("Certificate authority to trust besides the system's, PEM [default: {USUAL_CA}, if it is there]"),
         ))
         .arg(
             Arg::new("json")
@@ -115,21 +118,24 @@ fn config_file() -> Arg {
     once(
         "config",
         "PATH",
-        "File of settings [default: signalcast.toml, if it is there]",
+        format!(
+            "File of settings [default: {}, if it is there]",
+            Config::FILE
+        ),
     )
 }
 
 /// Given more than once it is refused, by us: see `Typed::once`.
-fn once(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+fn once(name: &'static str, value: &'static str, help: impl Into<String>) -> Arg {
     many(name, value, help)
 }
 
-fn many(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+fn many(name: &'static str, value: &'static str, help: impl Into<String>) -> Arg {
     Arg::new(name)
         .long(name)
         .value_name(value)
         .action(ArgAction::Append)
-        .help(help)
+        .help(help.into())
 }
 
 /// The flags of these settings. One with a short flag has the full one too, hidden, as an

@@ -59,7 +59,7 @@ fn patterns(typed: &mut Typed<'_>) -> Result<Option<Vec<String>>, ()> {
 }
 
 /// What a bot needs.
-const SCOPES: &str = "signals:read signals:test";
+pub(super) const SCOPES: &str = "signals:read signals:test";
 
 /// Long enough not to be a nuisance, short enough that a lost one dies by itself.
-const TTL: &str = "30d";
+pub(super) const TTL: &str = "30d";
