@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
 
@@ -261,6 +261,189 @@ fn keys_and_settings_are_refused_together() {
         2,
         "{log}"
     );
+}
+
+/// Whether anybody listens on this port of 127.0.0.1.
+fn is_bound(port: u16) -> bool {
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    sockets.contains(&format!(" 0100007F:{port:04X} 00000000:0000 0A "))
+}
+
+/// Runs a command to its end, and tells whether anybody listened on this port until then.
+fn run_watched(mut command: Command, port: u16) -> (Output, bool) {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut bound = false;
+    while child.try_wait().unwrap().is_none() {
+        bound |= is_bound(port);
+    }
+    bound |= is_bound(port);
+    (child.wait_with_output().unwrap(), bound)
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+/// A way to start a server wrongly.
+struct Mistake {
+    arguments: &'static str,
+    variable: Option<(&'static str, &'static str)>,
+    settings: &'static str,
+    expected: &'static str,
+}
+
+fn typed(arguments: &'static str, expected: &'static str) -> Mistake {
+    Mistake {
+        arguments,
+        variable: None,
+        settings: "",
+        expected,
+    }
+}
+
+/// What can be wrong in a folder that [`wrong_files`] has made and in which a server runs. `PID`
+/// stands for its process.
+const MISTAKES: fn() -> Vec<Mistake> = || {
+    vec![
+        Mistake {
+            settings: "server.drian = \"1s\"\n",
+            ..typed(
+                "",
+                "signalcast.toml:1: server.drian: there is no such setting; did you mean server.drain?",
+            )
+        },
+        typed(
+            "--lisen 127.0.0.1:1",
+            "--lisen: there is no such flag; did you mean --listen?",
+        ),
+        Mistake {
+            variable: Some(("SIGNALCAST_SOURCE", "stdin")),
+            ..typed(
+                "",
+                "SIGNALCAST_SOURCE: there is no such variable; did you mean SIGNALCAST_SOURCES?",
+            )
+        },
+        typed(
+            "--tls-cert none.pem --tls-key good.key",
+            "--tls-cert: none.pem: there is no such file; name yours with --tls-cert and --tls-key, or neither, to have one made",
+        ),
+        typed(
+            "--tls-cert folder --tls-key good.key",
+            "--tls-cert: folder: cannot be read: Is a directory (os error 21); name yours with --tls-cert and --tls-key, or neither, to have one made",
+        ),
+        typed(
+            "--tls-cert old.pem --tls-key old.key",
+            "--tls-cert: old.pem: expired at 2021-01-01T00:00:00Z; renew it",
+        ),
+        typed(
+            "--tls-cert good.pem --tls-key other.key",
+            "--tls-key: other.key: does not belong to the first certificate in good.pem; name the pair that was made together, the server's own certificate first",
+        ),
+        typed(
+            "--tls-cert good.pem --tls-key open.key",
+            "--tls-key: open.key: others may read it (mode 0644); run chmod 600 open.key",
+        ),
+        typed(
+            "--jwt-key open.jwt",
+            "--jwt-key: open.jwt: others may read it (mode 0644); run chmod 600 open.jwt",
+        ),
+        typed(
+            "--data-dir data",
+            "--data-dir: process PID uses it already; stop that one, or give this one another folder",
+        ),
+    ]
+};
+
+fn wrong_files(folder: &Folder) {
+    certify(folder, "good", (2020, 2200));
+    certify(folder, "other", (2020, 2200));
+    certify(folder, "old", (2020, 2021));
+    fs::create_dir(folder.path("folder")).unwrap();
+    folder.append("open.key", &folder.read("good.key"));
+    folder.append("open.jwt", &"secret".repeat(6));
+    for name in ["open.key", "open.jwt"] {
+        fs::set_permissions(folder.path(name), Permissions::from_mode(0o644)).unwrap();
+    }
+}
+
+#[test]
+fn each_mistake_is_one_line_with_its_remedy_and_nothing_is_bound() {
+    let folder = Arc::new(Folder::new());
+    wrong_files(&folder);
+    let server = TestServer::start_in(Arc::clone(&folder), "");
+    let pid = server.pid().as_raw_nonzero().to_string();
+    for mistake in MISTAKES() {
+        let expected = format!("signalcast: {}\n", mistake.expected.replace("PID", &pid));
+        fs::write(folder.path("signalcast.toml"), mistake.settings).unwrap();
+        let start = |port: u16| {
+            let arguments = mistake.arguments;
+            let own = if arguments.contains("--data-dir") {
+                ""
+            } else {
+                "--data-dir own"
+            };
+            let mut command = folder.command(&format!(
+                "serve --listen 127.0.0.1:{port} {own} {arguments}"
+            ));
+            command.envs(mistake.variable);
+            run_watched(command, port)
+        };
+        let (output, bound) = start(free_port());
+        assert_eq!(said(&output, 2), expected);
+        assert!(!bound, "{expected}");
+        // Who tries to bind a port that is taken ends with another code.
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (output, _) = start(taken.local_addr().unwrap().port());
+        assert_eq!(said(&output, 2), expected);
+    }
+    assert!(!folder.path("own").exists(), "nothing was made");
+    server.stop();
+}
+
+#[test]
+fn all_mistakes_come_in_one_run_and_nothing_is_bound() {
+    let folder = Arc::new(Folder::new());
+    wrong_files(&folder);
+    let server = TestServer::start_in(Arc::clone(&folder), "");
+    let pid = server.pid().as_raw_nonzero().to_string();
+    folder.append("signalcast.toml", "[server]\ndrian = \"1s\"\nshards = 0\n");
+    let port = free_port();
+    let mut command = folder.command(&format!(
+        "serve --listen 127.0.0.1:{port} --lisen 127.0.0.1:1 --tls-cert old.pem --tls-key open.key \
+         --jwt-key open.jwt --dead-letters-path folder --wait-clients 9 --limits-connections 8"
+    ));
+    command.env("SIGNALCAST_SOURCE", "stdin");
+    let (output, bound) = run_watched(command, port);
+    assert!(!bound);
+    let expected = [
+        "--lisen: there is no such flag; did you mean --listen?",
+        "signalcast.toml:2: server.drian: there is no such setting; did you mean server.drain?",
+        "SIGNALCAST_SOURCE: there is no such variable; did you mean SIGNALCAST_SOURCES?",
+        "signalcast.toml:3: server.shards: can't be 0; write 1 or more",
+        "--wait-clients: would wait for 9 clients, and only 8 are let in; wait for fewer, or raise limits.connections",
+        "data_dir: process PID uses it already; stop that one, or give this one another folder",
+        "--dead-letters-path: can't write to folder: Is a directory (os error 21); name a file this user may write to with --dead-letters-path, or change its owner",
+        "--tls-cert: old.pem: expired at 2021-01-01T00:00:00Z; renew it",
+        "--tls-key: open.key: others may read it (mode 0644); run chmod 600 open.key",
+        "--tls-key: open.key: does not belong to the first certificate in old.pem; name the pair that was made together, the server's own certificate first",
+        "--jwt-key: open.jwt: others may read it (mode 0644); run chmod 600 open.jwt",
+    ];
+    let expected = expected.map(|line| format!("signalcast: {}", line.replace("PID", &pid)));
+    assert_eq!(said(&output, 2).lines().collect::<Vec<_>>(), expected);
+    server.stop();
+}
+
+#[test]
+fn a_server_that_listens_is_seen_to_be_bound() {
+    let server = TestServer::start("");
+    let seen = is_bound(server.address.port());
+    assert!(seen, "the tests above would see nothing");
+    server.stop();
 }
 
 #[test]
