@@ -422,6 +422,11 @@ fn commands_and_flags_that_do_not_exist_name_the_nearest() {
         "token issue --sub bot-1 --symbols , --ttl 0s",
         "token issue --sub bot-1 --ttl 10ms --lisen",
         "token issue --sub a --sub b",
+        "serve --ttl 30d",
+        "serve --json --drain 1s",
+        "token issue --sub bot-1 --drain 1s --data-dir=d",
+        "listen --listen 127.0.0.1:1 wss://127.0.0.1:1",
+        "check --print-config signalcast.toml",
         "listen --jsno wss://127.0.0.1:1",
         "listen --json=yes wss://127.0.0.1:1",
         "listen",
@@ -624,6 +629,25 @@ fn another_value(setting: &Setting) -> (&'static str, String) {
         Arity::One => (value, toml),
         Arity::List => (value, format!("[{toml}]")),
     }
+}
+
+#[test]
+fn a_setting_in_the_wrong_section_is_told_its_own() {
+    let start = Start::new()
+        .file("leeway = \"1s\"\n[server]\nping = \"1s\"\nsources = []\n[limits]\ndrain = \"1s\"\n[auth]\nlisten = \"x\"\n")
+        .variable("SIGNALCAST_DRAIN", "1s")
+        .variable("SIGNALCAST_SERVER_PING", "1s");
+    insta::assert_snapshot!(start.refused("serve --limits-drain 1s --server-leeway 1s"), @"
+    signalcast: --limits-drain: there is no such flag; did you mean --drain?
+    signalcast: --server-leeway: there is no such flag; did you mean --auth-leeway?
+    signalcast: signalcast.toml:1: leeway: there is no such setting; did you mean auth.leeway?
+    signalcast: signalcast.toml:3: server.ping: there is no such setting; did you mean limits.ping?
+    signalcast: signalcast.toml:4: server.sources: there is no such setting; did you mean sources?
+    signalcast: signalcast.toml:6: limits.drain: there is no such setting; did you mean server.drain?
+    signalcast: signalcast.toml:8: auth.listen: there is no such setting; did you mean server.listen?
+    signalcast: SIGNALCAST_DRAIN: there is no such variable; did you mean SIGNALCAST_SERVER_DRAIN?
+    signalcast: SIGNALCAST_SERVER_PING: there is no such variable; did you mean SIGNALCAST_LIMITS_PING?
+    ");
 }
 
 #[test]

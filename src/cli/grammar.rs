@@ -167,11 +167,7 @@ fn setting_flag(setting: &Setting, long: String) -> Arg {
 }
 
 fn heading(setting: &Setting) -> String {
-    let section = setting
-        .key
-        .split_once('.')
-        .map_or("", |(section, _)| section);
-    match section {
+    match setting.section() {
         "" => "Sources and data".to_owned(),
         section => format!("[{section}]"),
     }

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command, Error};
+use clap::{Arg, ArgMatches, Command, Error};
 
 use super::Stop;
 use super::grammar::command;
-use crate::config::suggest::nearest;
+use crate::config::suggest::{in_another_section, nearest};
+use crate::config::table::Setting;
 use crate::config::{Refusal, Refusals};
 
 /// The arguments taken apart, and what was wrong with those that could not be.
@@ -99,17 +100,27 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
             None,
         );
     }
-    let near = nearest_flag(written, &at);
-    let refusal = Refusal::new(
-        written,
-        "there is no such flag",
-        format!("did you mean --{near}?"),
-    );
+    let (refusal, meant) = match of_another_command(written) {
+        Some((owner, arg)) => (
+            Refusal::new(
+                written,
+                format!("belongs to {owner}"),
+                format!("leave it out of {}", path(args).join(" ")),
+            ),
+            Some(arg),
+        ),
+        None => {
+            let near = nearest_flag(written, &at);
+            let remedy = format!("did you mean --{near}?");
+            let known = at.get_arguments().find(|arg| arg.get_long() == Some(&near));
+            (
+                Refusal::new(written, "there is no such flag", remedy),
+                known.cloned(),
+            )
+        }
+    };
     // Its value goes with it, or it would look like a word too many.
-    let takes_value = at
-        .get_arguments()
-        .find(|arg| arg.get_long() == Some(&near))
-        .is_some_and(|arg| arg.get_action().takes_values());
+    let takes_value = meant.is_some_and(|arg| arg.get_action().takes_values());
     let culprit = place.map(|place| {
         let value_follows = takes_value
             && !args[place].to_string_lossy().contains('=')
@@ -121,11 +132,30 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
     (refusal, culprit)
 }
 
+/// The first of the commands that know this flag, as it is typed, and the flag.
+fn of_another_command(written: &str) -> Option<(String, Arg)> {
+    let name = written.strip_prefix("--")?;
+    let mut rest = vec![(env!("CARGO_PKG_NAME").to_owned(), command())];
+    while let Some((path, command)) = rest.pop() {
+        let mut known = command.get_arguments();
+        if let Some(arg) = known.find(|arg| arg.get_long() == Some(name)) {
+            return Some((path, arg.clone()));
+        }
+        let below = command.get_subcommands().cloned();
+        let below = below.map(|next| (format!("{path} {}", next.get_name()), next));
+        rest.extend(below.collect::<Vec<_>>().into_iter().rev());
+    }
+    None
+}
+
 fn nearest_flag(written: &str, command: &Command) -> String {
-    let known = command.get_arguments().filter_map(clap::Arg::get_long);
-    nearest(written.trim_start_matches('-'), known)
-        .unwrap_or("help")
-        .to_owned()
+    let written = written.trim_start_matches('-');
+    let known: Vec<&str> = command.get_arguments().filter_map(Arg::get_long).collect();
+    let moved = in_another_section(written).map(Setting::shown_flag);
+    if let Some(flag) = moved.filter(|flag| known.contains(&flag.as_str())) {
+        return flag;
+    }
+    nearest(written, known).unwrap_or("help").to_owned()
 }
 
 /// Whether this argument is that flag: alone, with `=value`, or a single dash and more than one

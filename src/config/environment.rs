@@ -48,7 +48,7 @@ impl Surroundings {
                 refusals.push(Refusal::new(
                     &name,
                     "there is no such variable",
-                    format!("did you mean {}?", nearest_variable(&name)),
+                    format!("did you mean {}?", nearest_variable(&name, OTHER_VARIABLES)),
                 ));
                 continue;
             };
@@ -146,12 +146,14 @@ mod tests {
             ("SIGNALCAST_LISTEN", "x"),
             ("SIGNALCAST_AUTH_LEWAY", "x"),
             ("SIGNALCAST_TOKEN", "x"),
+            ("SIGNALCAST_TOKN", "x"),
             ("PATH", "x"),
         ])
         .layer();
         insta::assert_snapshot!(refusals, @"
         signalcast: SIGNALCAST_LISTEN: there is no such variable; did you mean SIGNALCAST_SERVER_LISTEN?
         signalcast: SIGNALCAST_AUTH_LEWAY: there is no such variable; did you mean SIGNALCAST_AUTH_LEEWAY?
+        signalcast: SIGNALCAST_TOKN: there is no such variable; did you mean SIGNALCAST_TOKEN?
         ");
     }
 }

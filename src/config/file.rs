@@ -145,20 +145,16 @@ fn scalar(value: &DeValue<'_>, setting: &Setting) -> Option<String> {
 
 fn example(setting: &Setting) -> String {
     let value = match (setting.kind, setting.default) {
-        (Kind::Switch, _) => return format!("{} = true or false", last_part(setting)),
+        (Kind::Switch, _) => return format!("{} = true or false", setting.last_part()),
         (Kind::Count, Fallback::Texts([text])) if *text != "off" => (*text).to_owned(),
         (Kind::Count, _) => "100".to_owned(),
         (_, Fallback::Texts([text])) => format!("\"{text}\""),
         (_, _) => "\"…\"".to_owned(),
     };
     match setting.arity {
-        Arity::One => format!("{} = {value}", last_part(setting)),
-        Arity::List => format!("{} = [{value}]", last_part(setting)),
+        Arity::One => format!("{} = {value}", setting.last_part()),
+        Arity::List => format!("{} = [{value}]", setting.last_part()),
     }
-}
-
-fn last_part(setting: &Setting) -> &'static str {
-    setting.key.rsplit('.').next().unwrap_or(setting.key)
 }
 
 #[cfg(test)]

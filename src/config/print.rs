@@ -16,19 +16,19 @@ impl Config {
         // Whatever has no section must stand before the first.
         let (inside, outside): (Vec<_>, Vec<_>) = SETTINGS
             .iter()
-            .partition(|setting| setting.key.contains('.'));
+            .partition(|setting| !setting.section().is_empty());
         for setting in outside.into_iter().chain(inside) {
-            let (of, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
-            if of != section {
-                section = of;
+            if setting.section() != section {
+                section = setting.section();
                 let _ = writeln!(text, "\n[{section}]");
             }
-            self.write_setting(&mut text, setting, name);
+            self.write_setting(&mut text, setting);
         }
         text
     }
 
-    fn write_setting(&self, text: &mut String, setting: &Setting, name: &str) {
+    fn write_setting(&self, text: &mut String, setting: &Setting) {
+        let name = setting.last_part();
         let given = self.settings.given(setting.key);
         let worked_out = self.settings.worked_out(setting.key);
         let values = worked_out.map_or(given.texts.as_slice(), std::slice::from_ref);

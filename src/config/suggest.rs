@@ -1,6 +1,6 @@
 //! The known name that is nearest to an unknown one.
 
-use super::table::{SETTINGS, VARIABLE_PREFIX};
+use super::table::{SETTINGS, Setting, VARIABLE_PREFIX};
 
 /// The nearest of `known` names to what the user wrote.
 pub(crate) fn nearest<'a>(
@@ -16,12 +16,15 @@ pub(crate) fn nearest<'a>(
 }
 
 /// The key that is nearest to an unknown one: compared whole, by its last part and by the short
-/// flag, since `listen` is how many would write `server.listen`.
+/// flag, since `listen` is how many would write `server.listen`. One that only stands in the wrong
+/// section is found before all that look alike.
 pub(super) fn nearest_key(written: &str) -> &'static str {
+    if let Some(setting) = in_another_section(written) {
+        return setting.key;
+    }
     let written = written.replace('-', "_");
     let names = SETTINGS.iter().flat_map(|setting| {
-        let last = setting.key.rsplit('.').next().unwrap_or(setting.key);
-        [Some(setting.key), Some(last), setting.short]
+        [Some(setting.key), Some(setting.last_part()), setting.short]
             .into_iter()
             .flatten()
             .map(|name| (name.replace('-', "_"), setting.key))
@@ -32,17 +35,42 @@ pub(super) fn nearest_key(written: &str) -> &'static str {
         .map_or("server.listen", |(_, key)| key)
 }
 
-/// The table of the file that is nearest to an unknown one.
-pub(super) fn nearest_section(written: &str) -> &'static str {
-    let sections = SETTINGS
+/// The setting of this name in another section than was written, or than none.
+pub(crate) fn in_another_section(written: &str) -> Option<&'static Setting> {
+    let words = |name: &str| name.replace(['-', '.'], "_").to_ascii_lowercase();
+    let written = words(written);
+    let is_section = |name: &str| SETTINGS.iter().any(|setting| setting.section() == name);
+    let is_meant = |setting: &&Setting| {
+        let before = written.strip_suffix(setting.last_part());
+        before.is_some_and(|before| {
+            before.is_empty() || before.strip_suffix('_').is_some_and(is_section)
+        })
+    };
+    // Of those in several sections, the likest.
+    let names: Vec<String> = SETTINGS
         .iter()
-        .filter_map(|setting| setting.key.split_once('.'));
-    nearest(written, sections.map(|(section, _)| section)).unwrap_or("server")
+        .filter(is_meant)
+        .map(|setting| words(setting.key))
+        .collect();
+    let near = nearest(&written, names.iter().map(String::as_str))?;
+    SETTINGS.iter().find(|setting| words(setting.key) == near)
 }
 
-/// The variable that is nearest to an unknown one.
-pub(super) fn nearest_variable(written: &str) -> String {
+/// The table of the file that is nearest to an unknown one.
+pub(super) fn nearest_section(written: &str) -> &'static str {
+    let sections = SETTINGS.iter().map(Setting::section);
+    nearest(written, sections.filter(|section| !section.is_empty())).unwrap_or("server")
+}
+
+/// The variable that is nearest to an unknown one: a setting's, unless it is almost one of the
+/// `others`.
+pub(super) fn nearest_variable(written: &str, others: &[&str]) -> String {
     let name = written.strip_prefix(VARIABLE_PREFIX).unwrap_or(written);
+    // One letter of four: `TOKN`.
+    let slip = |other: &&&str| likeness(name, other.trim_start_matches(VARIABLE_PREFIX)) >= 0.75;
+    if let Some(other) = others.iter().find(slip) {
+        return (*other).to_owned();
+    }
     let key = nearest_key(&name.to_ascii_lowercase());
     super::table::setting(key).variable()
 }
@@ -55,7 +83,6 @@ fn likeness(left: &str, right: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::table::Setting;
 
     #[test]
     fn a_mistyped_key_finds_its_neighbour() {
@@ -68,6 +95,16 @@ mod tests {
             ("limits.conections", "limits.connections"),
             ("auth.jwtkey", "auth.jwt_key"),
             ("log", "log.level"),
+            ("jwt_key_path", "auth.jwt_key"),
+            ("jwt_key_path", "auth.jwt_key"),
+            ("server.leeway", "auth.leeway"),
+            ("leeway", "auth.leeway"),
+            ("limits.drain", "server.drain"),
+            ("auth.ping", "limits.ping"),
+            ("limits.metrics_listen", "server.metrics_listen"),
+            ("server.sources", "sources"),
+            ("server.data-dir", "data_dir"),
+            ("hub.kind", "journal.kind"),
         ] {
             assert_eq!(nearest_key(written), expected, "{written}");
         }
@@ -85,7 +122,7 @@ mod tests {
         for setting in SETTINGS {
             assert_eq!(nearest_key(&slip(setting)), setting.key);
             let variable = format!("{}X", setting.variable());
-            assert_eq!(nearest_variable(&variable), setting.variable());
+            assert_eq!(nearest_variable(&variable, &[]), setting.variable());
         }
     }
 }

@@ -75,6 +75,16 @@ pub fn setting(key: &str) -> &'static Setting {
 }
 
 impl Setting {
+    /// Its table in the TOML file, empty if it stands outside of all: `auth`.
+    pub fn section(&self) -> &'static str {
+        self.key.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// Its name within its section: `issuer`.
+    pub fn last_part(&self) -> &'static str {
+        self.key.rsplit('.').next().unwrap_or(self.key)
+    }
+
     /// The long flag without its dashes: `auth-issuer`.
     pub fn flag(&self) -> String {
         self.key.replace(['.', '_'], "-")
