@@ -3,14 +3,15 @@
 
 mod common;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::frames::{
     BINARY, CLOSE, CONTINUATION, FIN, FIRST, LAST, PING, PONG, RawClient, TEXT, close, frame,
 };
-use common::{PATIENCE, TestServer, patiently, wire};
+use common::{Folder, PATIENCE, TestServer, patiently, wire};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -123,30 +124,68 @@ async fn a_message_that_takes_its_time_is_not_silence_for_its_frames_come() {
     while client.next().await.0 == PING {}
 }
 
-#[tokio::test]
-async fn a_connection_ends_with_its_token_and_the_leeway() {
-    let server = TestServer::start("--auth-leeway 1s --limits-ping 100ms");
-    let token = server.folder.token("--sub brief --ttl 2s");
-    let mut client = server.raw_client(&token).await;
-    let claims = URL_SAFE_NO_PAD
-        .decode(token.split('.').nth(1).unwrap())
-        .unwrap();
-    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-    let end = UNIX_EPOCH + Duration::from_secs(claims["exp"].as_u64().unwrap() + 1);
+/// What a token says of its end, and the leeway of a second on top.
+fn end_of(server: &TestServer, token: &str) -> SystemTime {
+    let output = server.folder.run(&format!("token inspect {token}"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let line = said.lines().find_map(|line| line.strip_prefix("expires"));
+    let end: jiff::Timestamp = line.unwrap().trim().parse().unwrap();
+    SystemTime::from(end) + Duration::from_secs(1)
+}
 
-    lives(&mut client).await;
-    let mut last = client.next().await;
-    while last.0 == PING {
-        last = client.next().await;
+#[tokio::test]
+async fn a_connection_ends_with_its_token_and_the_leeway_and_the_others_stay() {
+    // No ping wakes anybody: the end itself does.
+    let folder = Arc::new(Folder::new());
+    let opaque = folder.token("--opaque --sub brief --ttl 8s");
+    let mut server = TestServer::start_in(folder, "--auth-leeway 1s");
+    let mut other = server.raw_client(&server.token()).await;
+    for token in [server.folder.token("--sub brief --ttl 3s"), opaque] {
+        let mut client = server.raw_client(&token).await;
+        let end = end_of(&server, &token);
+        lives(&mut client).await;
+        let reason = ends(&mut client, 1008, "expired").await;
+        assert!(reason.contains("expired"), "{reason}");
+        let late = SystemTime::now()
+            .duration_since(end)
+            .expect("not before its end");
+        assert!(late < Duration::from_secs(2), "{late:?}");
+        let answer = server
+            .ask("/", &format!("Authorization: Bearer {token}\r\n"))
+            .await;
+        assert_eq!(answer.status, 401);
+        assert!(answer.body.contains("expired"), "{answer:?}");
     }
-    let (first, payload) = last;
-    assert_eq!((first, &payload[..2]), (CLOSE, &1008_u16.to_be_bytes()[..]));
-    let reason = String::from_utf8(payload[2..].to_vec()).unwrap();
-    assert!(reason.contains("expired"), "{reason}");
-    let late = SystemTime::now()
-        .duration_since(end)
-        .expect("not before its end");
-    assert!(late < Duration::from_secs(10), "{late:?}");
+    server.feed("buy X 1 7\n");
+    assert_eq!(other.text().await, wire("buy", "X", "1", 7));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_off_with_its_token() {
+    for transport in ["", "--plaintext"] {
+        let mut server = TestServer::start(&format!(
+            "{transport} --auth-leeway 1s --limits-write-timeout 10m"
+        ));
+        let token = server.folder.token("--sub brief --ttl 4s");
+        let end = end_of(&server, &token);
+        let mut other = server.raw_client(&server.token()).await;
+        let _deaf = narrow_client(&server, &token).await;
+        // More than a socket holds.
+        let note = "x".repeat(60_000);
+        let line = format!(r#"{{"side":"buy","symbol":"X","price":1,"note":"{note}"}}"#) + "\n";
+        let mut feed = server.take_feed();
+        let feeding = thread::spawn(move || feed.write_all(line.repeat(200).as_bytes()));
+        for _ in 0..200 {
+            other.text().await;
+        }
+        feeding.join().unwrap().unwrap();
+        server.logged("code=1008").await;
+        let late = SystemTime::now()
+            .duration_since(end)
+            .expect("not before its end");
+        assert!(late < Duration::from_secs(4), "{late:?}");
+        lives(&mut other).await;
+    }
 }
 
 #[tokio::test]

@@ -392,4 +392,154 @@ mod tests {
         let refused = authenticate(&with("sub", json!(["hush"]))).unwrap_err();
         assert!(!format!("{refused} {refused:?}").contains("hush"));
     }
+
+    const BOOK: &str = r#"
+        [[tokens]]
+        sha256 = "SHA"
+        sub = "bot-1"
+        scope = "signals:read"
+        symbols = ["BTC*"]
+        created = 2027-01-15T07:00:00Z
+        expires = 2027-01-15T08:00:00Z
+    "#;
+
+    /// A server that knows [`SECRET`], and opaque tokens and revocations of this text.
+    fn with_book(text: &str) -> Authenticator {
+        let sha = crate::auth::digest::Digest::of("sgc_one").to_string();
+        let entries = toml::from_str(&text.replace("SHA", &sha)).unwrap();
+        Authenticator::new(keys(&[("k", SECRET)]), TokenBook::of(&entries), rules())
+    }
+
+    #[test]
+    fn an_opaque_token_becomes_the_principal_it_stands_for_until_it_expires() {
+        let server = with_book(BOOK);
+        let one = Token::new("sgc_one");
+        assert_eq!(server.book().find(&one).unwrap().1.expires, NOW);
+        let who = server.authenticate(&one, at(NOW)).unwrap();
+        assert_eq!((who.subject(), who.expires_at()), ("bot-1", at(NOW + 30)));
+        assert!(who.has(Scope::SignalsRead) && !who.has(Scope::SignalsTest));
+        assert_eq!(who.symbols().to_string(), "BTC*");
+        let expired = server.authenticate(&one, at(NOW + 30));
+        assert_eq!(expired, Err(InvalidToken::Expired));
+        for other in ["sgc_", "sgc_two", "sgc_one "] {
+            let found = server.authenticate(&Token::new(other), at(NOW));
+            assert_eq!(found, Err(InvalidToken::Unknown), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_concerns_what_it_names_and_nothing_else() {
+        let named = with("jti", json!("t-1"));
+        let dated = |iat: u64| token(&with("iat", json!(iat)));
+        let (named, bare) = (token(&named), token(&claims()));
+        let (signed, _) = bare.rsplit_once('.').unwrap();
+        let digest = crate::auth::digest::Digest::of(signed).to_string();
+        // 08:00:00 is NOW.
+        let at_now = "at = 2027-01-15T08:00:00Z";
+        let opaque = "sgc_one";
+        for (revocation, revoked, good) in [
+            ("jti = \"t-1\"", vec![&*named], vec![&*bare, opaque]),
+            ("jti = \"\"", vec![], vec![&*named, &*bare, opaque]),
+            (
+                &format!("sha256 = \"{digest}\""),
+                vec![&*bare],
+                vec![&*named, opaque],
+            ),
+            ("sha256 = \"SHA\"", vec![opaque], vec![&*named, &*bare]),
+            (
+                "sub = \"bot-1\"",
+                vec![&*named, &*bare, opaque, &dated(NOW - 60), &dated(NOW)],
+                vec![&*dated(NOW + 1)],
+            ),
+            ("sub = \"bot-10\"", vec![], vec![&*named, &*bare, opaque]),
+        ] {
+            let before = with_book(BOOK);
+            let server = with_book(&format!("{BOOK}\n[[revoked]]\n{revocation}\n{at_now}"));
+            let outcome = |text: &str| {
+                let who = before.authenticate(&Token::new(text), at(NOW)).unwrap();
+                let stays = server.still_admits(&who);
+                let comes = server.authenticate(&Token::new(text), at(NOW)).map(drop);
+                (stays, comes)
+            };
+            let no = (Err(Withdrawn::Revoked), Err(InvalidToken::Revoked));
+            for text in revoked {
+                assert_eq!(outcome(text), no, "{revocation}");
+            }
+            for text in good {
+                assert_eq!(outcome(text), (Ok(()), Ok(())), "{revocation}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_token_was_let_in_for_must_still_hold() {
+        let before = with_book(BOOK);
+        let jwt = before
+            .authenticate(&Token::new(token(&claims())), at(NOW))
+            .unwrap();
+        let opaque = before
+            .authenticate(&Token::new("sgc_one"), at(NOW))
+            .unwrap();
+        assert_eq!(with_book("").still_admits(&jwt), Ok(()));
+        assert_eq!(with_book("").still_admits(&opaque), Err(Withdrawn::Revoked));
+        let reissued = BOOK.replace("created = 2027-01-15T07", "created = 2027-01-15T06");
+        for (from, to) in [
+            ("\"signals:read\"", "\"signals:read admin\""),
+            ("\"bot-1\"", "\"bot-2\""),
+            ("BTC*", "ETH*"),
+            ("08:00:00Z", "09:00:00Z"),
+        ] {
+            let changed = with_book(&BOOK.replace(from, to));
+            assert_eq!(
+                changed.still_admits(&opaque),
+                Err(Withdrawn::Changed),
+                "{to}"
+            );
+        }
+        assert_eq!(
+            with_book(&reissued).still_admits(&opaque),
+            Err(Withdrawn::Changed)
+        );
+
+        let stranger = b"another secret, as long as needed";
+        let of = |list: &[(&str, &[u8])]| {
+            Authenticator::new(keys(list), TokenBook::default(), rules()).still_admits(&jwt)
+        };
+        assert_eq!(of(&[("k", stranger)]), Err(Withdrawn::KeyGone));
+        // Under another name, and beside others.
+        assert_eq!(of(&[("new", stranger), ("old", SECRET)]), Ok(()));
+    }
+
+    #[test]
+    fn a_key_is_the_same_in_each_of_its_forms() {
+        use crate::auth::testing::{ED25519, P256, P384, RSA, token_by};
+        use jsonwebtoken::Algorithm::*;
+        let of = |pem: &str| {
+            Authenticator::new(
+                keys(&[("k", pem.as_bytes())]),
+                TokenBook::default(),
+                rules(),
+            )
+        };
+        let pairs = [
+            (&RSA, RS256),
+            (&P256, ES256),
+            (&P384, ES384),
+            (&ED25519, EdDSA),
+        ];
+        for (n, (pair, alg)) in pairs.iter().enumerate() {
+            let token = Token::new(token_by(pair, *alg));
+            for from in [&pair.private, &pair.public] {
+                let who = of(from).authenticate(&token, at(NOW)).unwrap();
+                for to in [&pair.private, &pair.public] {
+                    assert_eq!(of(to).still_admits(&who), Ok(()), "{alg:?}");
+                }
+                let (other, _) = pairs[(n + 1) % pairs.len()];
+                assert_eq!(
+                    of(&other.public).still_admits(&who),
+                    Err(Withdrawn::KeyGone)
+                );
+            }
+        }
+    }
 }

@@ -43,3 +43,21 @@ impl Principal {
         self.expires_at
     }
 }
+
+#[cfg(test)]
+impl Principal {
+    /// Somebody whose token ends then.
+    pub(crate) fn until(expires_at: SystemTime) -> Self {
+        Self {
+            subject: "bot-1".into(),
+            scopes: Scopes::default(),
+            symbols: SymbolFilter::All,
+            expires_at,
+            credential: Credential {
+                name: super::digest::Name::of_jti("t-1"),
+                key: None,
+                issued: 0,
+            },
+        }
+    }
+}

@@ -16,7 +16,7 @@ use super::connection::{self, Host};
 use super::gate::Gate;
 use super::interrupts::Interrupts;
 use super::{Limits, Parts, ServerError, accept, routes};
-use crate::auth::Throttle;
+use crate::auth::{Authenticator, Throttle};
 use crate::hub::{Follower, Hub};
 use crate::ingest::{ARRIVALS_CAPACITY, Ingest};
 use crate::journal::{Epoch, Journal, Memory};
@@ -114,6 +114,8 @@ impl Server {
             let routes = routes::routes(Arc::clone(&self.gate), parts.epoch);
             let (tls, limits, test) = (parts.tls.clone(), parts.limits.clone(), parts.test.clone());
             let departures = Arc::clone(&self.departures);
+            let authenticator = self.gate.authenticator.clone();
+            let news = authenticator.clone();
             let died = self.died.clone().drop_guard();
             // Made on the shard's thread, for what its sessions share stays there.
             let host = move || {
@@ -122,7 +124,7 @@ impl Server {
                     tls,
                     handshake_timeout: limits.handshake,
                     handshakes: Rc::new(Semaphore::new(limits.handshakes)),
-                    sessions: Rc::new(session_settings(&limits, test, departures)),
+                    sessions: Rc::new(session_settings(&limits, test, authenticator, departures)),
                 };
                 move |shard, accepted| {
                     // Lives as long as the thread.
@@ -132,7 +134,7 @@ impl Server {
             };
             let stop = self.stop_shards.clone();
             self.shards
-                .push(shard::start(index, follower, accepted, stop, host)?);
+                .push(shard::start(index, follower, accepted, news, stop, host)?);
         }
         Ok(inboxes)
     }
@@ -209,6 +211,7 @@ struct ShardParts {
 fn session_settings(
     limits: &Limits,
     test: TestSignal,
+    authenticator: watch::Receiver<Arc<Authenticator>>,
     departures: Arc<Departures>,
 ) -> session::Settings {
     session::Settings {
@@ -217,6 +220,7 @@ fn session_settings(
         ping: limits.ping,
         silence: limits.silence,
         write_timeout: limits.write_timeout,
+        authenticator,
         departures,
         test,
     }

@@ -1,6 +1,8 @@
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use crate::auth::Withdrawn;
+
 /// Why the server ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
@@ -16,6 +18,12 @@ pub enum Close {
     TooLong,
     /// The token expired.
     Expired,
+    /// The token was revoked.
+    Revoked,
+    /// The opaque token is good for something else now.
+    TokenChanged,
+    /// The key that signed the token is trusted no more.
+    KeyGone,
     /// The peer sent commands faster than is allowed.
     TooManyCommands,
     /// The peer sent nothing for too long.
@@ -37,6 +45,14 @@ impl Close {
         self.frame().1
     }
 
+    /// Whether the client has no right any more to what it was to get.
+    pub(super) fn is_about_the_token(self) -> bool {
+        matches!(
+            self,
+            Self::Expired | Self::Revoked | Self::TokenChanged | Self::KeyGone
+        )
+    }
+
     pub(super) fn frame(self) -> (CloseCode, &'static str) {
         match self {
             Self::GoingAway => (CloseCode::Away, "the server is shutting down: reconnect"),
@@ -47,6 +63,18 @@ impl Close {
             Self::Expired => (
                 CloseCode::Policy,
                 "the token has expired: reconnect with a new one",
+            ),
+            Self::Revoked => (
+                CloseCode::Policy,
+                "the token has been revoked: get another one",
+            ),
+            Self::TokenChanged => (
+                CloseCode::Policy,
+                "what the token is good for has changed: reconnect",
+            ),
+            Self::KeyGone => (
+                CloseCode::Policy,
+                "the key that signed the token is trusted no more: reconnect with a new token",
             ),
             Self::TooManyCommands => (CloseCode::Policy, "too many commands a second"),
             Self::Silent => (
@@ -65,6 +93,16 @@ impl Close {
     }
 }
 
+impl From<Withdrawn> for Close {
+    fn from(withdrawn: Withdrawn) -> Self {
+        match withdrawn {
+            Withdrawn::Revoked => Self::Revoked,
+            Withdrawn::Changed => Self::TokenChanged,
+            Withdrawn::KeyGone => Self::KeyGone,
+        }
+    }
+}
+
 impl From<&WebSocketError> for Close {
     /// Whose fault it is decides the code; everything a peer can do wrong is named here.
     fn from(error: &WebSocketError) -> Self {
@@ -72,6 +110,34 @@ impl From<&WebSocketError> for Close {
             WebSocketError::Capacity(_) => Self::TooLong,
             WebSocketError::Utf8(_) => Self::NotUtf8,
             _ => Self::ProtocolError,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_fits_a_close_frame() {
+        use Close::*;
+        for close in [
+            GoingAway,
+            ProtocolError,
+            Binary,
+            NotUtf8,
+            TooLong,
+            Expired,
+            Revoked,
+            TokenChanged,
+            KeyGone,
+            TooManyCommands,
+            Silent,
+            LagLost,
+            Stalled,
+        ] {
+            let reason = close.reason();
+            assert!((1..=123).contains(&reason.len()), "{reason}");
         }
     }
 }

@@ -75,7 +75,7 @@ impl Deadlines {
         self.closing = true;
     }
 
-    /// The client's socket has taken our close frame.
+    /// The client's socket has taken our close frame, or is not waited for.
     pub(super) fn await_answer(&mut self, why: Close) {
         let timeout = match why {
             // It is slow, and first reads all the signals that the kernel holds for it. If it
@@ -89,11 +89,6 @@ impl Deadlines {
     /// Whether the client's turn to leave has come; `turn` says when that is, once.
     pub(super) fn leave(&mut self, turn: impl FnOnce() -> Instant) -> bool {
         *self.leave.get_or_insert_with(turn) <= Instant::now()
-    }
-
-    /// Whether the client has been told when to leave.
-    pub(super) fn leaves(&self) -> bool {
-        self.leave.is_some()
     }
 
     /// What is due, one thing at a time, the gravest first.
@@ -141,5 +136,82 @@ impl Deadlines {
 
     fn stalled(&self) -> Option<Instant> {
         self.blocked.map(|(since, _)| since + self.write_timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
+    use crate::session::{Departures, TestSignal};
+
+    const PING: Duration = Duration::from_secs(30);
+
+    fn deadlines() -> Deadlines {
+        let rules = JwtRules {
+            issuer: None,
+            audience: None,
+            leeway: Duration::ZERO,
+        };
+        let authenticator = Authenticator::new(Keys::default(), TokenBook::default(), rules);
+        let settings = Settings {
+            message_bytes: 1,
+            commands_per_second: NonZeroU32::MIN,
+            ping: PING,
+            silence: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(60),
+            authenticator: watch::Sender::new(Arc::new(authenticator)).subscribe(),
+            departures: Arc::new(Departures::over(Duration::ZERO)),
+            test: TestSignal {
+                symbol: "X".parse().unwrap(),
+                price: "1".parse().unwrap(),
+            },
+        };
+        Deadlines::begin(&settings, Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_ends_on_the_wall_clock_however_that_is_set() {
+        let second = Duration::from_secs(1);
+        let wall = SystemTime::now();
+        let end = wall + 10 * second;
+        let who = Principal::until(end);
+        let mut deadlines = deadlines();
+        // Woken for it, and to the nanosecond.
+        let wait = deadlines.next(&who) - Instant::now();
+        assert!(wait > 9 * second && wait <= 10 * second, "{wait:?}");
+        assert_eq!(deadlines.due(&who, end - Duration::from_nanos(1)), None);
+        assert_eq!(deadlines.due(&who, end), Some(Due::Expired));
+
+        // Set back: it is not over yet, and is looked at again when it is.
+        advance(11 * second).await;
+        assert_eq!(deadlines.due(&who, wall - 3600 * second), None);
+        assert_eq!(deadlines.due(&who, end), Some(Due::Expired));
+
+        // Set forward: nobody is woken for that, but at the latest for the next ping.
+        let later = Principal::until(wall + 3600 * second);
+        assert!(deadlines.next(&later) - Instant::now() <= PING);
+        advance(PING).await;
+        let due = deadlines.due(&later, wall + 3600 * second);
+        assert_eq!(due, Some(Due::Expired), "not a ping");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_socket_keeps_nobody_longer_than_the_token_allows() {
+        let who = Principal::until(SystemTime::now() + Duration::from_secs(3600));
+        let mut deadlines = deadlines();
+        deadlines.blocked(true, 7);
+        deadlines.closing();
+        deadlines.await_answer(Close::Revoked);
+        assert_eq!(deadlines.due(&who, SystemTime::now()), None);
+        assert_eq!(deadlines.next(&who) - Instant::now(), ANSWER_TIMEOUT);
+        advance(ANSWER_TIMEOUT).await;
+        assert_eq!(deadlines.due(&who, SystemTime::now()), Some(Due::Answer));
     }
 }

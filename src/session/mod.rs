@@ -20,9 +20,10 @@ use std::time::{Duration, SystemTime};
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::auth::Principal;
+use crate::auth::{Authenticator, Principal};
 use crate::hub::{Gone, frame};
 use crate::shard::{Client, Group, Shard};
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub silence: Duration,
     /// A client that takes nothing for this long is let go.
     pub write_timeout: Duration,
+    /// Who is let in, as it changes: who would be let in no more is let go.
+    pub authenticator: watch::Receiver<Arc<Authenticator>>,
     /// When each client is let go as the server shuts down.
     pub departures: Arc<Departures>,
     /// The answer to `test`.
@@ -67,6 +70,8 @@ pub struct Session {
     command_rate: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
     deadlines: Deadlines,
     phase: Phase,
+    /// The changes of the shard that it has taken note of.
+    changes_seen: u16,
 }
 
 /// How a session ended, for the log.
@@ -140,6 +145,8 @@ impl Session {
             client: Rc::new(client),
             commands: Commands::new(),
             phase: Phase::Open,
+            // None of them yet: what let it in may have changed on the way here.
+            changes_seen: shard.changes().wrapping_sub(1),
             shard,
             group,
             principal,
@@ -192,6 +199,7 @@ impl Session {
             return Err(Ended::Broken(error));
         }
         let input = self.receive()?;
+        self.meet_changes();
         self.meet_deadlines()?;
         let standing = self.send().map_err(Ended::Broken)?;
         match (self.phase, standing) {
@@ -225,18 +233,26 @@ impl Session {
     /// Cancel safe: nothing is taken while waiting.
     async fn wait(&self, standing: Standing) {
         let (client, socket) = (&self.client, self.client.socket());
-        let draining = self.shard.draining();
-        // One that is behind leaves when it has everything; until then this is no news to it.
-        let may_leave = standing == Standing::CaughtUp
-            && matches!(self.phase, Phase::Open)
-            && !self.deadlines.leaves();
         tokio::select! {
             // A broken connection shows itself at the next read or write.
             _ = socket.readable(), if self.reads() => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
             () = client.news() => {}
             () = tokio::time::sleep_until(self.deadlines.next(&self.principal)) => {}
-            () = draining.cancelled(), if may_leave => {}
+            () = self.shard.changed() => {}
+        }
+    }
+
+    /// Lets go of somebody who would be let in no more.
+    fn meet_changes(&mut self) {
+        let changes = self.shard.changes();
+        if self.changes_seen == changes || !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        self.changes_seen = changes;
+        let authenticator = Arc::clone(&self.settings.authenticator.borrow());
+        if let Err(withdrawn) = authenticator.still_admits(&self.principal) {
+            self.close(withdrawn.into());
         }
     }
 
@@ -298,6 +314,10 @@ impl Session {
             listen: Listen::ForClose,
         };
         self.deadlines.closing();
+        if why.is_about_the_token() {
+            // Whatever waits for it in a full socket, it has no right to it any more.
+            self.deadlines.await_answer(why);
+        }
     }
 
     /// Listens in another way from now on, if it is closing.

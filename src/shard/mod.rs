@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::{io, thread};
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
@@ -55,6 +55,9 @@ pub struct Shard {
     connections: TaskTracker,
     sessions: TaskTracker,
     draining: CancellationToken,
+    /// How often something has changed that every session looks at.
+    changes: Cell<u16>,
+    changed: Notify,
     passing: Cell<bool>,
     passed: Notify,
 }
@@ -88,18 +91,20 @@ const RECEIVE_BYTES: usize = 16 * 1024;
 const CATCH_UP_BYTES: usize = 64 * 1024;
 
 /// Starts a shard's thread. `host` is called on it and makes what is given each connection, to
-/// look after it to its end.
+/// look after it to its end. When `news` changes, every session looks up from what it does.
 ///
 /// # Errors
 /// The thread cannot be made.
-pub fn start<H, S, F>(
+pub fn start<N, H, S, F>(
     index: usize,
     follower: Follower,
     inbox: mpsc::Receiver<Accepted>,
+    news: watch::Receiver<N>,
     stop: Stop,
     host: H,
 ) -> io::Result<JoinHandle<()>>
 where
+    N: Send + Sync + 'static,
     H: FnOnce() -> S + Send + 'static,
     S: Fn(Rc<Shard>, Accepted) -> F,
     F: Future<Output = ()> + 'static,
@@ -111,14 +116,19 @@ where
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(follower, inbox, stop, host())),
+                Ok(runtime) => runtime.block_on(run(follower, inbox, news, stop, host())),
                 Err(error) => error!(%error, "a shard cannot start; its clients are not served"),
             }
         })
 }
 
-async fn run<S, F>(follower: Follower, mut inbox: mpsc::Receiver<Accepted>, stop: Stop, serve: S)
-where
+async fn run<N, S, F>(
+    follower: Follower,
+    mut inbox: mpsc::Receiver<Accepted>,
+    mut news: watch::Receiver<N>,
+    stop: Stop,
+    serve: S,
+) where
     S: Fn(Rc<Shard>, Accepted) -> F,
     F: Future<Output = ()> + 'static,
 {
@@ -136,7 +146,10 @@ where
                 while pass.go(&shard).await == Progress::More {}
                 shard.sessions.close();
                 shard.draining.cancel();
+                shard.tell_sessions();
             }
+            // When it can't change any more, this branch is out.
+            Ok(()) = news.changed() => shard.tell_sessions(),
             // Connections that are no session yet are turned away and not waited for.
             () = shard.sessions.wait(), if shard.draining.is_cancelled() => return,
             Ok(()) = head.changed(), if progress == Progress::Done => progress = Progress::More,
@@ -160,6 +173,8 @@ impl Shard {
             connections: TaskTracker::new(),
             sessions: TaskTracker::new(),
             draining: CancellationToken::new(),
+            changes: Cell::new(0),
+            changed: Notify::new(),
             passing: Cell::new(false),
             passed: Notify::new(),
         }
@@ -200,6 +215,26 @@ impl Shard {
     /// Cancelled when clients are to be let go, once they have everything.
     pub fn draining(&self) -> &CancellationToken {
         &self.draining
+    }
+
+    /// How often something has changed that every session looks at: whether clients are let go,
+    /// and who is still admitted. It may overflow: nobody sleeps through that many.
+    pub fn changes(&self) -> u16 {
+        self.changes.get()
+    }
+
+    /// Waits for the next such change. Whoever looks at the state first and then comes here
+    /// without an await in between misses none: it all happens on this thread.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub fn changed(&self) -> impl Future<Output = ()> {
+        self.changed.notified()
+    }
+
+    fn tell_sessions(&self) {
+        self.changes.set(self.changes.get().wrapping_add(1));
+        self.changed.notify_waiters();
     }
 
     /// What a client that stands at `from` is sent next, as far as one write goes.
