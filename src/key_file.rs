@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// A file of keys or certificates that cannot be used: which one, why, and what to do about it.
@@ -111,6 +111,37 @@ pub(crate) fn put_new(path: &Path, bytes: &[u8], mode: u32) -> Result<Made, Unus
     try_put_new(path, bytes, mode).map_err(|error| cannot_make(path, &error))
 }
 
+/// Puts a file in place of the one that is there, if there is one, whole or not at all: whoever
+/// reads it meanwhile reads the old one or the new one. Owner, group and mode stay as they were;
+/// a new file has this mode. The folder is made if it is missing.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), UnusableFile> {
+    try_replace(path, bytes, mode).map_err(|error| cannot_make(path, &error))
+}
+
+fn try_replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)?;
+    let draft = Draft::beside(folder, path.file_name().unwrap_or_default())?;
+    let file = draft.make(bytes)?;
+    match fs::metadata(path) {
+        Ok(old) => {
+            let new = file.metadata()?;
+            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+                // A command of root's must not take the file from the user who runs the server.
+                fchown(&file, Some(old.uid()), Some(old.gid()))?;
+            }
+            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        Err(error) => return Err(error),
+    }
+    file.sync_all()?;
+    fs::rename(&draft.0, path)?;
+    File::open(folder)?.sync_all()
+}
+
 /// The refusal when something cannot be written at this place.
 pub(crate) fn cannot_make(path: &Path, error: &io::Error) -> UnusableFile {
     UnusableFile::new(
@@ -121,18 +152,10 @@ pub(crate) fn cannot_make(path: &Path, error: &io::Error) -> UnusableFile {
 }
 
 fn try_put_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Made> {
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let draft = Draft::beside(folder, path.file_name().unwrap_or_default())?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft.0)?;
-    file.write_all(bytes)?;
+    let file = draft.make(bytes)?;
     // Only now, and whatever the umask is.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()?;
@@ -146,6 +169,13 @@ fn try_put_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Made> {
     Ok(Made::New)
 }
 
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// A name that is gone again when this is dropped.
 struct Draft(PathBuf);
 
@@ -157,6 +187,17 @@ impl Draft {
         let name = name.to_string_lossy();
         let random = u64::from_ne_bytes(random);
         Ok(Self(folder.join(format!(".{name}.{random:016x}"))))
+    }
+
+    /// A file of this name, its owner's alone, with these bytes.
+    fn make(&self, bytes: &[u8]) -> io::Result<File> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.0)?;
+        file.write_all(bytes)?;
+        Ok(file)
     }
 }
 

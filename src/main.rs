@@ -20,20 +20,37 @@ fn main() -> ExitCode {
     let process = (args.get(1).is_some_and(|command| command == "serve")).then(Process::begin);
     let around = Surroundings::of_this_process();
     let done = match cli::parse(args, &around) {
-        Ok(Command::Serve(config)) => serve(&config, process),
-        Ok(Command::TokenIssue(config, issue)) => token::issue(&config, &issue, SystemTime::now())
-            .map_err(Into::into)
-            .and_then(|token| print(&format!("{}\n", token.reveal()))),
-        Ok(Command::Check(check)) => match run_check(&check) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Ok(Command::Listen(options)) => listen::run(&options).map_err(Into::into),
-        Err(Stop::Show(text)) => print(&text),
-        Err(Stop::Usage(text)) => return said(&text, USAGE),
+        Ok(command) => run(command, process),
+        Err(Stop::Show(text)) => print(&text).map(|()| ExitCode::SUCCESS),
+        Err(Stop::Usage(text)) => Ok(said(&text, USAGE)),
         Err(Stop::Refused(refusals)) => Err(refusals.into()),
     };
-    done.map_or_else(exit_code, |()| ExitCode::SUCCESS)
+    done.unwrap_or_else(exit_code)
+}
+
+fn run(command: Command, process: Option<io::Result<Process>>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(config) => serve(&config, process)?,
+        Command::TokenIssue(config, issue) => {
+            let token = token::issue(&config, &issue, SystemTime::now)?;
+            print(&format!("{}\n", token.reveal()))?;
+        }
+        Command::TokenInspect(config, token) => {
+            let found = token::inspect(&config, &token, SystemTime::now())?;
+            print(&found.to_string())?;
+            if !found.is_good() {
+                return Ok(ExitCode::from(FAILED));
+            }
+        }
+        Command::TokenList(config) => print(&token::list(&config, SystemTime::now())?)?,
+        Command::TokenRevoke(config, target) => {
+            let words = token::revoke(&config, &target, SystemTime::now())?;
+            print(&format!("revoked {words}\n"))?;
+        }
+        Command::Check(check) => return run_check(&check),
+        Command::Listen(options) => listen::run(&options)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(config: &Config, process: Option<io::Result<Process>>) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use super::book::{OpaqueToken, TokenBook};
 use super::claims::Claims;
 use super::credential::Credential;
 use super::digest::Name;
-use super::{InvalidToken, Keys, Principal, Token, jwt, opaque};
+use super::{InvalidToken, Keys, Principal, Token, jwt};
 
 /// What a JWT must say besides being signed by one of our keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Authenticator {
     /// The token is malformed or unknown, not signed by one of our keys, revoked, or its claims
     /// don't hold.
     pub fn authenticate(&self, token: &Token, now: SystemTime) -> Result<Principal, InvalidToken> {
-        let principal = if opaque::looks_opaque(token) {
+        let principal = if token.is_opaque() {
             let (name, found) = self.book.find(token)?;
             self.by_opaque(name, found)
         } else {
@@ -84,6 +84,14 @@ impl Authenticator {
                 None => Err(Withdrawn::Revoked),
             },
         }
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(super) fn book(&self) -> &TokenBook {
+        &self.book
     }
 
     fn has_revoked(&self, principal: &Principal) -> bool {

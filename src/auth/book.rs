@@ -5,7 +5,7 @@ use std::path::Path;
 use super::credential::Credential;
 use super::digest::{Digest, Name};
 use super::entries::{Entries, Revoked, TokenEntry};
-use super::{InvalidToken, Scopes, Token};
+use super::{InvalidToken, Scopes, Token, token_file};
 use crate::key_file::{KeyFile, UnusableFile};
 use crate::signal::SymbolFilter;
 
@@ -97,6 +97,13 @@ impl TokenBook {
     /// with the subject.
     pub fn revoked_until(&self, subject: &str) -> Option<u64> {
         self.subjects.get(subject).copied()
+    }
+}
+
+impl OpaqueToken {
+    /// What it is called where people see it.
+    pub(super) fn id(&self) -> String {
+        token_file::id(&self.digest)
     }
 }
 

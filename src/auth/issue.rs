@@ -4,7 +4,7 @@ use jsonwebtoken::{Header, encode};
 use serde::Serialize;
 
 use super::claims::LATEST;
-use super::{Keys, Scopes, Token};
+use super::{Keys, NoRandom, Scopes, Token};
 use crate::signal::{InvalidPattern, SymbolFilter};
 
 /// What a new token shall say.
@@ -43,6 +43,9 @@ pub enum IssueError {
     /// Too many patterns.
     #[error(transparent)]
     Symbols(#[from] InvalidPattern),
+    /// Nothing to make an opaque token of.
+    #[error("{0}; wait until it does")]
+    Random(#[from] NoRandom),
     /// The library could not sign.
     #[error("the token could not be signed; this is a bug")]
     Signing(#[source] jsonwebtoken::errors::Error),
@@ -60,11 +63,12 @@ pub fn issue(keys: &Keys, claims: NewClaims) -> Result<Token, IssueError> {
         .map_err(IssueError::Signing)
 }
 
+/// What was checked.
 #[derive(Serialize)]
-struct Claims {
-    sub: String,
-    iat: u64,
-    exp: u64,
+pub(super) struct Claims {
+    pub(super) sub: String,
+    pub(super) iat: u64,
+    pub(super) exp: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
+use super::claims::Claims;
 use super::digest::Digest;
 use super::key::KeyId;
 use super::{InvalidToken, Keys, Token, json};
@@ -50,6 +51,15 @@ pub(super) fn verify(token: &Token, keys: &Keys) -> Result<Verified, InvalidToke
         key: key.id(),
         digest: Digest::of(signed),
     })
+}
+
+/// What a token claims, whoever has signed it, and the digest of that.
+pub(super) fn unverified(token: &Token) -> Result<(Claims, Digest), InvalidToken> {
+    let (signed, _) = split(token.reveal())?;
+    let (_, payload) = signed
+        .split_once('.')
+        .ok_or(InvalidToken::Malformed(NOT_THREE_PARTS))?;
+    Ok((Claims::parse(&decode(payload)?)?, Digest::of(signed)))
 }
 
 /// What is signed, and the signature.

@@ -15,14 +15,17 @@ pub struct Keys {
 /// The same keys under the same names; the warnings don't count.
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
-        self.keys == other.keys
+        let same = |(one, other): (&Named, &Named)| one.name == other.name && one.key == other.key;
+        self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(same)
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Named {
     /// The file's name without folder and ending.
     name: String,
+    /// What people know it by.
+    shown: String,
     key: Key,
 }
 
@@ -41,6 +44,7 @@ impl Keys {
                     let name = path.file_stem().unwrap_or_default();
                     loaded.keys.push(Named {
                         name: name.to_string_lossy().into_owned(),
+                        shown: path.display().to_string(),
                         key,
                     });
                     loaded.warnings.extend(warning);
@@ -68,6 +72,13 @@ impl Keys {
     /// Whether this key is among them.
     pub(super) fn contains(&self, id: KeyId) -> bool {
         self.keys.iter().any(|named| named.key.id() == id)
+    }
+
+    /// Where this key is from.
+    pub(super) fn shown(&self, id: KeyId) -> Option<&str> {
+        let mut keys = self.keys.iter();
+        keys.find(|named| named.key.id() == id)
+            .map(|named| &*named.shown)
     }
 
     /// The first key that can sign.

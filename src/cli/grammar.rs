@@ -40,12 +40,39 @@ fn serve() -> Command {
 
 fn token() -> Command {
     Command::new("token")
-        .about("Makes tokens for clients")
+        .about("Makes tokens for clients, and revokes them")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
+        .subcommand(token_issue())
         .subcommand(
-            Command::new("issue")
+            Command::new("inspect")
+                .about("Shows what a token says, and whether it is good; exit code 1 if it is not")
+                .after_help(DASH_NOTE)
+                .arg(positional("token", "TOKEN", "The token, or - to read it from standard input"))
+                .arg(config_file())
+                .args(setting_flags(|setting| JUDGING.contains(&setting.key))),
+        )
+        .subcommand(
+            Command::new("list")
+                .about("Shows the opaque tokens there are (not the tokens themselves), and what was revoked")
+                .arg(config_file())
+                .args(setting_flags(|setting| setting.key == "auth.tokens")),
+        )
+        .subcommand(
+            Command::new("revoke")
+                .about("Revokes a token, or all tokens of somebody; servers see it within 2 s and let their owners go")
+                .after_help(DASH_NOTE)
+                .arg(positional("token", "TOKEN", "The token, or - to read it from standard input, or the id of an opaque one as token list shows it"))
+                .arg(once("jti", "NAME", "The JWT of this jti"))
+                .arg(once("sub", "NAME", "All tokens of this subject that were issued up to now; new ones are good"))
+                .arg(config_file())
+                .args(setting_flags(|setting| REVOKING.contains(&setting.key))),
+        )
+}
+
+fn token_issue() -> Command {
+    Command::new("issue")
                 .about("Prints a new token, signed with the key of auth.jwt_key, which is made if it is not there")
                 .arg(once("sub", "NAME", "Whom the token is for, such as bot-1"))
                 .arg(once(
@@ -59,9 +86,14 @@ fn token() -> Command {
                     "Symbols it is good for, with commas between; * stands for anything; may be repeated [default: all]",
                 ))
                 .arg(once("ttl", "DURATION", format!("How long it is good [default: {TTL}]")))
+                .arg(
+                    Arg::new("opaque")
+                        .long("opaque")
+                        .action(ArgAction::SetTrue)
+                        .help("Make it a random one, of which the server keeps only a hash, instead of a signed one"),
+                )
                 .arg(config_file())
-                .args(setting_flags(|setting| CLAIMS.contains(&setting.key))),
-        )
+                .args(setting_flags(|setting| CLAIMS.contains(&setting.key)))
 }
 
 fn listen() -> Command {
@@ -106,8 +138,29 @@ fn check() -> Command {
 /// The flag of `serve` that shows the settings.
 pub(super) const PRINT_CONFIG: &str = "print-config";
 
-/// The settings that a token's claims come from.
-const CLAIMS: &[&str] = &["auth.jwt_key", "auth.issuer", "auth.audience"];
+/// The settings that a new token comes from.
+const CLAIMS: &[&str] = &[
+    "auth.jwt_key",
+    "auth.issuer",
+    "auth.audience",
+    "auth.tokens",
+];
+
+/// The settings by which a token is judged.
+const JUDGING: &[&str] = &[
+    "auth.jwt_key",
+    "auth.issuer",
+    "auth.audience",
+    "auth.leeway",
+    "auth.tokens",
+];
+
+/// The settings that a revocation needs: where it is noted, and until when.
+const REVOKING: &[&str] = &["auth.leeway", "auth.tokens"];
+
+const DASH_NOTE: &str = "\
+A token on the command line can be seen by other users of the machine, and the shell remembers it: \
+with - it is read from standard input instead.";
 
 const SERVE_NOTE: &str = "\
 Every setting has one name in three places: the key auth.leeway in signalcast.toml is the flag \
@@ -123,6 +176,10 @@ fn config_file() -> Arg {
             Config::FILE
         ),
     )
+}
+
+fn positional(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name(value).help(help)
 }
 
 /// Given more than once it is refused, by us: see `Typed::once`.

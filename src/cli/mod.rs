@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use clap::ArgMatches;
 
+use crate::auth::Token;
 use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
 use crate::{first_start, listen, token};
@@ -15,6 +16,7 @@ mod grammar;
 mod listen_options;
 mod mistakes;
 mod token_issue;
+mod token_target;
 mod typed;
 
 use typed::Typed;
@@ -28,6 +30,12 @@ pub enum Command {
     TokenIssue(Box<Config>, token::Issue),
     /// Say what is wrong with feeds and settings.
     Check(Check),
+    /// Say whether a token is good.
+    TokenInspect(Box<Config>, Token),
+    /// Show opaque tokens and revocations.
+    TokenList(Box<Config>),
+    /// Revoke tokens.
+    TokenRevoke(Box<Config>, token::Target),
     /// Print a server's signals.
     Listen(listen::Options),
 }
@@ -77,6 +85,11 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
         ["token", "issue"] => {
             token_issue::read(&mut typed).map(|issue| Command::TokenIssue(Box::new(config), issue))
         }
+        ["token", "inspect"] => token_target::one(&mut typed)
+            .map(|token| Command::TokenInspect(Box::new(config), token)),
+        ["token", "list"] => Some(Command::TokenList(Box::new(config))),
+        ["token", "revoke"] => token_target::read(&mut typed)
+            .map(|target| Command::TokenRevoke(Box::new(config), target)),
         _ => listen_options::read(&mut typed, around).map(Command::Listen),
     };
     match command {

@@ -3,7 +3,7 @@
 use super::typed::Typed;
 use crate::auth::Scopes;
 use crate::config::{Problem, units};
-use crate::token::Issue;
+use crate::token::{Issue, Kind};
 
 /// What the token shall be good for; none if that can't be told.
 pub(super) fn read(typed: &mut Typed<'_>) -> Option<Issue> {
@@ -27,11 +27,17 @@ pub(super) fn read(typed: &mut Typed<'_>) -> Option<Issue> {
         ttl => Ok(ttl),
     });
     let symbols = patterns(typed);
+    let kind = if typed.is_there("opaque") {
+        Kind::Opaque
+    } else {
+        Kind::Jwt
+    };
     Some(Issue {
         subject: subject?,
         scopes: scopes?,
         symbols: symbols.ok()?,
         ttl: ttl?,
+        kind,
     })
 }
 

@@ -1,0 +1,33 @@
+use std::time::SystemTime;
+
+use super::{keys_refused, load_book};
+use crate::auth::{Authenticator, Inspection, JwtRules, Keys, Token};
+use crate::config::{Config, Refusals};
+
+/// What a token says, and whether a server with these settings would take it.
+///
+/// # Errors
+/// The keys or the file of opaque tokens can't be used.
+pub fn inspect(config: &Config, token: &Token, now: SystemTime) -> Result<Inspection, Refusals> {
+    // An opaque token needs no key, and there may be none.
+    let keys = if token.is_opaque() {
+        Ok(Keys::default())
+    } else {
+        Keys::load(&config.auth.jwt_key).map_err(|errors| keys_refused(config, &errors))
+    };
+    match (keys, load_book(config)) {
+        (Ok(keys), Ok(book)) => {
+            let rules = JwtRules {
+                issuer: config.auth.issuer.clone(),
+                audience: config.auth.audience.clone(),
+                leeway: config.auth.leeway,
+            };
+            Ok(Authenticator::new(keys, book, rules).inspect(token, now))
+        }
+        (keys, book) => {
+            let mut refusals = keys.err().unwrap_or_default();
+            refusals.extend(book.err().unwrap_or_default());
+            Err(refusals)
+        }
+    }
+}

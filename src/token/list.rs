@@ -1,0 +1,13 @@
+use std::time::SystemTime;
+
+use super::book_refused;
+use crate::auth::TokenBook;
+use crate::config::{Config, Refusals};
+
+/// The opaque tokens, without the tokens, and the revocations: two tables for people.
+///
+/// # Errors
+/// The file can't be used.
+pub fn list(config: &Config, now: SystemTime) -> Result<String, Refusals> {
+    TokenBook::list(&config.auth.tokens, now).map_err(|error| book_refused(config, &error))
+}

@@ -1,0 +1,19 @@
+use std::time::SystemTime;
+
+use super::book_refused;
+use crate::auth::{Target, TokenFile};
+use crate::config::{Config, Problem, Refusals};
+
+/// Revokes, and says in words what.
+///
+/// # Errors
+/// There is no such token, or the file can't be used.
+pub fn revoke(config: &Config, target: &Target, now: SystemTime) -> Result<String, Refusals> {
+    let refuse = |error| book_refused(config, &error);
+    let mut file = TokenFile::hold(&config.auth.tokens).map_err(refuse)?;
+    let words = file
+        .revoke(target, now)
+        .map_err(|error| Problem::said(error).with("TOKEN"))?;
+    file.save(config.auth.leeway, now).map_err(refuse)?;
+    Ok(words)
+}
