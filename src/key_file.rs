@@ -1,7 +1,7 @@
 //! A file that holds a key or a certificate. Knows nothing of what the bytes mean.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -119,27 +119,60 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Unusab
 }
 
 fn try_replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = folder_of(path);
-    fs::create_dir_all(folder)?;
-    let draft = Draft::beside(folder, path.file_name().unwrap_or_default())?;
-    let file = draft.make(bytes)?;
-    match fs::metadata(path) {
-        Ok(old) => {
+    let mode = existing(path)?.map_or(mode, |old| old.mode() & 0o7777);
+    Replacement::try_write(path, bytes, mode)?.try_put()
+}
+
+/// A file that is written and has yet to take its place: several can be made ready before the
+/// first of them does.
+pub(crate) struct Replacement {
+    draft: Draft,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// A file of this mode, for the owner and the group of the one that it replaces, if there is
+    /// one.
+    pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<Self, UnusableFile> {
+        Self::try_write(path, bytes, mode).map_err(|error| cannot_make(path, &error))
+    }
+
+    /// Takes its place.
+    pub(crate) fn put(self) -> Result<(), UnusableFile> {
+        self.try_put()
+            .map_err(|error| cannot_make(&self.path, &error))
+    }
+
+    fn try_write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let folder = folder_of(path);
+        fs::create_dir_all(folder)?;
+        let draft = Draft::beside(folder, path.file_name().unwrap_or_default())?;
+        let file = draft.make(bytes)?;
+        if let Some(old) = existing(path)? {
             let new = file.metadata()?;
             if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
                 // A command of root's must not take the file from the user who runs the server.
                 fchown(&file, Some(old.uid()), Some(old.gid()))?;
             }
-            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            file.set_permissions(Permissions::from_mode(mode))?;
-        }
-        Err(error) => return Err(error),
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        let path = path.to_owned();
+        Ok(Self { draft, path })
     }
-    file.sync_all()?;
-    fs::rename(&draft.0, path)?;
-    File::open(folder)?.sync_all()
+
+    fn try_put(&self) -> io::Result<()> {
+        fs::rename(&self.draft.0, &self.path)?;
+        File::open(folder_of(&self.path))?.sync_all()
+    }
+}
+
+fn existing(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(old) => Ok(Some(old)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The refusal when something cannot be written at this place.
@@ -169,7 +202,8 @@ fn try_put_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Made> {
     Ok(Made::New)
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Where this file is.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

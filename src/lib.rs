@@ -56,6 +56,9 @@ pub mod reload;
 /// The command `token issue`.
 pub mod token;
 
+/// The command `cert`.
+pub mod cert;
+
 /// The command `check`: what is wrong with feeds and settings.
 pub mod check;
 

@@ -12,7 +12,7 @@ use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
 use signalcast::server::Process;
-use signalcast::{check, listen, token};
+use signalcast::{cert, check, listen, token};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -46,6 +46,9 @@ fn run(command: Command, process: Option<io::Result<Process>>) -> anyhow::Result
         Command::TokenRevoke(config, target) => {
             let words = token::revoke(&config, &target, SystemTime::now())?;
             print(&format!("revoked {words}\n"))?;
+        }
+        Command::Cert(config, request) => {
+            print(&cert::make(&config, &request, SystemTime::now())?)?;
         }
         Command::Check(check) => return run_check(&check),
         Command::Listen(options) => listen::run(&options)?,

@@ -193,7 +193,7 @@ fn the_development_certificate_is_not_shown_to_the_network() {
     let folder = Folder::new();
     let expected = format!(
         "signalcast: --listen: certs/server.pem is a development certificate, which no one elsewhere can check, and {address} can be reached from elsewhere; \
-         name your own with --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --dev\n"
+         make one for the names that clients use with signalcast cert --host NAME, name your own with --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --dev\n"
     );
     let arguments = format!("serve --listen 127.0.0.1:0 --listen {address}");
     assert_eq!(refused(&folder, &arguments), expected);

@@ -1,13 +1,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
-};
-
+use super::Host;
+use super::set::{Authority, Set};
 use crate::key_file::{self, Made, UnusableFile};
 
 /// Makes what a server on one's own machine needs, unless it is there: `server.pem` and
@@ -30,7 +27,10 @@ pub fn make_development(dir: &Path, now: SystemTime) -> Result<Made, UnusableFil
         return Ok(Made::Existing);
     }
 
-    let set = generate(now).map_err(|error| cannot(io::Error::other(error)))?;
+    let hosts: Result<Vec<Host>, _> = HOSTS.iter().map(|host| host.parse()).collect();
+    let hosts = hosts.expect("they are hosts");
+    let set =
+        Set::generate(AUTHORITY, &hosts, now).map_err(|error| cannot(io::Error::other(error)))?;
     for (name, pem, mode) in [
         (CA, set.ca, 0o644),
         (SERVER, set.server, 0o644),
@@ -43,6 +43,14 @@ pub fn make_development(dir: &Path, now: SystemTime) -> Result<Made, UnusableFil
 
 /// What the CA of such a set calls itself, by which its certificates are recognised.
 pub(super) const DEVELOPMENT_CA: &str = "signalcast development CA";
+
+const AUTHORITY: Authority = Authority {
+    organization: "signalcast development",
+    name: DEVELOPMENT_CA,
+};
+
+/// This machine, as it calls itself.
+const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 const CA: &str = "ca.pem";
 const SERVER: &str = "server.pem";
@@ -67,66 +75,6 @@ fn is_there(dir: &Path) -> Result<bool, UnusableFile> {
         )),
     }
 }
-
-/// Three PEM texts that belong together.
-struct Set {
-    ca: String,
-    server: String,
-    key: String,
-}
-
-fn generate(now: SystemTime) -> Result<Set, rcgen::Error> {
-    let ca_key = KeyPair::generate()?;
-    let ca_params = ca_params(now);
-    let ca = ca_params.self_signed(&ca_key)?;
-    let key = KeyPair::generate()?;
-    let server = server_params(now)?.signed_by(&key, &Issuer::from_params(&ca_params, &ca_key))?;
-    Ok(Set {
-        ca: ca.pem(),
-        server: server.pem(),
-        key: key.serialize_pem(),
-    })
-}
-
-/// As strict verifiers want it (RFC 5280; Python's `VERIFY_X509_STRICT`): critical basic
-/// constraints and key usage, key identifiers on both.
-fn ca_params(now: SystemTime) -> CertificateParams {
-    let mut params = params(now, DEVELOPMENT_CA);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
-fn server_params(now: SystemTime) -> Result<CertificateParams, rcgen::Error> {
-    let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let mut params = params(now, "localhost");
-    params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
-    // Said outright, because only then there is a subject key identifier.
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    Ok(params)
-}
-
-fn params(now: SystemTime, common_name: &str) -> CertificateParams {
-    let mut name = DistinguishedName::new();
-    name.push(DnType::OrganizationName, "signalcast development");
-    name.push(DnType::CommonName, common_name);
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let today = date_time_ymd(1970, 1, 1) + Duration::from_secs(now.as_secs());
-    let mut params = CertificateParams::default();
-    params.distinguished_name = name;
-    params.use_authority_key_identifier_extension = true;
-    params.not_before = today - BEFORE;
-    params.not_after = today + AFTER;
-    params
-}
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Clients' clocks may be behind.
-const BEFORE: Duration = DAY;
-/// Apple's systems take no server certificate that is good for more than 825 days in all.
-const AFTER: Duration = Duration::from_secs(823 * DAY.as_secs());
 
 #[cfg(test)]
 mod tests {

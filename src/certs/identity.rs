@@ -67,6 +67,24 @@ pub fn load(cert: &Path, key: &Path, now: SystemTime) -> Result<Identity, Vec<Un
     }
 }
 
+/// Whether these are a development certificate, good or expired, and its key, if that is there.
+pub(super) fn is_development_pair(cert: &Path, key: &Path) -> bool {
+    let Ok((chain, facts)) = read_chain(cert) else {
+        return false;
+    };
+    let belongs = || {
+        let private = KeyFile::read(key, "").ok()?;
+        let private = read_private(key, &private.bytes).ok()?;
+        CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).ok()
+    };
+    facts.development && (key.symlink_metadata().is_err() || belongs().is_some())
+}
+
+/// Whether this is the authority of a development certificate: it vouches for itself, too.
+pub(super) fn is_development_authority(ca: &Path) -> bool {
+    read_chain(ca).is_ok_and(|(_, facts)| facts.development)
+}
+
 impl Identity {
     /// Whether it was made by [`make_development`](super::make_development): for one's own
     /// machine only, as nobody elsewhere trusts it.
@@ -178,7 +196,7 @@ impl Facts {
     fn check_time(&self, path: &Path, now: SystemTime) -> Result<(), UnusableFile> {
         if now > self.not_after {
             let remedy = if self.development {
-                "remove it, its key and its ca.pem to have new ones made"
+                "make one for the names that clients use with signalcast cert --host NAME, or remove it, its key and its ca.pem to have new ones made"
             } else {
                 "renew it"
             };
@@ -219,8 +237,8 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 
 const IF_MISSING: &str = "name yours with --tls-cert and --tls-key, or neither, to have one made";
 const EXPORT_AGAIN: &str = "export it again from where it came";
-const MAKE_ANOTHER: &str = "get another from where it came, or remove the folder's three files \
-     to have a development certificate made";
+const MAKE_ANOTHER: &str =
+    "get another from where it came, or make one with signalcast cert --force --host NAME";
 
 #[cfg(test)]
 mod tests;

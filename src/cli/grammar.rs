@@ -20,6 +20,7 @@ pub(super) fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(serve())
         .subcommand(token())
+        .subcommand(cert())
         .subcommand(listen())
         .subcommand(check())
 }
@@ -96,6 +97,25 @@ fn token_issue() -> Command {
                 .args(setting_flags(|setting| CLAIMS.contains(&setting.key)))
 }
 
+fn cert() -> Command {
+    Command::new("cert")
+        .about("Makes a certificate for a server that others reach, its key, and the authority that clients are to trust")
+        .after_help("It replaces the development certificate; anything else only with --force.")
+        .arg(many(
+            "host",
+            "HOST",
+            "What clients call the server: a name such as bot.example.org, *.example.org, or an IP address; may be repeated",
+        ))
+        .arg(
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .help("Replace whatever is there"),
+        )
+        .arg(config_file())
+        .args(setting_flags(|setting| PAIR.contains(&setting.key)))
+}
+
 fn listen() -> Command {
     Command::new("listen")
         .about("Connects to a server and prints its signals")
@@ -137,6 +157,9 @@ fn check() -> Command {
 
 /// The flag of `serve` that shows the settings.
 pub(super) const PRINT_CONFIG: &str = "print-config";
+
+/// The settings that say where a certificate and its key are.
+const PAIR: &[&str] = &["server.tls_cert", "server.tls_key"];
 
 /// The settings that a new token comes from.
 const CLAIMS: &[&str] = &[

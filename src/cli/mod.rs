@@ -11,6 +11,7 @@ use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
 use crate::{first_start, listen, token};
 
+mod cert;
 mod check_subjects;
 mod grammar;
 mod listen_options;
@@ -36,6 +37,8 @@ pub enum Command {
     TokenList(Box<Config>),
     /// Revoke tokens.
     TokenRevoke(Box<Config>, token::Target),
+    /// Make a certificate.
+    Cert(Box<Config>, crate::cert::Request),
     /// Print a server's signals.
     Listen(listen::Options),
 }
@@ -90,6 +93,7 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
         ["token", "list"] => Some(Command::TokenList(Box::new(config))),
         ["token", "revoke"] => token_target::read(&mut typed)
             .map(|target| Command::TokenRevoke(Box::new(config), target)),
+        ["cert"] => cert::read(&mut typed).map(|request| Command::Cert(Box::new(config), request)),
         _ => listen_options::read(&mut typed, around).map(Command::Listen),
     };
     match command {

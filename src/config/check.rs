@@ -47,7 +47,7 @@ impl Config {
                 "{} is a development certificate, which no one elsewhere can check, and {address} can be reached from elsewhere",
                 self.server.tls_cert.display()
             ),
-            "name your own with --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --dev",
+            "make one for the names that clients use with signalcast cert --host NAME, name your own with --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --dev",
         ))
     }
 

@@ -168,7 +168,8 @@ pub(crate) fn load_certificate(config: &Config, now: SystemTime) -> Result<Ident
     Ok(identity)
 }
 
-fn certificate_refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
+/// What is wrong with a certificate and its key, each named by its setting.
+pub(crate) fn certificate_refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
     let mut refusals = Refusals::new();
     for error in errors {
         let key = if error.path() == config.server.tls_key {

@@ -141,7 +141,7 @@ fn the_development_certificate_stays_on_this_machine_before_and_after_it_is_made
     let said = refused.to_string();
     insta::assert_snapshot!(
         said.replace(&format!("{}/", folder.path().display()), ""),
-        @"signalcast: server.listen: certs/server.pem is a development certificate, which no one elsewhere can check, and 0.0.0.0:8080 can be reached from elsewhere; name your own with --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --dev"
+        @"signalcast: server.listen: certs/server.pem is a development certificate, which no one elsewhere can check, and 0.0.0.0:8080 can be reached from elsewhere; make one for the names that clients use with signalcast cert --host NAME, name your own with --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --dev"
     );
     let mut permitted = open(&config);
     permitted.server.dev = true;

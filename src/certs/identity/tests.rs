@@ -176,7 +176,7 @@ fn the_development_certificate_is_good_for_some_two_years_and_says_what_it_is() 
     );
     let over = at(now + 824 * DAY).unwrap_err()[0].to_string();
     assert!(
-        over.ends_with("; remove it, its key and its ca.pem to have new ones made"),
+        over.ends_with(" or remove it, its key and its ca.pem to have new ones made"),
         "{over}"
     );
 }
