@@ -7,6 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Interrupts {
     terminate: Signal,
     interrupt: Signal,
+    /// Means something to others (see [`reload`](crate::reload)); caught here so that it does not
+    /// kill a server that is just starting.
+    _hangup: Signal,
 }
 
 impl Interrupts {
@@ -14,6 +17,7 @@ impl Interrupts {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _hangup: signal(SignalKind::hangup())?,
         })
     }
 
