@@ -256,3 +256,6 @@ impl Drop for Reloader {
 }
 
 const RENEW: &str = "renew it, or make another with signalcast cert";
+
+#[cfg(test)]
+mod tests;

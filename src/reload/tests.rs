@@ -1,0 +1,32 @@
+use super::*;
+use crate::config::Surroundings;
+
+#[test]
+fn the_development_certificate_stays_refused_where_others_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let around = Surroundings {
+        folder: folder.path().to_owned(),
+        variables: Vec::new(),
+        cores: 1,
+        open_files: None,
+    };
+    let mut config = Config::defaults(&around);
+    let file = |name: &str| folder.path().join("certs").join(name);
+    config.server.tls_cert = file("server.pem");
+    config.server.tls_key = file("server.key");
+    config.auth.jwt_key = vec![file("jwt.key")];
+    config.auth.tokens = file("tokens.toml");
+    config.data_dir = folder.path().join("data");
+    let prepared = first_start::prepare(&config, SystemTime::now()).unwrap();
+    // As if it had begun with another one.
+    config.server.listen = vec!["0.0.0.0:8080".parse().unwrap()];
+    let mut reload = Reload::new(&config, &prepared);
+    let certificate = reload.certificate.as_mut().unwrap();
+    let now = (Instant::now(), SystemTime::now());
+    let load = || first_start::load_certificate(&config, now.1);
+    let Outcome::Refused(refusals) = certificate.kept.look(Cause::Asked, now, load) else {
+        panic!("taken");
+    };
+    let said = refusals.to_string();
+    assert!(said.contains("is a development certificate"), "{said}");
+}
