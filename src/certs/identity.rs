@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,9 +10,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer as _;
+use x509_parser::prelude::{FromDer as _, GeneralName};
 
 use super::development::DEVELOPMENT_CA;
+use super::issue::CA;
 use crate::key_file::{KeyFile, UnusableFile};
 
 /// A certificate chain and the key that belongs to it, good at the time it was loaded.
@@ -28,7 +30,10 @@ struct Facts {
     development: bool,
     not_before: SystemTime,
     not_after: SystemTime,
-    names_hosts: bool,
+    /// The authority was made by this program, and only its owner knows it.
+    private: bool,
+    /// DNS names, some with a wildcard, and addresses.
+    hosts: Vec<String>,
 }
 
 /// Reads a certificate chain, the server's own first, and its key, both PEM.
@@ -90,6 +95,16 @@ impl Identity {
     /// machine only, as nobody elsewhere trusts it.
     pub fn is_development(&self) -> bool {
         self.facts.development
+    }
+
+    /// Whether clients have to be told of its authority, since this program made it.
+    pub fn needs_ca(&self) -> bool {
+        self.facts.private
+    }
+
+    /// What clients may call the server: DNS names, some with a wildcard, and addresses.
+    pub fn hosts(&self) -> &[String] {
+        &self.facts.hosts
     }
 
     /// The first moment at which clients take it.
@@ -183,13 +198,17 @@ impl Facts {
     fn of(path: &Path, leaf: &CertificateDer<'_>) -> Result<Self, UnusableFile> {
         let (_, leaf) = X509Certificate::from_der(leaf)
             .map_err(|_| UnusableFile::new(path, "holds a damaged certificate", EXPORT_AGAIN))?;
-        let mut issuers = leaf.issuer().iter_common_name();
+        let is_by = |names: &[&str]| {
+            let mut issuers = leaf.issuer().iter_common_name();
+            issuers.any(|name| name.as_str().is_ok_and(|name| names.contains(&name)))
+        };
         let validity = leaf.validity();
         Ok(Self {
-            development: issuers.any(|name| name.as_str() == Ok(DEVELOPMENT_CA)),
+            development: is_by(&[DEVELOPMENT_CA]),
             not_before: at(validity.not_before.timestamp()),
             not_after: at(validity.not_after.timestamp()),
-            names_hosts: matches!(leaf.subject_alternative_name(), Ok(Some(_))),
+            private: is_by(&[DEVELOPMENT_CA, CA]),
+            hosts: hosts(&leaf),
         })
     }
 
@@ -212,13 +231,29 @@ impl Facts {
 
     /// What clients may object to.
     fn doubt(&self, path: &Path) -> Option<String> {
-        (!self.names_hosts).then(|| {
+        self.hosts.is_empty().then(|| {
             format!(
                 "{}: names no host (subjectAltName), so clients will refuse it; {MAKE_ANOTHER}",
                 path.display()
             )
         })
     }
+}
+
+fn hosts(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(names)) = leaf.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let host = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(host).collect()
 }
 
 fn at(seconds: i64) -> SystemTime {

@@ -109,8 +109,10 @@ impl Place {
 /// Named differently from the one for development, which is refused on networks.
 const AUTHORITY: Authority = Authority {
     organization: "signalcast",
-    name: "signalcast CA",
+    name: CA,
 };
+
+pub(super) const CA: &str = "signalcast CA";
 
 const ELSEWHERE: &str = "name others with --tls-cert and --tls-key";
 const FORCE: &str = "replace it with --force, or name other files with --tls-cert and --tls-key";

@@ -111,6 +111,34 @@ fn a_later_start_tells_programs_only_where_it_listens() {
 }
 
 #[test]
+fn a_certificate_for_other_names_is_shown_with_the_first_of_them_and_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let place = certs::Place::new(&config.server.tls_cert, &config.server.tls_key);
+    for (hosts, url) in [
+        (
+            ["*.example.org", "bot.example.org"],
+            "wss://bot.example.org:443",
+        ),
+        (["bot.example.org", "127.0.0.1"], "wss://127.0.0.1:443"),
+        (["*.example.org", "2001:db8::5"], "wss://127.0.0.1:443"),
+    ] {
+        let hosts = hosts.map(|host| host.parse().unwrap());
+        let now = SystemTime::now();
+        let made = place.issue(&hosts, certs::Overwrite::Anything, now);
+        assert_eq!(made.unwrap().hosts(), hosts.map(|host| host.to_string()));
+        let prepared = prepare(&config, now).unwrap();
+        let text = announced(&config, &prepared, "0.0.0.0:443", Reader::Person);
+        assert!(text.starts_with("listening wss://0.0.0.0:443\n"), "{text}");
+        assert!(text.contains(&format!("(\"{url}/\"")), "{text}");
+        assert!(text.contains(&format!("listen {url} --token ")), "{text}");
+        let ca = folder.path().join("certs/ca.pem");
+        assert!(text.contains(&format!("--ca {}", ca.display())), "{text}");
+        assert!(text.contains("sslopt={\"ca_certs\": "), "{text}");
+    }
+}
+
+#[test]
 fn plaintext_needs_no_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());

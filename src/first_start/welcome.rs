@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Prepared;
 use crate::auth::{self, NewClaims, Scope, Token};
+use crate::certs::Identity;
 use crate::config::{Config, Transport};
 use crate::key_file::Made;
 use crate::listen;
@@ -50,11 +51,25 @@ impl Announcement<'_> {
         if let Some(address) = self.bound.first()
             && (self.prepared.made == Made::New || self.reader == Reader::Person)
         {
-            let url = url(self.config, reachable(*address));
+            let url = self.url(*address);
             let token = token_for_a_day(self.config, self.prepared, self.now);
             out.write_all(self.welcome(&url, token.as_ref()).as_bytes())?;
         }
         out.flush()
+    }
+
+    /// Where clients on this machine find it: under its address, or if the certificate names
+    /// others only, under the first of these.
+    fn url(&self, address: SocketAddr) -> String {
+        let address = reachable(address);
+        let hosts = self.prepared.identity.as_ref().map(Identity::hosts);
+        let hosts = hosts.unwrap_or_default();
+        let named = hosts.iter().any(|host| *host == address.ip().to_string());
+        let other = hosts.iter().find(|host| !host.contains(['*', ':']));
+        match other {
+            Some(host) if !named => format!("wss://{host}:{}", address.port()),
+            _ => url(self.config, address),
+        }
     }
 
     fn welcome(&self, url: &str, token: Option<&Token>) -> String {
@@ -137,7 +152,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 fn ca(config: &Config, prepared: &Prepared) -> Option<PathBuf> {
     let identity = prepared.identity.as_ref()?;
     let ca = config.server.tls_cert.with_file_name("ca.pem");
-    (identity.is_development() && ca.exists()).then_some(ca)
+    (identity.needs_ca() && ca.exists()).then_some(ca)
 }
 
 /// A Python literal: JSON's are, as long as they are ASCII, which addresses and tokens are.
