@@ -24,6 +24,7 @@ pub(super) struct Kept<T> {
 struct Trouble {
     refusals: Refusals,
     since: Instant,
+    tried: Instant,
     said: bool,
 }
 
@@ -45,6 +46,9 @@ pub(super) enum Outcome {
 /// A certificate and its key are replaced one after the other, and a file may be seen half
 /// written. What can't be used is told only when it stays so.
 const SETTLE: Duration = Duration::from_millis(1500);
+
+/// Between two tries of what was refused.
+const RETRY: Duration = Duration::from_secs(10);
 
 impl<T: PartialEq> Kept<T> {
     /// What was loaded from these files. They are read again at the first look: they may have
@@ -78,7 +82,8 @@ impl<T: PartialEq> Kept<T> {
         // Before they are read: what changes meanwhile shows at the next look.
         let stamps: Vec<Stamp> = self.files().map(Stamp::of).collect();
         let changed = stamps != self.seen;
-        if cause == Cause::Look && !changed && !self.fresh && self.trouble.is_none() {
+        let retry = self.trouble.as_ref().is_some_and(|it| it.is_due(now));
+        if cause == Cause::Look && !changed && !self.fresh && !retry {
             return Outcome::Nothing;
         }
         if cause == Cause::Look && stamps.iter().any(|stamp| stamp.is_warm(wall)) {
@@ -112,8 +117,10 @@ impl<T: PartialEq> Kept<T> {
         let mut trouble = self.trouble.take().filter(same).unwrap_or(Trouble {
             refusals,
             since: now,
+            tried: now,
             said: false,
         });
+        trouble.tried = now;
         let due = !trouble.said && now.duration_since(trouble.since) >= SETTLE;
         let mut outcome = Outcome::Nothing;
         if due || cause == Cause::Asked {
@@ -123,6 +130,15 @@ impl<T: PartialEq> Kept<T> {
         }
         self.trouble = Some(trouble);
         outcome
+    }
+}
+
+impl Trouble {
+    /// Whether to try again though the files are as they were: trouble may pass by itself (too
+    /// many open files, a certificate that is not valid yet). A long file is not read every second
+    /// in vain.
+    fn is_due(&self, now: Instant) -> bool {
+        !self.said || now.duration_since(self.tried) >= RETRY
     }
 }
 
