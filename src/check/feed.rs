@@ -70,7 +70,7 @@ impl Feed {
         match end {
             End::Final => splitter.finish(&mut arrivals),
             // What there is of the last line comes back as a line that has no end.
-            End::Open => splitter.restart(CutOff::Stopped, &mut arrivals),
+            End::Open => splitter.cut_off(CutOff::Stopped, &mut arrivals),
         }
         findings.take(arrivals.drain(..))
     }

@@ -82,12 +82,14 @@ impl Sources {
             files: Vec::new(),
             states,
         };
+        let files = specs.iter().filter(|spec| matches!(spec, Spec::File(_)));
+        let most_open = (MOST_OPEN_FILES / files.count().max(1)).max(LEAST_OPEN_FILES);
         for spec in specs {
             match spec {
                 Spec::Stdin(spec) => {
                     sources.stdin = Some(stdin::Input::new(*spec).map_err(SourceError::Stdin)?);
                 }
-                Spec::File(spec) => sources.files.push(file::Feed::prepare(spec)),
+                Spec::File(spec) => sources.files.push(file::Feed::prepare(spec, most_open)),
             }
         }
         Ok(sources)
@@ -156,3 +158,11 @@ fn send(arrivals: &mpsc::Sender<Arrival>, ready: impl IntoIterator<Item = Arriva
 /// Bytes of one read, and with it about the size of one [`Arrival::Lines`]: large enough to make
 /// system calls cheap, small enough that a full channel of them is not much memory.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Files of all sources that are held open besides those that were renamed or deleted: the most
+/// recently read. The others are opened when they change, so that thousands of files leave the
+/// file descriptors to the clients.
+const MOST_OPEN_FILES: usize = 96;
+
+/// The same for one source, however many there are.
+const LEAST_OPEN_FILES: usize = 2;

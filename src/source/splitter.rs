@@ -89,8 +89,29 @@ impl Splitter {
         }
     }
 
-    /// The rest of the last line will never come: reading goes on at the start of the stream.
-    pub(crate) fn restart(&mut self, why: CutOff, arrivals: &mut Vec<Arrival>) {
+    /// Where the line begins that is not complete yet.
+    pub(super) fn line_start(&self) -> u64 {
+        self.offset
+    }
+
+    /// So many bytes before the first line are no part of it.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.offset += bytes;
+    }
+
+    /// Nobody needs to be told of the line that is not complete yet.
+    pub(super) fn forget_line(&mut self) {
+        self.pending = Vec::new();
+        self.giant = None;
+    }
+
+    /// Goes on with the first line of a stream.
+    pub(super) fn begin(&mut self) {
+        (self.line, self.offset) = (1, 0);
+    }
+
+    /// The rest of the last line will never come: what comes next is another one in its place.
+    pub(crate) fn cut_off(&mut self, why: CutOff, arrivals: &mut Vec<Arrival>) {
         if self.giant.is_some() {
             self.end_giant(arrivals);
         } else if !self.pending.is_empty() {
@@ -101,7 +122,6 @@ impl Splitter {
                 why,
             }));
         }
-        (self.line, self.offset) = (1, 0);
     }
 
     fn position(&self) -> Position {
@@ -424,7 +444,8 @@ mod tests {
         let mut splitter = Splitter::new(origin(), 1, 0);
         let mut arrivals = Vec::new();
         splitter.push(b"one\nbuy X 75", &mut arrivals);
-        splitter.restart(CutOff::Truncated, &mut arrivals);
+        splitter.cut_off(CutOff::Truncated, &mut arrivals);
+        splitter.begin();
         splitter.push(b"two\n", &mut arrivals);
         let [
             Arrival::Lines(_),

@@ -94,14 +94,14 @@ impl Reader {
                     Some(Arrival::Ended(self.source.clone()))
                 }
                 Ok(Read::Stop) => {
-                    self.splitter.restart(CutOff::Stopped, &mut ready);
+                    self.splitter.cut_off(CutOff::Stopped, &mut ready);
                     send(arrivals, ready);
                     return;
                 }
                 Err(why) => {
                     self.report.set(State::Failed);
                     error!(source = %self.source, %why, "source failed; to read it again, restart the server");
-                    self.splitter.restart(CutOff::Stopped, &mut ready);
+                    self.splitter.cut_off(CutOff::Stopped, &mut ready);
                     Some(Arrival::Failed(self.source.clone()))
                 }
             };

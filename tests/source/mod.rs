@@ -7,13 +7,91 @@
 )]
 
 use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use signalcast::source::{Arrival, Sources, Spec, State, States};
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+/// A folder for feeds.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn append(&self, name: &str, text: &str) {
+        append(&self.path(name), text);
+    }
+
+    /// Truncates a file and writes to it, as `> file` does.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    pub fn copy(&self, from: &str, to: &str) {
+        fs::copy(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
+    pub fn truncate(&self, name: &str, length: u64) {
+        let file = File::options().write(true).open(self.path(name)).unwrap();
+        file.set_len(length).unwrap();
+    }
+
+    pub fn source(&self, pattern: &str) -> String {
+        format!("file:{}", self.path(pattern).display())
+    }
+
+    pub fn run(&self, pattern: &str) -> Run {
+        Run::of(&[&self.source(pattern)])
+    }
+
+    /// The next line, with its file's path in this folder.
+    pub async fn line(&self, run: &mut Run) -> String {
+        let folder = format!("{}/", self.0.path().display());
+        run.line().await.replace(&folder, "")
+    }
+
+    /// The next so many lines, only their texts.
+    pub async fn texts(&self, run: &mut Run, count: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        while texts.len() < count {
+            texts.push(run.line().await.split_once(' ').unwrap().1.to_owned());
+        }
+        texts
+    }
+}
+
+pub fn append(path: &Path, text: &str) {
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Lines of twenty bytes, each other than the others: `NAME 000000000017`.
+pub fn lines(name: &str, numbers: std::ops::Range<usize>) -> String {
+    let width = 18 - name.len();
+    numbers.map(|n| format!("{name} {n:0width$}\n")).collect()
+}
 
 /// Running sources and what they have brought.
 pub struct Run {

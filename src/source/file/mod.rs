@@ -1,13 +1,17 @@
 //! Follows files as `tail -F` does: one thread per `file:` source, however many files it matches.
 
+mod complaints;
+mod copies;
 mod followed;
 mod follower;
+mod history;
 mod selection;
 mod unopened;
 mod wake;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,11 +40,15 @@ pub(crate) fn matching(spec: &FileSpec) -> Vec<PathBuf> {
 }
 
 /// The files that are followed, each once however many names it has. A file is its device and
-/// inode: names come and go, and since we hold each file open its inode is not given to another.
+/// inode: names come and go. As long as a file is open its inode is not given to another; one that
+/// is not is known again by the bytes before its place.
 #[derive(Debug, Default)]
 struct Known {
     files: HashMap<FileId, Followed>,
     names: HashMap<PathBuf, Name>,
+    /// Those that are open and can be opened again, the least recently used first.
+    open: VecDeque<FileId>,
+    most_open: usize,
 }
 
 /// What a matching path stands for.
@@ -52,8 +60,8 @@ struct Name {
 }
 
 impl Feed {
-    /// Opens what is there now. What can't be opened yet is tried again, and told about, later.
-    pub(super) fn prepare(spec: &FileSpec) -> Self {
+    /// Opens what is there now, and holds the newest `most_open` of them open. What can't be opened yet is tried again, and told about, later.
+    pub(super) fn prepare(spec: &FileSpec, most_open: usize) -> Self {
         let mut feed = Self {
             origin: Origin {
                 source: Spec::File(spec.clone()).name(),
@@ -61,7 +69,10 @@ impl Feed {
                 unit: spec.unit(),
             },
             selection: Selection::new(spec.glob()),
-            known: Known::default(),
+            known: Known {
+                most_open,
+                ..Known::default()
+            },
             unopened: Unopened::default(),
         };
         let from = spec.from();
@@ -116,16 +127,56 @@ impl Known {
         old_bytes: impl FnOnce(FileId, u64) -> u64,
         seen: u64,
     ) -> std::io::Result<Option<FileId>> {
-        let origin = origin.with_file(path);
-        let Some(followed) = Followed::open(path, origin.clone(), old_bytes)? else {
+        let file = followed::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Ok(None);
-        };
-        let id = followed.id();
+        }
+        let (id, origin) = (FileId::of(&metadata), origin.with_file(path));
+        if let Some(known) = self.files.get_mut(&id) {
+            if stands_for(known.path(), id) {
+                known.found_again(path, origin);
+            } else {
+                // Renamed, or deleted and its inode given to this one: it tells when it is read.
+                known.lost_name();
+                known.found_again(path, origin);
+            }
+        } else {
+            let old_bytes = old_bytes(id, metadata.len());
+            let followed = Followed::new(path, file, &metadata, origin, old_bytes)?;
+            self.files.insert(id, followed);
+            self.used(id);
+        }
         self.names.insert(path.to_owned(), Name { id, seen });
-        self.files
-            .entry(id)
-            .and_modify(|known| known.found_again(origin))
-            .or_insert(followed);
         Ok(Some(id))
     }
+
+    /// This file is open. When too many are, the one is closed that was not used for longest.
+    fn used(&mut self, id: FileId) {
+        if self.open.back() != Some(&id) {
+            self.open.retain(|open| *open != id);
+            self.open.push_back(id);
+        }
+        while self.open.len() > self.most_open {
+            self.let_go_of_oldest();
+        }
+    }
+
+    /// Closes what can be opened again, for somebody needs it more.
+    fn make_room(&mut self) {
+        while !self.open.is_empty() {
+            self.let_go_of_oldest();
+        }
+    }
+
+    fn let_go_of_oldest(&mut self) {
+        let oldest = self.open.pop_front();
+        if let Some(file) = oldest.and_then(|id| self.files.get_mut(&id)) {
+            file.let_go();
+        }
+    }
+}
+
+fn stands_for(path: &Path, id: FileId) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == id)
 }

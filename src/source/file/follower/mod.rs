@@ -1,19 +1,23 @@
+mod turns;
+
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs;
-use std::io;
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tracing::{debug, error, warn};
+use tracing::debug;
 
-use super::followed::{COUNT_BYTES, Fate, FileId, Progress};
+use super::complaints::{Complaints, is_out_of_files};
+use super::followed::{COUNT_BYTES, Fate, FileId, Followed, Progress, Prompt};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
-use super::{Feed, Name};
+use super::{Feed, Name, stands_for};
+use crate::source::Arrival;
 use crate::source::state::{Report, State};
-use crate::source::{Arrival, READ_BYTES, send};
 
 /// The thread of one `file:` source.
 ///
@@ -28,13 +32,15 @@ pub(in crate::source) struct Follower {
     report: Report,
     /// Files with something to read.
     queue: VecDeque<FileId>,
+    /// The same for those that may be copies: they come first, while what was read of their
+    /// originals is known best.
+    suspects: VecDeque<FileId>,
     /// Files whose old lines are counted when there is nothing else to do, so that their first
     /// new line need not wait for that.
     uncounted: VecDeque<FileId>,
     /// Number of the current look.
     look: u64,
-    /// What can't be followed, as somebody was told, with the last look that has seen it.
-    complaints: HashMap<PathBuf, u64>,
+    complaints: Complaints,
     /// Files of which the last read failed.
     failing: HashSet<FileId>,
     buffer: Vec<u8>,
@@ -59,9 +65,10 @@ impl Follower {
             watch,
             report,
             queue: VecDeque::new(),
+            suspects: VecDeque::new(),
             uncounted,
             look: 0,
-            complaints: HashMap::new(),
+            complaints: Complaints::default(),
             failing: HashSet::new(),
             buffer: vec![0; COUNT_BYTES],
         }
@@ -81,10 +88,12 @@ impl Follower {
         self.look()?;
         self.report();
         loop {
-            let idle = self.queue.is_empty() && self.uncounted.is_empty();
-            let news = self
-                .wake
-                .wait(if idle { next_look } else { Instant::now() });
+            let until = if self.is_idle() {
+                next_look
+            } else {
+                Instant::now()
+            };
+            let news = self.wake.wait(until);
             if news.stop {
                 return Err(Ended);
             }
@@ -93,9 +102,7 @@ impl Follower {
             if look || Instant::now() >= next_look {
                 return Ok(());
             }
-            if !self.read_next()? {
-                self.count_next();
-            }
+            self.take_turn()?;
         }
     }
 
@@ -105,7 +112,7 @@ impl Follower {
         for path in changed {
             match self.watch.resolve(path) {
                 Some(Changed::Path(path)) if self.feed.selection.matches(&path) => {
-                    self.check(&path)?;
+                    self.check(&path, Prompt::Reported)?;
                 }
                 Some(Changed::Path(path)) => {
                     look |= self.feed.selection.spans_folders() && path.is_dir();
@@ -123,13 +130,15 @@ impl Follower {
         self.watch.follow_folders(self.feed.selection.folders());
         let mut unreadable = Vec::new();
         let paths = self.feed.selection.paths(|why| {
-            unreadable.push((why.path().to_owned(), why.error().to_string()));
+            let (code, kind) = (why.error().raw_os_error(), why.error().kind());
+            let why_not = code.map_or_else(|| kind.into(), io::Error::from_raw_os_error);
+            unreadable.push((why.path().to_owned(), why_not));
         });
         for (folder, why) in &unreadable {
-            self.complain(folder, why);
+            self.unreadable(folder, why);
         }
         for path in paths {
-            self.check(&path)?;
+            self.check(&path, Prompt::Look)?;
         }
         let is_unreadable = |folder: &Path| unreadable.iter().any(|(path, _)| path == folder);
         self.feed.unopened.keep_folders(is_unreadable);
@@ -143,53 +152,80 @@ impl Follower {
             .collect();
         for path in lost {
             // Not found, or a folder that can't be read just now: the check tells which.
-            self.check(&path)?;
+            self.check(&path, Prompt::Look)?;
         }
         self.look_after_nameless()?;
-        // What is not in the way any more is told again when it comes back.
-        self.complaints.retain(|_, seen| *seen == self.look);
+        for file in self.feed.known.files.values_mut() {
+            file.no_news_of_copy();
+        }
+        self.complaints.keep(self.look);
         Ok(())
     }
 
     /// Finds out which file this path stands for now and whether there is something to read.
-    fn check(&mut self, path: &Path) -> Result<(), Ended> {
+    fn check(&mut self, path: &Path, prompt: Prompt) -> Result<(), Ended> {
         let metadata = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => metadata,
             Ok(metadata) => {
                 if !metadata.is_dir() {
-                    self.complain(path, "it is not a regular file; for a pipe use stdin");
+                    let source = &self.feed.origin.source;
+                    self.complaints.not_a_file(source, path, self.look);
                 }
                 return self.lost(path);
             }
-            Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                self.complaints.remove(path);
+            Err(why) if why.kind() == ErrorKind::NotFound => {
+                self.complaints.settled(path);
                 self.feed.unopened.remove_file(path);
                 return self.lost(path);
             }
             Err(why) => {
-                self.complain(path, &why.to_string());
+                // It is the folder that can't be looked into, and it is told once for all in it.
+                self.unreadable(path.parent().unwrap_or(path), &why);
+                self.check_by_handle(path);
                 return Ok(());
             }
         };
+        let known = &mut self.feed.known;
         let mut id = FileId::of(&metadata);
-        match self.feed.known.names.get_mut(path) {
-            Some(name) if name.id == id => name.seen = self.look,
+        match known.names.get_mut(path) {
+            Some(name) if name.id == id && known.files.contains_key(&id) => name.seen = self.look,
             _ => match self.follow_new(path)? {
                 Some(opened) => id = opened,
                 None => return Ok(()),
             },
         }
+        self.check_file(path, id, &metadata, prompt);
+        Ok(())
+    }
+
+    fn check_file(&mut self, path: &Path, id: FileId, metadata: &Metadata, prompt: Prompt) {
         let Some(file) = self.feed.known.files.get_mut(&id) else {
-            return Ok(());
+            return;
         };
         if file.is_nameless() {
             // This name was known before the other one was lost.
-            file.found_again(self.feed.origin.with_file(path));
+            file.found_again(path, self.feed.origin.with_file(path));
         }
-        if file.end() != metadata.len() {
+        if file.is_due(metadata, prompt) {
             self.enqueue(id);
         }
-        Ok(())
+    }
+
+    /// The path tells nothing just now. If the file is open there is no need for it.
+    fn check_by_handle(&mut self, path: &Path) {
+        let Some(name) = self.feed.known.names.get_mut(path) else {
+            return;
+        };
+        name.seen = self.look;
+        let id = name.id;
+        if let Some(file) = self.feed.known.files.get(&id)
+            && file.is_open()
+            && file
+                .metadata()
+                .is_ok_and(|file_now| file_now.len() != file.end())
+        {
+            self.enqueue(id);
+        }
     }
 
     /// This path is new, or stands for another file than before: that one is read to its end
@@ -202,14 +238,14 @@ impl Follower {
             Ok(opened) => {
                 self.feed.unopened.remove_file(path);
                 debug!(file = %path.display(), "following a file");
-                self.complaints.remove(path);
+                self.complaints.settled(path);
                 self.watch.follow_link(path);
                 Ok(opened)
             }
             // Gone again: the watcher or the next look will tell.
-            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
             Err(why) => {
-                self.complain(path, &why.to_string());
+                self.unreadable(path, &why);
                 Ok(None)
             }
         }
@@ -217,10 +253,18 @@ impl Follower {
 
     /// This path does not stand any more for the file it stood for.
     fn lost(&mut self, path: &Path) -> Result<(), Ended> {
-        let Some(Name { id, .. }) = self.feed.known.names.remove(path) else {
+        let known = &mut self.feed.known;
+        let Some(Name { id, .. }) = known.names.remove(path) else {
             return Ok(());
         };
         self.watch.forget_link(path);
+        let Some(file) = known.files.get_mut(&id) else {
+            return Ok(());
+        };
+        let names = &known.names;
+        if !file.moved(path, || elsewhere(path, id, names)) {
+            return self.close(id);
+        }
         while let Progress::More = self.read(id)? {
             if self.wake.is_stopped() {
                 return Err(Ended);
@@ -237,7 +281,7 @@ impl Follower {
 
     /// Files without a name are read on for a while: their writer may not know yet.
     fn look_after_nameless(&mut self) -> Result<(), Ended> {
-        let nameless = |(id, file): (&FileId, &super::Followed)| file.is_nameless().then_some(*id);
+        let nameless = |(id, file): (&FileId, &Followed)| file.is_nameless().then_some(*id);
         let nameless: Vec<FileId> = self.feed.known.files.iter().filter_map(nameless).collect();
         for id in nameless {
             let Some(file) = self.feed.known.files.get_mut(&id) else {
@@ -246,7 +290,11 @@ impl Follower {
             match file.fate() {
                 Ok(Fate::Waits) => {}
                 Ok(Fate::Grew) => self.enqueue(id),
-                Ok(Fate::IsOver) => self.close(id)?,
+                Ok(Fate::IsOver) => {
+                    if !self.feed.known.is_copied(id) {
+                        self.close(id)?;
+                    }
+                }
                 Err(why) => {
                     debug!(file = %file.path().display(), %why, "a lost file can't be read");
                     self.close(id)?;
@@ -267,61 +315,12 @@ impl Follower {
         Ok(())
     }
 
-    fn enqueue(&mut self, id: FileId) {
-        if let Some(file) = self.feed.known.files.get_mut(&id)
-            && !std::mem::replace(&mut file.queued, true)
-        {
-            self.queue.push_back(id);
+    fn unreadable(&mut self, path: &Path, why: &io::Error) {
+        if is_out_of_files(why) {
+            self.feed.known.make_room();
         }
-    }
-
-    /// Gives the next file its turn; false if none has anything to read.
-    fn read_next(&mut self) -> Result<bool, Ended> {
-        let Some(id) = self.queue.pop_front() else {
-            return Ok(false);
-        };
-        if let Some(file) = self.feed.known.files.get_mut(&id) {
-            file.queued = false;
-        }
-        if let Progress::More = self.read(id)? {
-            self.enqueue(id);
-        }
-        Ok(true)
-    }
-
-    fn read(&mut self, id: FileId) -> Result<Progress, Ended> {
-        let Some(file) = self.feed.known.files.get_mut(&id) else {
-            return Ok(Progress::AtEnd);
-        };
-        let mut ready = Vec::new();
-        let progress = match file.read(&mut self.buffer[..READ_BYTES], &mut ready) {
-            Ok(progress) => {
-                self.failing.remove(&id);
-                progress
-            }
-            Err(why) => {
-                if self.failing.insert(id) {
-                    error!(file = %file.path().display(), %why, "can't read a file; trying again every second");
-                }
-                Progress::AtEnd
-            }
-        };
-        self.send(ready)?;
-        Ok(progress)
-    }
-
-    fn count_next(&mut self) {
-        let Some(id) = self.uncounted.front() else {
-            return;
-        };
-        let counted = match self.feed.known.files.get_mut(id) {
-            // What can't be read is told when a line is read.
-            Some(file) => file.count_lines(&mut self.buffer).unwrap_or(true),
-            None => true,
-        };
-        if counted {
-            self.uncounted.pop_front();
-        }
+        let source = &self.feed.origin.source;
+        self.complaints.unreadable(source, path, why, self.look);
     }
 
     fn report(&self) {
@@ -336,25 +335,20 @@ impl Follower {
             },
         );
     }
+}
 
-    /// Waits while the channel is full.
-    fn send(&self, ready: Vec<Arrival>) -> Result<(), Ended> {
-        if send(&self.arrivals, ready) {
-            Ok(())
-        } else {
-            Err(Ended)
-        }
+/// Where a file is now that stood at this path and is not open: under another name that is known,
+/// or renamed within its folder.
+fn elsewhere(path: &Path, id: FileId, names: &HashMap<PathBuf, Name>) -> Option<PathBuf> {
+    if let Some((other, _)) = names.iter().find(|(_, name)| name.id == id) {
+        return Some(other.clone());
     }
-
-    fn complain(&mut self, path: &Path, why: &str) {
-        if self.complaints.insert(path.to_owned(), self.look).is_none() {
-            warn!(
-                source = %self.feed.origin.source, file = %path.display(), why,
-                "can't follow a file, trying again every second; \
-                 let the server's user read it and its folder"
-            );
-        }
-    }
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let same_inode = entries.flatten().filter(|entry| entry.ino() == id.inode());
+    same_inode
+        .map(|entry| entry.path())
+        .find(|path| stands_for(path, id))
 }
 
 /// The kernel tells nothing about some mounts, and about what happens behind a symbolic link.
