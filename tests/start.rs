@@ -581,6 +581,38 @@ fn who_stops_it_before_it_listens_does_not_kill_it() {
 }
 
 #[test]
+fn a_source_that_would_read_the_dead_letters_is_refused() {
+    let folder = Folder::new();
+    let refusal = |source: &str, path: &str| {
+        format!(
+            "signalcast: --source: file:{source} would read the dead letters in {path}, and each of them again as another one; name other files, or keep them elsewhere with dead_letters.path\n"
+        )
+    };
+    let kept = "data/dead-letters.jsonl";
+    let here = folder.path("").canonicalize().unwrap();
+    for source in [
+        "data/*.jsonl".to_owned(),
+        "./data/dead-letters.jsonl".to_owned(),
+        "**/*.jsonl".to_owned(),
+        "data/*.1".to_owned(),
+        format!("{}/*/dead*", here.display()),
+    ] {
+        let refused = refused(&folder, &format!("{BRIEFLY} --source file:{source}"));
+        assert_eq!(refused, refusal(&source, kept));
+    }
+    // By another name of the same folder.
+    std::fs::create_dir(folder.path("data")).unwrap();
+    std::os::unix::fs::symlink(folder.path("data"), folder.path("kept")).unwrap();
+    let arguments = "--source file:data/*.jsonl --dead-letters-path kept/dead-letters.jsonl";
+    let refused = refused(&folder, &format!("{BRIEFLY} {arguments}"));
+    assert_eq!(refused, refusal("data/*.jsonl", "kept/dead-letters.jsonl"));
+    // A neighbour is none of it.
+    folder.append("data/live.jsonl", "");
+    let fine = folder.run(&format!("{BRIEFLY} --source file:data/live.jsonl"));
+    assert_eq!(fine.status.code(), Some(0), "{}", text(&fine.stderr));
+}
+
+#[test]
 fn a_port_that_is_taken_is_a_failure() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

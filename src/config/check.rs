@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::{Config, Refusal, Refusals, Transport};
 use crate::source::Spec;
@@ -21,6 +22,7 @@ impl Config {
             self.one_source_twice(),
             self.no_end_to_exit_on(),
             self.more_clients_than_let_in(),
+            self.dead_letters_as_a_feed(),
         ];
         for refusal in found.into_iter().flatten() {
             refusals.push(refusal);
@@ -137,6 +139,26 @@ impl Config {
                 "wait for fewer, or raise limits.connections",
             )
         })
+    }
+
+    /// Each line of them would make another one, without end.
+    fn dead_letters_as_a_feed(&self) -> Option<Refusal> {
+        let path = &self.dead_letters.path;
+        let mut older = path.clone().into_os_string();
+        older.push(".1");
+        let feeds_on_them = |source: &&Spec| match source {
+            Spec::File(file) => file.follows(path) || file.follows(Path::new(&older)),
+            Spec::Stdin(_) => false,
+        };
+        let source = self.sources.iter().find(feeds_on_them)?;
+        Some(self.refusal(
+            "sources",
+            format!(
+                "{source} would read the dead letters in {}, and each of them again as another one",
+                path.display()
+            ),
+            "name other files, or keep them elsewhere with dead_letters.path",
+        ))
     }
 }
 

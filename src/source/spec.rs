@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use glob::Pattern;
 
-use super::SourceName;
+use super::{SourceName, file};
 use crate::signal::TimeUnit;
 
 /// What one `--source` says.
@@ -67,6 +67,12 @@ impl FileSpec {
     /// What a bare number in `timestamp` counts.
     pub fn unit(&self) -> TimeUnit {
         self.unit
+    }
+
+    /// Whether it would follow the file at this path, going by its name. Relative ones are seen
+    /// from the current folder.
+    pub fn follows(&self, path: &Path) -> bool {
+        file::follows(self, path)
     }
 
     pub(super) fn glob(&self) -> &Pattern {

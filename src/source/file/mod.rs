@@ -177,6 +177,17 @@ impl Known {
     }
 }
 
+/// Whether a source would follow the file at this path. Asks nothing of the source's own folders,
+/// which may be on a file system that does not answer.
+pub(super) fn follows(spec: &FileSpec, path: &Path) -> bool {
+    let selection = Selection::new(spec.glob());
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    let real = folder
+        .zip(path.file_name())
+        .map(|(folder, name)| folder.join(name));
+    selection.names(path) || real.is_some_and(|path| selection.names(&path))
+}
+
 fn stands_for(path: &Path, id: FileId) -> bool {
     fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == id)
 }

@@ -69,6 +69,22 @@ impl Selection {
         }
     }
 
+    /// Whether this path is among those, however the one and the other are written.
+    pub(super) fn names(&self, path: &Path) -> bool {
+        let Ok(path) = std::path::absolute(path) else {
+            return false;
+        };
+        let pattern = Path::new(self.pattern.as_str());
+        if pattern.is_absolute() {
+            return self.matches(&path);
+        }
+        std::env::current_dir().is_ok_and(|folder| {
+            // The folder's own name may have wildcards in it, but it is no pattern.
+            path.strip_prefix(folder)
+                .is_ok_and(|path| self.matches(path))
+        })
+    }
+
     /// Whether a new folder can hold matching files.
     pub(super) fn spans_folders(&self) -> bool {
         self.folders.len() > 1
