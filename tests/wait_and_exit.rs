@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 mod common;
 
-use common::{Folder, TestClient, TestServer, wire};
+use common::{Folder, Reader, TestClient, TestServer, wire};
 
 fn line(number: u64) -> String {
     format!("buy BTCUSDT 75000.00 {number}\n")
@@ -118,6 +118,23 @@ async fn an_empty_feed_ends_it_too_and_a_file_does_not_hold_it() {
     let mut server = TestServer::start("--exit-on-eof --source stdin --source file:feed.txt");
     drop(server.take_feed());
     assert_fine(server);
+}
+
+#[tokio::test]
+async fn a_feed_that_can_not_be_read_ends_it_with_exit_1() {
+    let folder = Arc::new(Folder::new());
+    let mut command = folder.command("serve --listen 127.0.0.1:0 --source stdin --exit-on-eof");
+    command.env_remove("RUST_BACKTRACE");
+    // A folder can be opened, but not read.
+    let stdin = std::fs::File::open(folder.path(".")).unwrap();
+    let server = TestServer::start_read(folder, command, stdin.into(), Reader::Attentive);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let said = "signalcast: stdin could not be read to its end";
+    assert!(
+        log.contains(said) && log.contains("Is a directory"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use crate::ingest::{ARRIVALS_CAPACITY, Ingest};
 use crate::journal::{Epoch, Journal, Memory};
 use crate::session::{self, Departures, TestSignal};
 use crate::shard::{self, Accepted, INBOX_CAPACITY, Stop};
-use crate::source::{Arrival, SourceName, Sources};
+use crate::source::{Arrival, SourceName, Sources, State, States};
 
 /// A server that runs.
 pub(super) struct Server {
@@ -31,6 +31,7 @@ pub(super) struct Server {
     drain: Duration,
     exit_after: HashSet<SourceName>,
     ended: watch::Receiver<HashSet<SourceName>>,
+    sources: States,
     stop_sources: CancellationToken,
     stop_shards: Stop,
     /// Cancelled when a thread ends.
@@ -62,6 +63,7 @@ impl Server {
             drain: parts.drain,
             exit_after: parts.exit_after,
             ended: ingest.ended(),
+            sources: parts.sources.states(),
             stop_sources: CancellationToken::new(),
             stop_shards: Stop {
                 drain: CancellationToken::new(),
@@ -160,7 +162,13 @@ impl Server {
         let neglected = async { while authenticator.changed().await.is_ok() {} };
         tokio::select! {
             name = interrupts.next() => info!(signal = name, "stopping"),
-            () = fed(&mut self.ended), if !self.exit_after.is_empty() => info!("all feeds have ended; stopping"),
+            () = fed(&mut self.ended), if !self.exit_after.is_empty() => {
+                let failed = |name: &&SourceName| self.sources.get(name) == Some(State::Failed);
+                if let Some(name) = self.exit_after.iter().find(failed) {
+                    return Err(ServerError::Feed(name.clone()));
+                }
+                info!("all feeds have ended; stopping");
+            }
             () = self.died.cancelled() => return Err(ServerError::Died),
             () = neglected => return Err(ServerError::Died),
         }

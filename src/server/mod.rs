@@ -106,6 +106,9 @@ pub enum ServerError {
     /// No thread, no runtime, no signal handler.
     #[error("the system refuses what the server needs to start")]
     Start(#[from] io::Error),
+    /// A feed that the server was to end with could not be read to its end.
+    #[error("{0} could not be read to its end, so what follows in it is missing; the log says why")]
+    Feed(SourceName),
     /// A thread ended that should not.
     #[error("a part of the server ended by itself; this is a bug in signalcast, please report it")]
     Died,
