@@ -14,11 +14,13 @@ mod stdin;
 use std::any::Any;
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 pub(crate) use file::matching;
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
@@ -45,7 +47,7 @@ pub enum Arrival {
 #[derive(Debug)]
 pub struct Sources {
     stdin: Option<stdin::Input>,
-    files: Vec<file::Feed>,
+    files: Vec<file::Preparing>,
     states: States,
 }
 
@@ -55,6 +57,9 @@ pub enum SourceError {
     /// Two of them have the same name.
     #[error("source {0} is there twice; leave one out")]
     Twice(SourceName),
+    /// No thread to look at files on.
+    #[error("can't start a thread to look for files; raise the limit of processes (ulimit -u)")]
+    File(#[source] std::io::Error),
     /// No pipe for stopping the reader of standard input.
     #[error("can't prepare to read standard input")]
     Stdin(#[source] std::io::Error),
@@ -64,10 +69,12 @@ impl Sources {
     /// Looks at what is there now: a file that exists at this moment is followed from its end
     /// (`?from=start`: from its start), and held open from here on.
     ///
-    /// Reads the last bytes of each of these files, so it takes a moment for thousands of them.
+    /// Reads the last bytes of each of these files, so it takes a moment for thousands of them. A
+    /// file system that does not answer within seconds is not waited for; what is there is taken
+    /// when it answers.
     ///
     /// # Errors
-    /// A source that is there twice; no file descriptors left.
+    /// A source that is there twice; no file descriptors or threads left.
     pub fn prepare(specs: &[Spec]) -> Result<Self, SourceError> {
         let mut names = HashSet::new();
         for spec in specs {
@@ -89,8 +96,15 @@ impl Sources {
                 Spec::Stdin(spec) => {
                     sources.stdin = Some(stdin::Input::new(*spec).map_err(SourceError::Stdin)?);
                 }
-                Spec::File(spec) => sources.files.push(file::Feed::prepare(spec, most_open)),
+                Spec::File(spec) => {
+                    let feed = file::Preparing::begin(spec.clone(), most_open);
+                    sources.files.push(feed.map_err(SourceError::File)?);
+                }
             }
+        }
+        let deadline = std::time::Instant::now() + LONGEST_PREPARATION;
+        for feed in &mut sources.files {
+            feed.wait(deadline);
         }
         Ok(sources)
     }
@@ -108,7 +122,8 @@ impl Sources {
     }
 
     /// Runs every source until it ends or `stop` is cancelled. A full `arrivals` makes them wait;
-    /// a closed one ends them. After `stop` what was read is still sent, nothing more is read.
+    /// a closed one ends them. After `stop` what was read is still sent, nothing more is read; a
+    /// source that hangs is left alone after a second, and can't keep the channel open.
     ///
     /// # Cancel safety
     /// Dropped, it stops the sources as `stop` does, without waiting for them.
@@ -120,23 +135,30 @@ impl Sources {
         if let Some(stdin) = self.stdin {
             let (reader, stopper) = stdin.into_reader(&self.states);
             stoppers.push(Box::new(stopper));
-            let arrivals = arrivals.clone();
+            let arrivals = Arrivals(arrivals.downgrade());
             running.spawn_blocking(move || reader.run(&arrivals));
         }
         for feed in self.files {
-            let (follower, stopper) = feed.into_follower(arrivals.clone(), &self.states);
+            let outlet = Arrivals(arrivals.downgrade());
+            let (follower, stopper) = feed.into_follower(outlet, &self.states);
             stoppers.push(Box::new(stopper));
             running.spawn_blocking(move || follower.run());
         }
-        loop {
+        let mut deadline = None;
+        while !running.is_empty() {
+            let stopping = deadline.is_some();
             // Cancel-safe: none of these loses anything when dropped.
             tokio::select! {
-                () = stop.cancelled(), if !stoppers.is_empty() => stoppers.clear(),
-                () = arrivals.closed(), if !stoppers.is_empty() => stoppers.clear(),
-                ended = running.join_next() => match ended {
-                    Some(ended) => report(ended),
-                    None => return,
-                },
+                () = stop.cancelled(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
+                () = arrivals.closed(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if stopping => {
+                    warn!(sources = running.len(), "a source hangs, its file system does not answer; not waiting for it");
+                    return;
+                }
+                ended = running.join_next() => ended.into_iter().for_each(report),
+            }
+            if deadline.is_some() {
+                stoppers.clear();
             }
         }
     }
@@ -148,12 +170,27 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// Hands on what a source has read. Waits while the channel is full; false if it is closed.
-fn send(arrivals: &mpsc::Sender<Arrival>, ready: impl IntoIterator<Item = Arrival>) -> bool {
-    ready
-        .into_iter()
-        .all(|arrival| arrivals.blocking_send(arrival).is_ok())
+/// Where a source hands on what it has read. A source that hangs does not keep the channel open:
+/// [`Sources::run`] does that.
+#[derive(Clone, Debug)]
+struct Arrivals(mpsc::WeakSender<Arrival>);
+
+impl Arrivals {
+    /// Waits while the channel is full; false if it is closed.
+    fn send(&self, ready: impl IntoIterator<Item = Arrival>) -> bool {
+        self.0.upgrade().is_some_and(|arrivals| {
+            ready
+                .into_iter()
+                .all(|arrival| arrivals.blocking_send(arrival).is_ok())
+        })
+    }
 }
+
+/// Longest wait at the start for file systems to tell what is there.
+const LONGEST_PREPARATION: Duration = Duration::from_secs(5);
+
+/// Longest wait for a source to stop.
+const LONGEST_STOP: Duration = Duration::from_secs(1);
 
 /// Bytes of one read, and with it about the size of one [`Arrival::Lines`]: large enough to make
 /// system calls cheap, small enough that a full channel of them is not much memory.

@@ -4,13 +4,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::lines::CutOff;
 use super::splitter::Splitter;
 use super::state::{Report, State, States};
-use super::{Arrival, Origin, READ_BYTES, SourceName, StdinSpec, send};
+use super::{Arrival, Arrivals, Origin, READ_BYTES, SourceName, StdinSpec};
 
 /// Standard input, not read from yet.
 #[derive(Debug)]
@@ -77,7 +76,7 @@ impl Input {
 
 impl Reader {
     /// Blocks until the end of the input, the stop, or until nobody wants the lines any more.
-    pub(super) fn run(mut self, arrivals: &mpsc::Sender<Arrival>) {
+    pub(super) fn run(mut self, arrivals: &Arrivals) {
         let mut buffer = vec![0; READ_BYTES];
         let mut ready = Vec::new();
         self.report.set(State::Live);
@@ -95,7 +94,7 @@ impl Reader {
                 }
                 Ok(Read::Stop) => {
                     self.splitter.cut_off(CutOff::Stopped, &mut ready);
-                    send(arrivals, ready);
+                    arrivals.send(ready);
                     return;
                 }
                 Err(why) => {
@@ -108,7 +107,7 @@ impl Reader {
             let last = end.is_some();
             ready.extend(end);
             // Each line goes on as soon as its newline was read, without waiting for more.
-            let wanted = send(arrivals, ready.drain(..));
+            let wanted = arrivals.send(ready.drain(..));
             if last || !wanted {
                 return;
             }

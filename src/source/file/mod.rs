@@ -5,6 +5,7 @@ mod copies;
 mod followed;
 mod follower;
 mod history;
+mod preparing;
 mod selection;
 mod unopened;
 mod wake;
@@ -13,21 +14,19 @@ mod watch;
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tracing::{debug, info};
 
-use super::{Arrival, FileSpec, From, Origin, Spec, States};
+use super::{FileSpec, From, Origin, Spec};
 use followed::{FileId, Followed};
-use follower::Follower;
 use selection::Selection;
 use unopened::Unopened;
-use wake::{Stopper, Wake};
+
+pub(super) use preparing::Preparing;
 
 /// A `file:` source with the files that were there when it was made, not read from yet.
 #[derive(Debug)]
-pub(super) struct Feed {
+struct Feed {
     origin: Origin,
     selection: Selection,
     known: Known,
@@ -61,7 +60,7 @@ struct Name {
 
 impl Feed {
     /// Opens what is there now, and holds the newest `most_open` of them open. What can't be opened yet is tried again, and told about, later.
-    pub(super) fn prepare(spec: &FileSpec, most_open: usize) -> Self {
+    fn prepare(spec: &FileSpec, most_open: usize) -> Self {
         let mut feed = Self {
             origin: Origin {
                 source: Spec::File(spec.clone()).name(),
@@ -102,17 +101,6 @@ impl Feed {
             info!(%source, files, "following");
         }
         feed
-    }
-
-    pub(super) fn into_follower(
-        self,
-        arrivals: mpsc::Sender<Arrival>,
-        states: &States,
-    ) -> (Follower, Stopper) {
-        let wake = Arc::new(Wake::default());
-        let stopper = Stopper::new(Arc::clone(&wake));
-        let report = states.report(&self.origin.source);
-        (Follower::new(self, arrivals, wake, report), stopper)
     }
 }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::complaints::{Complaints, is_out_of_files};
@@ -16,7 +15,7 @@ use super::followed::{COUNT_BYTES, Fate, FileId, Followed, Progress, Prompt};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{Feed, Name, stands_for};
-use crate::source::Arrival;
+use crate::source::Arrivals;
 use crate::source::state::{Report, State};
 
 /// The thread of one `file:` source.
@@ -26,7 +25,7 @@ use crate::source::state::{Report, State};
 /// and, once a second, a `stat`.
 pub(in crate::source) struct Follower {
     feed: Feed,
-    arrivals: mpsc::Sender<Arrival>,
+    arrivals: Arrivals,
     wake: Arc<Wake>,
     watch: Watch,
     report: Report,
@@ -50,12 +49,7 @@ pub(in crate::source) struct Follower {
 struct Ended;
 
 impl Follower {
-    pub(super) fn new(
-        feed: Feed,
-        arrivals: mpsc::Sender<Arrival>,
-        wake: Arc<Wake>,
-        report: Report,
-    ) -> Self {
+    pub(super) fn new(feed: Feed, arrivals: Arrivals, wake: Arc<Wake>, report: Report) -> Self {
         let watch = Watch::new(feed.origin.source.clone(), Arc::clone(&wake));
         let uncounted = feed.known.files.keys().copied().collect();
         Self {

@@ -6,7 +6,7 @@ use super::{Ended, Follower};
 use crate::source::file::complaints::is_out_of_files;
 use crate::source::file::copies::{LEAST_SAME, Verdict};
 use crate::source::file::followed::{FileId, Original, Progress, Suspicion};
-use crate::source::{Arrival, READ_BYTES, send};
+use crate::source::{Arrival, READ_BYTES};
 
 impl Follower {
     pub(super) fn is_idle(&self) -> bool {
@@ -220,7 +220,7 @@ impl Follower {
 
     /// Waits while the channel is full.
     pub(super) fn send(&self, ready: Vec<Arrival>) -> Result<(), Ended> {
-        if send(&self.arrivals, ready) {
+        if self.arrivals.send(ready) {
             Ok(())
         } else {
             Err(Ended)

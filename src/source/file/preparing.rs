@@ -1,0 +1,93 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::Instant;
+
+use tracing::warn;
+
+use super::Feed;
+use super::follower::Follower;
+use super::wake::{Stopper, Wake};
+use crate::source::state::{Report, State, States};
+use crate::source::{Arrivals, FileSpec, SourceName, Spec};
+
+/// A `file:` source that looks at what is there, on a thread of its own: its file system may be
+/// slow, or not answer at all.
+#[derive(Debug)]
+pub(in crate::source) struct Preparing {
+    source: SourceName,
+    looking: Receiver<Feed>,
+    ready: Option<Feed>,
+}
+
+/// A `file:` source that can be run.
+pub(in crate::source) struct Start {
+    preparing: Preparing,
+    arrivals: Arrivals,
+    wake: Arc<Wake>,
+    report: Report,
+}
+
+impl Preparing {
+    pub(in crate::source) fn begin(spec: FileSpec, most_open: usize) -> io::Result<Self> {
+        let source = Spec::File(spec.clone()).name();
+        let (sender, looking) = sync_channel(1);
+        // Not waited for when it hangs; else it ends before the source runs.
+        thread::Builder::new()
+            .name("look".to_owned())
+            .spawn(move || {
+                // Nobody waits any more when the server stops.
+                let _ = sender.send(Feed::prepare(&spec, most_open));
+            })?;
+        Ok(Self {
+            source,
+            looking,
+            ready: None,
+        })
+    }
+
+    /// Waits until it is known what is there.
+    pub(in crate::source) fn wait(&mut self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.ready = self.looking.recv_timeout(left).ok();
+        if self.ready.is_none() {
+            warn!(
+                source = %self.source,
+                "the file system does not answer, starting without this source; \
+                 what is written until it answers is not new"
+            );
+        }
+    }
+
+    pub(in crate::source) fn into_follower(
+        self,
+        arrivals: Arrivals,
+        states: &States,
+    ) -> (Start, Stopper) {
+        let wake = Arc::new(Wake::default());
+        let stopper = Stopper::new(Arc::clone(&wake));
+        let report = states.report(&self.source);
+        let start = Start {
+            preparing: self,
+            arrivals,
+            wake,
+            report,
+        };
+        (start, stopper)
+    }
+}
+
+impl Start {
+    /// Blocks until it is stopped or nobody wants the lines any more.
+    pub(in crate::source) fn run(self) {
+        let Preparing { looking, ready, .. } = self.preparing;
+        if ready.is_none() {
+            self.report.set(State::Failed);
+        }
+        // No answer at all: the look has failed, which was reported as a panic is.
+        if let Some(feed) = ready.or_else(|| looking.recv().ok()) {
+            Follower::new(feed, self.arrivals, self.wake, self.report).run();
+        }
+    }
+}
