@@ -422,6 +422,8 @@ fn commands_and_flags_that_do_not_exist_name_the_nearest() {
         "token issue --sub bot-1 --symbols , --ttl 0s",
         "token issue --sub bot-1 --ttl 10ms --lisen",
         "token issue --sub a --sub b",
+        "--json listen",
+        "token --ttl 30d issue",
         "serve --ttl 30d",
         "serve --json --drain 1s",
         "token issue --sub bot-1 --drain 1s --data-dir=d",

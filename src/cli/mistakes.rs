@@ -1,6 +1,7 @@
 //! What clap refuses, in our one-line form, and all of it: clap itself stops at the first.
 
 use std::ffi::OsString;
+use std::ops::Range;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, Error};
@@ -37,7 +38,7 @@ pub(super) fn matches(mut args: Vec<OsString>) -> Result<(ArgMatches, Refusals),
     }
 }
 
-type Culprit = Option<std::ops::Range<usize>>;
+type Culprit = Option<Range<usize>>;
 
 fn refusal(error: &Error, args: &[OsString]) -> (Refusal, Culprit) {
     let named = text(error, ContextKind::InvalidArg).unwrap_or_default();
@@ -92,9 +93,12 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
     let written = written.split('=').next().unwrap_or(name);
     let at = subcommand(args);
     if at.has_subcommands() {
-        let serve = at.find_subcommand("serve").unwrap_or(&at);
-        let near = nearest_flag(written, serve);
-        let remedy = format!("did you mean signalcast serve --{near}?");
+        let meant = of_another_command(written).map(|(owner, _)| format!("{owner} {written}"));
+        let meant = meant.unwrap_or_else(|| {
+            let serve = at.find_subcommand("serve").unwrap_or(&at);
+            format!("signalcast serve --{}", nearest_flag(written, serve))
+        });
+        let remedy = format!("did you mean {meant}?");
         return (
             Refusal::new(written, "there is no such flag here", remedy),
             None,
@@ -119,17 +123,20 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
             )
         }
     };
-    // Its value goes with it, or it would look like a word too many.
     let takes_value = meant.is_some_and(|arg| arg.get_action().takes_values());
-    let culprit = place.map(|place| {
-        let value_follows = takes_value
-            && !args[place].to_string_lossy().contains('=')
-            && args
-                .get(place + 1)
-                .is_some_and(|next| !next.to_string_lossy().starts_with('-'));
-        place..place + 1 + usize::from(value_follows)
-    });
+    let culprit = place.map(|place| with_value(place, takes_value, args));
     (refusal, culprit)
+}
+
+/// The arguments that a flag takes up: its value goes with it, or it would look like a word too
+/// many.
+fn with_value(place: usize, takes_value: bool, args: &[OsString]) -> Range<usize> {
+    let value_follows = takes_value
+        && !args[place].to_string_lossy().contains('=')
+        && args
+            .get(place + 1)
+            .is_some_and(|next| !next.to_string_lossy().starts_with('-'));
+    place..place + 1 + usize::from(value_follows)
 }
 
 /// The first of the commands that know this flag, as it is typed, and the flag.
