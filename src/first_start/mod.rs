@@ -96,12 +96,14 @@ pub fn look(config: &Config, now: SystemTime) -> Refusals {
     refusals
 }
 
-/// What an operator should know of the keys and the certificate that are there, a line each.
+/// What an operator should know of keys, tokens and certificate that are there, a line each.
 pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let keys = load_keys(config).unwrap_or_default();
     let identity = load_identity(config, now).unwrap_or_default();
     let of_identity = identity.iter().flat_map(Identity::warnings);
-    keys.warnings().iter().chain(of_identity).cloned().collect()
+    let book = token::load_book(config).unwrap_or_default();
+    let of_files = keys.warnings().iter().chain(book.warnings());
+    of_files.chain(of_identity).cloned().collect()
 }
 
 /// The folder for a development certificate, if this start is one that may make it.
