@@ -555,7 +555,11 @@ fn folders_and_files_that_cannot_be_written_to_are_refused() {
 
 #[test]
 fn who_stops_it_before_it_listens_does_not_kill_it() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signals in [
+        &[Signal::TERM][..],
+        &[Signal::INT],
+        &[Signal::HUP, Signal::TERM],
+    ] {
         let folder = Folder::new();
         let settings = folder.path("settings.toml");
         mknodat(CWD, &settings, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -568,7 +572,9 @@ fn who_stops_it_before_it_listens_does_not_kill_it() {
         let server = command.spawn().unwrap();
         // It is open when the server reads its settings, before all else, and waits for them.
         let writer = OpenOptions::new().write(true).open(&settings).unwrap();
-        kill_process(Pid::from_child(&server), signal).unwrap();
+        for signal in signals {
+            kill_process(Pid::from_child(&server), *signal).unwrap();
+        }
         drop(writer);
         let output = server.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
