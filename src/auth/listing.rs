@@ -1,13 +1,27 @@
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
 
-use super::book::TokenBook;
+use super::book::{self, TokenBook};
 use super::credential::Credential;
 use super::entries::{Entries, Revoked, RevokedEntry, Second, TokenEntry};
-use super::token_file::id;
+use super::token_file::{id, second};
+use crate::key_file::UnusableFile;
 use crate::signal::SymbolFilter;
 
+impl TokenBook {
+    /// What is in the file, for people: a line each, opaque tokens first, then revocations.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn list(path: &Path, now: SystemTime) -> Result<String, UnusableFile> {
+        let entries = book::read(path, &mut Vec::new())?;
+        Ok(of(&entries, second(now)))
+    }
+}
+
 /// A table of the opaque tokens, and one of the revocations; never a token.
-pub(super) fn of(entries: &Entries, now: Second) -> String {
+fn of(entries: &Entries, now: Second) -> String {
     let book = TokenBook::of(entries);
     let mut tokens = entries.tokens.clone();
     tokens.sort_by_key(|token| token.created);

@@ -11,7 +11,7 @@ use super::entries::{
     Entries, Patterns, Revoked, RevokedEntry, ScopeText, Second, Subject, TokenEntry,
 };
 use super::issue::{Claims, IssueError, NewClaims};
-use super::{InvalidToken, Token, TokenBook, jwt, opaque};
+use super::{InvalidToken, Token, jwt, opaque};
 use crate::key_file::{self, UnusableFile};
 use crate::signal::SymbolFilter;
 
@@ -60,7 +60,7 @@ impl TokenFile {
     /// [saved](Self::save).
     ///
     /// # Errors
-    /// As [`TokenBook::load`], or the folder cannot be written to.
+    /// As [`TokenBook::load`](super::TokenBook::load), or the folder cannot be written to.
     pub fn hold(path: &Path) -> Result<Self, UnusableFile> {
         let place = if path.is_symlink() {
             fs::canonicalize(path).map_err(|error| key_file::cannot_make(path, &error))?
@@ -245,14 +245,3 @@ const NOTE: &str = "\
 # Opaque tokens (only their SHA-256) and revocations. Kept by `signalcast token`: use that to change
 # it. Comments and blank lines are not kept.
 ";
-
-impl TokenBook {
-    /// What is in the file, for people: a line each, opaque tokens first, then revocations.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn list(path: &Path, now: SystemTime) -> Result<String, UnusableFile> {
-        let entries = book::read(path, &mut Vec::new())?;
-        Ok(super::listing::of(&entries, second(now)))
-    }
-}
