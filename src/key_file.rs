@@ -289,6 +289,28 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_a_files_place_is_its_owners_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/er/t");
+        replace(&path, b"one", 0o600).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        // Only root may give files away.
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(&path, Some(12), Some(34)).unwrap();
+        }
+        replace(&path, b"two", 0o600).unwrap();
+        let file = fs::metadata(&path).unwrap();
+        assert_eq!(file.mode() & 0o7777, 0o640);
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert!(!is_root || (file.uid(), file.gid()) == (12, 34));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        let error = replace(dir.path(), b"three", 0o600).unwrap_err();
+        assert!(error.to_string().contains("cannot be made: "), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_read_is_named_with_the_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let missing = KeyFile::read(&dir.path().join("k"), "make one")

@@ -665,6 +665,7 @@ fn a_key_that_is_too_short_keeps_the_server_from_starting() {
 async fn no_answer_and_no_log_holds_a_token_or_a_part_of_one() {
     let folder = Arc::new(Folder::new());
     write_key(&folder, "jwt.key", SECRET);
+    let opaque = folder.token("--opaque --sub bot-1");
     let server = TestServer::start_in(Arc::clone(&folder), "--log trace --jwt-key jwt.key");
     let mut padded = claims();
     padded["padding"] = "x1y2".repeat(1000).into();
@@ -689,6 +690,8 @@ async fn no_answer_and_no_log_holds_a_token_or_a_part_of_one() {
             "QUJDREVGR0hJSktMTU5PUA.QUJDREVGR0hJSktMTU5PUA"
         ),
         "opaqueopaqueopaqueopaque".to_owned(),
+        opaque.replace("sgc_", "sgc_x"),
+        opaque,
     ];
     let mut pieces = Vec::new();
     for token in &tokens {

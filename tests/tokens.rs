@@ -292,7 +292,11 @@ fn no_other_spelling_of_a_revoked_token_is_good() {
     let token = sign_with_secret(r#"{"alg":"HS256"}"#, &claims, SECRET);
     // Cut off, as from a log.
     let (signed, signature) = token.rsplit_once('.').unwrap();
-    done(&folder, &format!("token revoke {signed}.x"));
+    let said = done(&folder, &format!("token revoke {signed}.x"));
+    assert_eq!(
+        said,
+        "revoked a JWT of \"bot-1\", which no key here has signed\n"
+    );
     assert_eq!(verdict(&folder, &token), REVOKED);
     for other in [
         format!("{signed}.{signature}="),
@@ -301,6 +305,36 @@ fn no_other_spelling_of_a_revoked_token_is_good() {
     ] {
         assert!(verdict(&folder, &other).starts_with("refused: "), "{other}");
     }
+}
+
+#[test]
+fn only_a_genuine_token_says_when_its_revocation_may_be_forgotten() {
+    let folder = folder();
+    let mut claims = with("jti", "t-1");
+    let genuine = token(&claims, SECRET);
+    claims["exp"] = json!(1);
+    let forged = token(&claims, "another secret, as long as needed");
+    let expires = |folder: &Folder| {
+        let list = done(folder, "token list");
+        let line = list.lines().last().unwrap().to_owned();
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    // Somebody's forgery of it must not make the revocation a short one.
+    done(&folder, &format!("token revoke {forged}"));
+    assert_eq!(expires(&folder), "-");
+    done(&folder, &format!("token revoke {genuine}"));
+    assert_eq!(expires(&folder), "-", "it has been forgotten how long");
+    assert_eq!(verdict(&folder, &genuine), REVOKED);
+
+    let claims = with("jti", "t-2");
+    done(&folder, &format!("token revoke {}", token(&claims, SECRET)));
+    let first = expires(&folder);
+    let mut claims = with("jti", "t-2");
+    claims["exp"] = json!(now() + 7200);
+    done(&folder, &format!("token revoke {}", token(&claims, SECRET)));
+    assert!(expires(&folder) > first && first.starts_with("20"));
+    done(&folder, "token revoke --jti t-2");
+    assert_eq!(expires(&folder), "-");
 }
 
 #[test]

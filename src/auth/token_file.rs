@@ -11,7 +11,7 @@ use super::entries::{
     Entries, Patterns, Revoked, RevokedEntry, ScopeText, Second, Subject, TokenEntry,
 };
 use super::issue::{Claims, IssueError, NewClaims};
-use super::{InvalidToken, Token, jwt, opaque};
+use super::{InvalidToken, Keys, Token, jwt, opaque};
 use crate::key_file::{self, UnusableFile};
 use crate::signal::SymbolFilter;
 
@@ -99,14 +99,19 @@ impl TokenFile {
 
     /// Revokes, and says in words what. It counts once the file is [saved](Self::save).
     ///
-    /// A JWT's signature is not looked at: the key may be known to the server alone, and what a
-    /// token's text revokes it can only revoke itself or another of the same `jti`.
+    /// A JWT need not be signed by one of these keys: the server may know more. But only then
+    /// what it says of its end is believed; else the revocation stays.
     ///
     /// # Errors
     /// There is no such token.
-    pub fn revoke(&mut self, target: &Target, now: SystemTime) -> Result<String, RevokeError> {
+    pub fn revoke(
+        &mut self,
+        target: &Target,
+        keys: &Keys,
+        now: SystemTime,
+    ) -> Result<String, RevokeError> {
         let (what, expires, words) = match target {
-            Target::Token(token) => self.of_token(token)?,
+            Target::Token(token) => self.of_token(token, keys)?,
             Target::Jti(jti) => (Revoked::Jti(jti.clone()), None, format!("the JWT {jti:?}")),
             Target::Subject(sub) => (
                 Revoked::Subject(sub.clone()),
@@ -123,7 +128,11 @@ impl TokenFile {
                 .revoked
                 .push(RevokedEntry { what, at, expires }),
             (Some(entry), Target::Subject(_)) => entry.at = entry.at.max(at),
-            (Some(entry), _) => return Ok(format!("{words}, already at {}", entry.at)),
+            (Some(entry), _) => {
+                let both = entry.expires.zip(expires);
+                entry.expires = both.map(|(one, other)| one.max(other));
+                return Ok(format!("{words}, already at {}", entry.at));
+            }
         }
         Ok(words)
     }
@@ -138,7 +147,7 @@ impl TokenFile {
         key_file::replace(&self.path, format!("{NOTE}\n{entries}").as_bytes(), 0o600)
     }
 
-    fn of_token(&self, token: &Token) -> Result<(Revoked, Option<Second>, String), RevokeError> {
+    fn of_token(&self, token: &Token, keys: &Keys) -> Result<Found, RevokeError> {
         if token.is_opaque() {
             let digest = Digest::of(token.reveal());
             let found = self
@@ -149,7 +158,7 @@ impl TokenFile {
             return found.map(of_opaque).ok_or(RevokeError::Unknown);
         }
         if token.reveal().contains('.') {
-            return of_jwt(token).map_err(RevokeError::Unreadable);
+            return of_jwt(token, keys).map_err(RevokeError::Unreadable);
         }
         let id = token.reveal().to_ascii_lowercase();
         let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -174,7 +183,10 @@ impl TokenFile {
     }
 }
 
-fn of_opaque(entry: &TokenEntry) -> (Revoked, Option<Second>, String) {
+/// What a token's revocation says, when it expires, and the same in words.
+type Found = (Revoked, Option<Second>, String);
+
+fn of_opaque(entry: &TokenEntry) -> Found {
     let words = format!(
         "the opaque token {} of {:?}",
         id(&entry.sha256),
@@ -183,9 +195,10 @@ fn of_opaque(entry: &TokenEntry) -> (Revoked, Option<Second>, String) {
     (Revoked::Digest(entry.sha256), Some(entry.expires), words)
 }
 
-fn of_jwt(token: &Token) -> Result<(Revoked, Option<Second>, String), InvalidToken> {
+fn of_jwt(token: &Token, keys: &Keys) -> Result<Found, InvalidToken> {
     let (claims, digest) = jwt::unverified(token)?;
-    let (what, words) = match claims.jti.as_deref() {
+    let genuine = jwt::verify(token, keys).is_ok();
+    let (what, mut words) = match claims.jti.as_deref() {
         None | Some("") => {
             let words = format!("a JWT of {:?}", claims.sub);
             (Revoked::Digest(digest), words)
@@ -195,7 +208,10 @@ fn of_jwt(token: &Token) -> Result<(Revoked, Option<Second>, String), InvalidTok
             (Revoked::Jti(jti.to_owned()), words)
         }
     };
-    Ok((what, Some(Second(claims.exp)), words))
+    if !genuine {
+        words.push_str(", which no key here has signed");
+    }
+    Ok((what, genuine.then_some(Second(claims.exp)), words))
 }
 
 /// What an opaque token is called where people see it.

@@ -179,7 +179,7 @@ const JUDGING: &[&str] = &[
 ];
 
 /// The settings that a revocation needs: where it is noted, and until when.
-const REVOKING: &[&str] = &["auth.leeway", "auth.tokens"];
+const REVOKING: &[&str] = &["auth.jwt_key", "auth.leeway", "auth.tokens"];
 
 const DASH_NOTE: &str = "\
 A token on the command line can be seen by other users of the machine, and the shell remembers it: \

@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use super::book_refused;
-use crate::auth::{Target, TokenFile};
+use crate::auth::{Keys, Target, TokenFile};
 use crate::config::{Config, Problem, Refusals};
 
 /// Revokes, and says in words what.
@@ -11,8 +11,10 @@ use crate::config::{Config, Problem, Refusals};
 pub fn revoke(config: &Config, target: &Target, now: SystemTime) -> Result<String, Refusals> {
     let refuse = |error| book_refused(config, &error);
     let mut file = TokenFile::hold(&config.auth.tokens).map_err(refuse)?;
+    // Revoking must work without them.
+    let keys = Keys::load(&config.auth.jwt_key).unwrap_or_default();
     let words = file
-        .revoke(target, now)
+        .revoke(target, &keys, now)
         .map_err(|error| Problem::said(error).with("TOKEN"))?;
     file.save(config.auth.leeway, now).map_err(refuse)?;
     Ok(words)
