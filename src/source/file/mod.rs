@@ -14,6 +14,7 @@ mod watch;
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tracing::{debug, info};
 
@@ -179,3 +180,6 @@ pub(super) fn follows(spec: &FileSpec, path: &Path) -> bool {
 fn stands_for(path: &Path, id: FileId) -> bool {
     fs::metadata(path).is_ok_and(|metadata| FileId::of(&metadata) == id)
 }
+
+/// The kernel tells nothing about some mounts, and about what happens behind a symbolic link.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::BETWEEN_LOOKS;
 use super::history::{HEAD_BYTES, History, TAIL_BYTES, Tail};
 use crate::source::Origin;
 use crate::source::splitter::Splitter;
@@ -171,7 +172,11 @@ impl Followed {
             uncounted,
             head,
             modified: modified(metadata),
-            unsettled: UNTIL_SETTLED,
+            unsettled: if is_recent(metadata) {
+                UNTIL_SETTLED
+            } else {
+                0
+            },
             nameless: None,
             queued: false,
         })
@@ -336,6 +341,15 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 fn modified(metadata: &Metadata) -> (i64, i64) {
     (metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Whether it was written to so lately that another change would not show in its time.
+fn is_recent(metadata: &Metadata) -> bool {
+    let age = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.elapsed().ok());
+    age.is_none_or(|age| age < BETWEEN_LOOKS * UNTIL_SETTLED)
 }
 
 /// Offset after the last newline among the first `size` bytes.

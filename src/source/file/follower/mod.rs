@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::debug;
 
@@ -14,7 +14,7 @@ use super::complaints::{Complaints, is_out_of_files};
 use super::followed::{COUNT_BYTES, Fate, FileId, Followed, Progress, Prompt};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
-use super::{Feed, Name, stands_for};
+use super::{BETWEEN_LOOKS, Feed, Name, stands_for};
 use crate::source::Arrivals;
 use crate::source::state::{Report, State};
 
@@ -344,6 +344,3 @@ fn elsewhere(path: &Path, id: FileId, names: &HashMap<PathBuf, Name>) -> Option<
         .map(|entry| entry.path())
         .find(|path| stands_for(path, id))
 }
-
-/// The kernel tells nothing about some mounts, and about what happens behind a symbolic link.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
