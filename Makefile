@@ -33,14 +33,14 @@ client-tests: tools ## Python and Node clients against the built server
 soak: ## What is promised of memory, in full size: half a million signals pass clients that don't read
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test slow_client half_a_million -- --nocapture
 
-tools: ## Install what the tests need: packages, .venv, node_modules
+tools: ## Install what the tests need: packages, .venv, node_modules, .tools
 	@tests/clients/setup
 
 fmt: ## Format the Rust code
 	cargo fmt --all
 
 clean-tools: ## Remove what `make tools` installed in this folder
-	rm -rf .venv node_modules
+	rm -rf .venv node_modules .tools
 
 # One shell per recipe, so that a variable set on one line is there on the next.
 .ONESHELL:
