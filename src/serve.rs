@@ -13,8 +13,7 @@ use crate::dead_letters::DeadLetters;
 use crate::first_start::{self, Announcement, Reader};
 use crate::log;
 use crate::reload::Reload;
-use crate::server::{self, Limits, Parts, Process, ServerError};
-use crate::session::TestSignal;
+use crate::server::{self, Parts, Process, ServerError};
 use crate::source::{Sources, Spec};
 
 /// Why a server did not come to be, or how it failed.
@@ -102,21 +101,8 @@ fn parts(config: &Config, reload: &Reload) -> Result<Parts, Refusals> {
         tail_bytes: config.hub.tail_bytes,
         shards: config.server.shards.get(),
         drain: config.server.drain,
-        limits: Limits {
-            connections: config.limits.connections,
-            connections_per_address: config.limits.connections_per_address,
-            handshake: config.limits.handshake,
-            handshakes: config.limits.handshakes.get(),
-            message_bytes: config.limits.message_bytes,
-            commands_per_second: config.limits.commands_per_second,
-            ping: config.limits.ping,
-            silence: config.limits.silence,
-            write_timeout: config.limits.write_timeout,
-        },
-        test: TestSignal {
-            symbol: config.test.symbol.clone(),
-            price: config.test.price,
-        },
+        limits: config.limits.clone(),
+        test: config.test.clone(),
     })
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use hyper::Uri;
 use ipnet::IpNet;
 
-use crate::signal::{Price, Symbol};
+use crate::server::Limits;
+use crate::session::TestSignal;
 use crate::source::Spec;
 
 mod check;
@@ -51,7 +52,7 @@ pub struct Config {
     /// What one client, and all together, may use.
     pub limits: Limits,
     /// The answer to `test`.
-    pub test: Test,
+    pub test: TestSignal,
     /// Where signals are kept.
     pub journal: Journal,
     /// What is said on stderr.
@@ -149,38 +150,6 @@ pub enum Jwks {
     File(PathBuf),
     /// Behind an `https` URL with a host.
     Url(Uri),
-}
-
-/// `limits.*`
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Most connections at once, at least one.
-    pub connections: usize,
-    /// Most connections from one address (IPv4, or IPv6 /64). None: no limit.
-    pub connections_per_address: Option<NonZeroU32>,
-    /// Longest time for TLS and upgrade together.
-    pub handshake: Duration,
-    /// Handshakes at once, per shard.
-    pub handshakes: NonZeroUsize,
-    /// Longest message a client may send.
-    pub message_bytes: usize,
-    /// Commands a client may send per second; bursts are twice as many.
-    pub commands_per_second: NonZeroU32,
-    /// Time between pings.
-    pub ping: Duration,
-    /// A peer that sends no frame at all for this long is gone.
-    pub silence: Duration,
-    /// A peer that accepts no bytes for this long is too slow.
-    pub write_timeout: Duration,
-}
-
-/// `test.*`
-#[derive(Clone, Debug)]
-pub struct Test {
-    /// Symbol of test signals.
-    pub symbol: Symbol,
-    /// Price of test signals, exact to the digit.
-    pub price: Price,
 }
 
 /// `journal.*`

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{
     Auth, Config, DeadLetters, Hub, Journal, JournalKind, Layer, Limits, Log, LogFormat, Problem,
-    Refusal, Refusals, Server, Settings, Signals, Surroundings, Test, Transport, file, units,
+    Refusal, Refusals, Server, Settings, Signals, Surroundings, TestSignal, Transport, file, units,
     values,
 };
 
@@ -60,7 +60,7 @@ impl Config {
             },
             auth: Auth::read(&mut read),
             limits: Limits::read(&mut read, connections),
-            test: Test {
+            test: TestSignal {
                 symbol: read.one("test.symbol", values::symbol),
                 price: read.one("test.price", values::price),
             },

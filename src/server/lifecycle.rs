@@ -125,7 +125,7 @@ impl Server {
                     routes,
                     tls,
                     handshake_timeout: limits.handshake,
-                    handshakes: Rc::new(Semaphore::new(limits.handshakes)),
+                    handshakes: Rc::new(Semaphore::new(limits.handshakes.get())),
                     sessions: Rc::new(session_settings(&limits, test, authenticator, departures)),
                 };
                 move |shard, accepted| {

@@ -18,7 +18,7 @@ mod upgrade;
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,17 +68,17 @@ pub struct Parts {
     pub test: TestSignal,
 }
 
-/// What clients are allowed.
+/// What clients are allowed, as the settings of `limits.*` say.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Clients at once.
+    /// Clients at once, at least one.
     pub connections: usize,
     /// Clients at once from one IPv4 address or IPv6 /64.
     pub connections_per_address: Option<NonZeroU32>,
     /// Longest time from accept to the end of the request's headers.
     pub handshake: Duration,
     /// TLS handshakes at once, per shard.
-    pub handshakes: usize,
+    pub handshakes: NonZeroUsize,
     /// Longest message of a client, in bytes.
     pub message_bytes: usize,
     /// Text messages of a client a second.
