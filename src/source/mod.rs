@@ -203,3 +203,39 @@ const MOST_OPEN_FILES: usize = 96;
 
 /// The same for one source, however many there are.
 const LEAST_OPEN_FILES: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_source_that_hangs_holds_up_neither_the_others_nor_the_stop() {
+        let spec: Spec = "stdin".parse().unwrap();
+        let mut sources = Sources::prepare(std::slice::from_ref(&spec)).unwrap();
+        let hung: SourceName = "file:hung".into();
+        let (hanging, answer) = file::Preparing::hanging(hung.clone());
+        sources.files.push(hanging);
+        sources.states = States::new([spec.name(), hung.clone()]);
+        let (states, stop) = (sources.states(), CancellationToken::new());
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"one\n").unwrap();
+        let (sender, mut arrivals) = mpsc::channel(1);
+        let run = sources.with_stdin(reader.into()).run(sender, stop.clone());
+        let other = async {
+            assert!(matches!(arrivals.recv().await, Some(Arrival::Lines(_))));
+            while states.get(&hung) != Some(State::Failed) {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+            // Closed, although that thread is still there.
+            assert_eq!(arrivals.recv().await, None);
+        };
+        let both = async { tokio::join!(run, other) };
+        tokio::time::timeout(Duration::from_secs(10), both)
+            .await
+            .unwrap();
+        drop(answer);
+    }
+}

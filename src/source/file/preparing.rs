@@ -78,6 +78,20 @@ impl Preparing {
     }
 }
 
+#[cfg(test)]
+impl Preparing {
+    /// A source whose file system does not answer, until the sender is dropped.
+    pub(in crate::source) fn hanging(source: SourceName) -> (Self, Box<dyn std::any::Any>) {
+        let (sender, looking) = sync_channel(1);
+        let hanging = Self {
+            source,
+            looking,
+            ready: None,
+        };
+        (hanging, Box::new(sender))
+    }
+}
+
 impl Start {
     /// Blocks until it is stopped or nobody wants the lines any more.
     pub(in crate::source) fn run(self) {
