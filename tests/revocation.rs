@@ -4,17 +4,27 @@
 mod common;
 
 use std::fs::{self, Permissions};
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use common::jwt::{claims, now, token, with};
-use common::{Folder, TestClient, TestServer, patiently, upgrade_request, wire};
+use common::{Folder, PATIENCE, TestClient, TestServer, patiently, upgrade_request, wire};
 use serde_json::json;
+use signalcast::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
+use signalcast::hub::Hub;
+use signalcast::session::{Departures, Session, Settings, TestSignal};
+use signalcast::shard::{self, Accepted, Client, Outlet, Shard, Stop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 use tokio_tungstenite::MaybeTlsStream;
+use tokio_util::sync::CancellationToken;
 
 /// How long a server may take to see that a token was revoked, and to act.
 const PROMISE: Duration = Duration::from_secs(2);
@@ -143,6 +153,113 @@ async fn revoking_somebody_ends_all_of_his_connections_and_a_new_token_is_good_a
 }
 
 #[tokio::test]
+async fn the_others_miss_nothing_while_somebody_is_revoked_in_the_middle_of_a_feed() {
+    const SIGNALS: u64 = 2000;
+    let mut server = TestServer::start("--shards 2");
+    let folder = Arc::clone(&server.folder);
+    let (his, other) = (folder.token("--sub bot-1"), folder.token("--sub bot-2"));
+    let (mut revoked, mut kept) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        revoked.push(server.client_at("/", &his).await.unwrap());
+        kept.push(server.client_at("/", &other).await.unwrap());
+    }
+    let mut feed = server.take_feed();
+    let feeding = thread::spawn(move || {
+        for price in 0..SIGNALS {
+            if price == SIGNALS / 2 {
+                done(&folder, "token revoke --sub bot-1");
+            }
+            writeln!(feed, "buy X {price} 7").unwrap();
+        }
+        feed
+    });
+    let expected: Vec<String> = (0..SIGNALS)
+        .map(|price| wire("buy", "X", &price.to_string(), 7))
+        .collect();
+    for client in &mut kept {
+        let got = client.texts(expected.len()).await;
+        assert!(got == expected, "a signal is missing or out of order");
+    }
+    for client in &mut revoked {
+        let (got, code) = client.texts_until_close().await;
+        assert_eq!(code, 1008);
+        assert!(got == expected[..got.len()], "a run without a gap");
+    }
+    drop(feeding.join().unwrap());
+}
+
+/// Between the answer to the upgrade and the session's beginning: nothing wakes it afterwards.
+#[test]
+fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
+    let folder = Folder::new();
+    let token = folder.token("--sub bot-1");
+    let keys = Keys::load(&[folder.path("certs/jwt.key")]).unwrap();
+    let authenticator = |book| {
+        let rules = JwtRules {
+            issuer: None,
+            audience: None,
+            leeway: Duration::ZERO,
+        };
+        Authenticator::new(keys.clone(), book, rules)
+    };
+    let before = authenticator(TokenBook::default());
+    let principal = before.authenticate(&Token::new(token), SystemTime::now());
+    done(&folder, "token revoke --sub bot-1");
+    let after = authenticator(TokenBook::load(&folder.path("certs/tokens.toml")).unwrap());
+    let (_sender, news) = watch::channel(Arc::new(after));
+
+    let (_hub, mut followers) = Hub::new(None, 1 << 20, 1);
+    let (inbox, arriving) = mpsc::channel(1);
+    let stop = Stop {
+        drain: CancellationToken::new(),
+        abort: CancellationToken::new(),
+    };
+    let abort = stop.abort.clone();
+    let (principal, authenticator) = (principal.unwrap(), news.clone());
+    let host = move || {
+        let settings = Rc::new(settings(authenticator));
+        move |shard: Rc<Shard>, accepted: Accepted| {
+            let (principal, settings) = (principal.clone(), Rc::clone(&settings));
+            async move {
+                let socket = TcpStream::from_std(accepted.socket).unwrap();
+                let client = Client::new(socket, Outlet::new(None), shard.next());
+                let mut session = Session::new(shard, client, principal, settings, b"");
+                session.run().await;
+            }
+        }
+    };
+    let shard = shard::start(0, followers.remove(0), arriving, news, stop, host).unwrap();
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (socket, peer) = listener.accept().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    inbox.blocking_send(Accepted { socket, peer }).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut close = [0; 4];
+    client.read_exact(&mut close).unwrap();
+    assert_eq!((close[0], &close[2..]), (0x88, &1008_u16.to_be_bytes()[..]));
+    abort.cancel();
+    shard.join().unwrap();
+}
+
+fn settings(authenticator: watch::Receiver<Arc<Authenticator>>) -> Settings {
+    Settings {
+        message_bytes: 1024,
+        commands_per_second: NonZeroU32::MIN,
+        ping: PATIENCE * 2,
+        silence: PATIENCE * 2,
+        write_timeout: PATIENCE * 2,
+        authenticator,
+        departures: Arc::new(Departures::over(Duration::ZERO)),
+        test: TestSignal {
+            symbol: "X".parse().unwrap(),
+            price: "1".parse().unwrap(),
+        },
+    }
+}
+
+#[tokio::test]
 async fn an_opaque_token_that_was_changed_or_struck_out_by_hand_is_good_no_more() {
     let folder = Arc::new(Folder::new());
     let edited = folder.token("--opaque --sub edited");
@@ -241,9 +358,7 @@ async fn a_client_that_takes_nothing_is_cut_off_when_its_token_is_revoked() {
         let note = "x".repeat(60_000);
         let line = json!({"side": "buy", "symbol": "X", "price": 1, "note": note}).to_string();
         let mut feed = server.take_feed();
-        let feeding = std::thread::spawn(move || {
-            std::io::Write::write_all(&mut feed, (line + "\n").repeat(200).as_bytes())
-        });
+        let feeding = thread::spawn(move || feed.write_all((line + "\n").repeat(200).as_bytes()));
         reader.texts(200).await;
         feeding.join().unwrap().unwrap();
 
