@@ -3,6 +3,7 @@
 //! On SIGHUP, and when files change, a thread of its own reads them again. New connections see
 //! what is new; what can't be used is told once, and the old stays. Knows nothing of connections.
 
+mod certificate;
 mod expiry;
 mod kept;
 mod news;
@@ -22,12 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
-use crate::certs::{Identity, Shown, rfc3339};
+use crate::certs::Shown;
 use crate::config::{Config, Refusals};
 use crate::first_start::{self, Prepared};
 use crate::token;
 
-use expiry::{Expiry, Reminder};
+use certificate::Certificate;
 use kept::{Kept, Outcome};
 use news::News;
 
@@ -46,13 +47,6 @@ pub struct Reload {
     keys: Kept<Keys>,
     tokens: Kept<TokenBook>,
     authenticator: watch::Sender<Arc<Authenticator>>,
-}
-
-#[derive(Debug)]
-struct Certificate {
-    kept: Kept<Identity>,
-    shown: Arc<Shown>,
-    reminder: Reminder,
 }
 
 /// Why files are looked at.
@@ -87,14 +81,10 @@ fn authenticator(config: &Config, keys: &Keys, book: &TokenBook) -> Arc<Authenti
 impl Reload {
     /// What was loaded at the start, to be kept up to date.
     pub fn new(config: &Config, prepared: &Prepared) -> Self {
-        let files = [&config.server.tls_cert, &config.server.tls_key];
+        let identity = prepared.identity.as_ref();
         Self {
             config: config.clone(),
-            certificate: prepared.identity.as_ref().map(|identity| Certificate {
-                kept: Kept::new(files.into_iter().cloned().collect(), identity.clone()),
-                shown: Shown::new(identity),
-                reminder: Reminder::default(),
-            }),
+            certificate: identity.map(|identity| Certificate::new(config, identity)),
             keys: Kept::new(config.auth.jwt_key.clone(), prepared.keys.clone()),
             tokens: Kept::new(vec![config.auth.tokens.clone()], prepared.book.clone()),
             authenticator: watch::Sender::new(authenticator(
@@ -107,9 +97,7 @@ impl Reload {
 
     /// The certificate as it changes; none with plaintext.
     pub fn shown(&self) -> Option<&Arc<Shown>> {
-        self.certificate
-            .as_ref()
-            .map(|certificate| &certificate.shown)
+        self.certificate.as_ref().map(Certificate::shown)
     }
 
     /// Who gets in, as it changes.
@@ -142,7 +130,7 @@ impl Reload {
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {
-        let certificate = self.certificate.iter().flat_map(|it| it.kept.files());
+        let certificate = self.certificate.iter().flat_map(Certificate::files);
         certificate
             .chain(self.keys.files())
             .chain(self.tokens.files())
@@ -179,18 +167,14 @@ impl Reload {
         let tokens = self
             .tokens
             .look(cause, now, || load_tokens(config, had_tokens));
-        for (what, outcome, warnings) in [
-            ("keys", &keys, self.keys.current().warnings()),
-            ("tokens", &tokens, self.tokens.current().warnings()),
-        ] {
-            report(what, outcome, warnings);
-        }
         // One that is the same would have every connection checked again for nothing.
         if keys == Outcome::Taken || tokens == Outcome::Taken {
             let (keys, book) = (self.keys.current(), self.tokens.current());
             self.authenticator
                 .send_replace(authenticator(config, keys, book));
         }
+        report("keys", &keys, self.keys.current().warnings());
+        report("tokens", &tokens, self.tokens.current().warnings());
     }
 }
 
@@ -207,26 +191,6 @@ fn load_tokens(config: &Config, had_tokens: bool) -> Result<TokenBook, Refusals>
         return Err(config.refusal("auth.tokens", reason, remedy).into());
     }
     token::load_book(config)
-}
-
-impl Certificate {
-    fn reload(&mut self, config: &Config, cause: Cause, wall: SystemTime) {
-        let load = || first_start::load_certificate(config, wall);
-        let outcome = self.kept.look(cause, (Instant::now(), wall), load);
-        let identity = self.kept.current();
-        report("certificate", &outcome, identity.warnings());
-        if outcome == Outcome::Taken {
-            self.shown.replace(identity);
-            self.reminder = Reminder::default();
-        }
-        let path = config.server.tls_cert.display();
-        let until = rfc3339(identity.expires_at());
-        match self.reminder.due(identity, wall) {
-            Some(Expiry::Near) => warn!(certificate = %path, %until, "expires soon; {RENEW}"),
-            Some(Expiry::Over) => error!(certificate = %path, %until, "has expired; {RENEW}"),
-            None => {}
-        }
-    }
 }
 
 /// Errors and warnings are said as at the start, a line for each.
@@ -254,8 +218,6 @@ impl Drop for Reloader {
         let _ = self.ended.recv_timeout(LAST_WAIT);
     }
 }
-
-const RENEW: &str = "renew it, or make another with signalcast cert";
 
 #[cfg(test)]
 mod tests;

@@ -20,9 +20,7 @@ impl News {
     pub(super) fn of<'a>(files: impl Iterator<Item = &'a Path>) -> Self {
         let bell = Arc::new(Notify::new());
         let folders: BTreeSet<&Path> = files.filter_map(Path::parent).collect();
-        let watcher = watch(&folders, &bell)
-            .inspect_err(|why| debug!(%why, "no news of changed keys, looking every second"))
-            .ok();
+        let watcher = watch(&folders, &bell).inspect_err(no_news).ok();
         Self {
             bell,
             _watcher: watcher,
@@ -44,9 +42,15 @@ fn watch(folders: &BTreeSet<&Path>, bell: &Arc<Notify>) -> notify::Result<Recomm
     for folder in folders {
         let here = folder.as_os_str().is_empty();
         let folder = if here { Path::new(".") } else { folder };
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        // Others may still be watched.
+        let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
+        watched.unwrap_or_else(|why| no_news(&why));
     }
     Ok(watcher)
+}
+
+fn no_news(why: &notify::Error) {
+    debug!(%why, "no news of changed keys, looking every second");
 }
 
 fn ring(bell: &Notify, event: notify::Result<notify::Event>) {

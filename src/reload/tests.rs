@@ -22,9 +22,8 @@ fn the_development_certificate_stays_refused_where_others_come_from() {
     config.server.listen = vec!["0.0.0.0:8080".parse().unwrap()];
     let mut reload = Reload::new(&config, &prepared);
     let certificate = reload.certificate.as_mut().unwrap();
-    let now = (Instant::now(), SystemTime::now());
-    let load = || first_start::load_certificate(&config, now.1);
-    let Outcome::Refused(refusals) = certificate.kept.look(Cause::Asked, now, load) else {
+    let outcome = certificate.reload(&config, Cause::Asked, SystemTime::now());
+    let Outcome::Refused(refusals) = outcome else {
         panic!("taken");
     };
     let said = refusals.to_string();
