@@ -18,7 +18,7 @@ use serde_json::json;
 use signalcast::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
 use signalcast::hub::Hub;
 use signalcast::session::{Departures, Session, Settings, TestSignal};
-use signalcast::shard::{self, Accepted, Client, Outlet, Shard, Stop};
+use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -218,10 +218,10 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
     let (principal, authenticator) = (principal.unwrap(), news.clone());
     let host = move || {
         let settings = Rc::new(settings(authenticator));
-        move |shard: Rc<Shard>, accepted: Accepted| {
+        move |shard: Rc<Shard>, socket: std::net::TcpStream| {
             let (principal, settings) = (principal.clone(), Rc::clone(&settings));
             async move {
-                let socket = TcpStream::from_std(accepted.socket).unwrap();
+                let socket = TcpStream::from_std(socket).unwrap();
                 let client = Client::new(socket, Outlet::new(None), shard.next());
                 let mut session = Session::new(shard, client, principal, settings, b"");
                 session.run().await;
@@ -232,9 +232,9 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (socket, peer) = listener.accept().unwrap();
+    let (socket, _) = listener.accept().unwrap();
     socket.set_nonblocking(true).unwrap();
-    inbox.blocking_send(Accepted { socket, peer }).unwrap();
+    inbox.blocking_send(socket).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut close = [0; 4];
     client.read_exact(&mut close).unwrap();

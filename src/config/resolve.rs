@@ -59,7 +59,7 @@ impl Config {
                 max_bytes: read.one("dead_letters.max_bytes", values::bytes(1)),
             },
             auth: Auth::read(&mut read),
-            limits: Limits::read(&mut read, connections),
+            limits: Limits::read(&mut read, connections, around.open_files),
             test: TestSignal {
                 symbol: read.one("test.symbol", values::symbol),
                 price: read.one("test.price", values::price),
@@ -134,9 +134,10 @@ impl Auth {
 }
 
 impl Limits {
-    fn read(read: &mut Reader<'_>, connections: usize) -> Self {
+    fn read(read: &mut Reader<'_>, connections: usize, open_files: Option<u64>) -> Self {
         Self {
             connections,
+            open_files,
             connections_per_address: read
                 .one("limits.connections_per_address", values::count_or_off),
             handshake: read.one("limits.handshake", values::wait),

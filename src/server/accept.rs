@@ -1,21 +1,38 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
+use futures::future::AbortRegistration;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, error::SendError};
-use tracing::warn;
 
-use crate::shard::Accepted;
+use super::pending::{Opening, Pending};
+
+/// A connection that was accepted and belongs to a shard from now on.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// The socket, non-blocking, not yet registered with any runtime.
+    pub(super) socket: std::net::TcpStream,
+    /// Where it comes from.
+    pub(super) peer: SocketAddr,
+    /// Its place among those that are no client yet.
+    pub(super) opening: Opening,
+    /// Says when it must give up that place.
+    pub(super) told_to_end: AbortRegistration,
+}
 
 /// Hands the connections of one address to the shards, in turn, as long as it is polled.
 ///
 /// # Cancel safety
 /// A connection that was accepted and not yet handed over is closed.
-pub(super) async fn accept(listener: TcpListener, shards: Vec<mpsc::Sender<Accepted>>) {
-    let mut failing = false;
+pub(super) async fn accept(
+    listener: TcpListener,
+    pending: Arc<Pending>,
+    shards: Vec<mpsc::Sender<Accepted>>,
+) {
     let mut shards = VecDeque::from(shards);
     loop {
         let (socket, peer) = loop {
@@ -23,18 +40,11 @@ pub(super) async fn accept(listener: TcpListener, shards: Vec<mpsc::Sender<Accep
                 Ok(accepted) => break accepted,
                 // The peer was gone before we looked: its affair.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    if !failing {
-                        warn!(%error, "no connection can be accepted; is the open-file limit too low?");
-                    }
-                    failing = true;
-                    tokio::time::sleep(RETRY).await;
-                }
+                Err(error) => pending.make_room(&error, is_waited_for(&listener)).await,
             }
         };
-        failing = false;
         // A socket that was reset meanwhile.
-        let Ok(mut accepted) = prepare(socket, peer) else {
+        let Ok(mut accepted) = prepare(socket, peer, &pending) else {
             continue;
         };
         // While the server drains, a shard ends with its last client; the others go on.
@@ -50,8 +60,12 @@ pub(super) async fn accept(listener: TcpListener, shards: Vec<mpsc::Sender<Accep
     }
 }
 
-/// Until descriptors may be free again.
-const RETRY: Duration = Duration::from_millis(50);
+/// Whether there is a connection to accept. Without a descriptor for it Linux says so before it has
+/// looked: the error alone does not tell.
+fn is_waited_for(listener: &TcpListener) -> bool {
+    let mut listener = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
 
 /// What the kernel may hold for one client, so that a slow one is noticed: on a path of 100 ms it
 /// still carries 2.5 MB, about 20,000 signals, a second.
@@ -61,13 +75,17 @@ const SEND_BUFFER: usize = 256 * 1024;
 const MOST_UNSENT: u32 = 128 * 1024;
 
 /// Takes the socket from this runtime, for it belongs to the shard's from now on.
-fn prepare(socket: TcpStream, peer: SocketAddr) -> io::Result<Accepted> {
+fn prepare(socket: TcpStream, peer: SocketAddr, pending: &Arc<Pending>) -> io::Result<Accepted> {
     let options = SockRef::from(&socket);
     options.set_tcp_nodelay(true)?;
     options.set_send_buffer_size(SEND_BUFFER)?;
     options.set_tcp_notsent_lowat(MOST_UNSENT)?;
+    let socket = socket.into_std()?;
+    let (opening, told_to_end) = pending.enter();
     Ok(Accepted {
-        socket: socket.into_std()?,
+        socket,
         peer,
+        opening,
+        told_to_end,
     })
 }

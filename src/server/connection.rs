@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::Abortable;
 use hyper::body::Bytes;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
@@ -18,15 +19,16 @@ use tracing::{Instrument, Span, debug, info, info_span};
 use warp::filters::BoxedFilter;
 use warp::http::Response;
 
+use super::accept::Accepted;
 use super::clients::Entrance;
 use super::gate::Admitted;
 use super::http::{Visitors, turn_away};
+use super::pending::Opening;
 use crate::session::{Ended, Session, Settings};
-use crate::shard::{Accepted, Client, Outlet, Shard};
+use crate::shard::{Client, Outlet, Shard};
 use crate::signal::Seq;
 
 /// How the connections of one shard are served.
-#[derive(Clone)]
 pub(super) struct Host {
     /// Answers requests.
     pub(super) routes: BoxedFilter<(Response<String>,)>,
@@ -59,14 +61,13 @@ const TURNS: u32 = 10;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Serves one connection to its end.
-pub(super) async fn serve(host: Host, shard: Rc<Shard>, accepted: Accepted) {
+pub(super) async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) {
     let peer = accepted.peer;
     // Boxed, so that what the handshakes needed is given back before the session begins.
-    let mut visit = match Box::pin(open(&host, &shard, accepted)).await {
-        Ok(Some(upgraded)) => upgraded.begin(&host, &shard, peer),
-        Ok(None) => return,
-        Err(error) => return debug!(%peer, %error, "connection ended before its upgrade"),
+    let Some(upgraded) = Box::pin(open(&host, &shard, accepted)).await else {
+        return;
     };
+    let mut visit = upgraded.begin(&host, &shard, peer);
     let running = visit.session.run().instrument(visit.span.clone());
     let ended = shard.sessions().track_future(running).await;
     visit.report(ended);
@@ -118,14 +119,38 @@ impl Subscription {
     }
 }
 
-/// From the accepted socket to a WebSocket; `None` when the connection was for something else.
-async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> io::Result<Option<Upgraded>> {
+/// From the accepted socket to a WebSocket; `None` when the connection was for something else, or
+/// ended.
+async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> Option<Upgraded> {
+    let Accepted {
+        socket,
+        peer,
+        opening,
+        told_to_end,
+    } = accepted;
+    let upgrade = upgrade(host, shard, socket, peer, &opening);
+    match Abortable::new(upgrade, told_to_end).await {
+        Ok(Ok(upgraded)) => return upgraded,
+        Ok(Err(error)) => debug!(%peer, %error, "connection ended before its upgrade"),
+        Err(_) => debug!(%peer, "connection dropped to make room for others"),
+    }
+    None
+}
+
+async fn upgrade(
+    host: &Host,
+    shard: &Rc<Shard>,
+    socket: std::net::TcpStream,
+    peer: SocketAddr,
+    opening: &Opening,
+) -> io::Result<Option<Upgraded>> {
     let deadline = Instant::now() + host.handshake_timeout;
-    let socket = TcpStream::from_std(accepted.socket)?;
+    let socket = TcpStream::from_std(socket)?;
     let visitors = Visitors {
         routes: &host.routes,
         shard,
-        peer: accepted.peer,
+        peer,
+        opening,
     };
     let Some(config) = &host.tls else {
         let Some((socket, early, admitted, next)) = visitors.answer(socket, deadline).await else {
@@ -143,7 +168,7 @@ async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> io::Result<
         turn_away(socket, deadline).await;
         return Ok(None);
     }
-    let stream = timeout_at(deadline, secure(host, shard, socket, config)).await??;
+    let stream = timeout_at(deadline, secure(host, shard, socket, config, opening)).await??;
     let Some((stream, early, admitted, next)) = visitors.answer(stream, deadline).await else {
         return Ok(None);
     };
@@ -170,8 +195,10 @@ async fn secure(
     shard: &Shard,
     socket: TcpStream,
     config: &Arc<rustls::ServerConfig>,
+    opening: &Opening,
 ) -> io::Result<TlsStream<TcpStream>> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+    opening.spoke();
     let turn = host.handshakes.acquire().await.map_err(io::Error::other)?;
     shard.give_way().await;
     let mut stream = pin!(hello.into_stream(Arc::clone(config)));

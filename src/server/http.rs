@@ -21,6 +21,7 @@ use warp::filters::BoxedFilter;
 use warp::http::{Request, Response, Version};
 
 use super::gate::Admitted;
+use super::pending::Opening;
 use super::refusal::Refusal;
 use super::routes::Visit;
 use super::upgrade::HttpVersion;
@@ -32,6 +33,7 @@ pub(super) struct Visitors<'a> {
     pub(super) routes: &'a BoxedFilter<(Response<String>,)>,
     pub(super) shard: &'a Shard,
     pub(super) peer: SocketAddr,
+    pub(super) opening: &'a Opening,
 }
 
 impl Visitors<'_> {
@@ -51,6 +53,7 @@ impl Visitors<'_> {
                 .uri()
                 .path_and_query()
                 .map_or(0, |target| target.as_str().len());
+            self.opening.spoke();
             let visit = Visit {
                 address: self.peer.ip(),
                 http: match request.version() {

@@ -11,17 +11,19 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::accept::{self, Accepted};
 use super::clients::Clients;
 use super::connection::{self, Host};
 use super::gate::Gate;
 use super::interrupts::Interrupts;
-use super::{Limits, Parts, ServerError, accept, routes};
+use super::pending::{Pending, Room};
+use super::{Limits, Parts, ServerError, routes};
 use crate::auth::{Authenticator, Throttle};
 use crate::hub::{Follower, Hub};
 use crate::ingest::{ARRIVALS_CAPACITY, Ingest};
 use crate::journal::{Epoch, Journal, Memory};
 use crate::session::{self, Departures, TestSignal};
-use crate::shard::{self, Accepted, INBOX_CAPACITY, Stop};
+use crate::shard::{self, INBOX_CAPACITY, Stop};
 use crate::source::{Arrival, SourceName, Sources, State, States};
 
 /// A server that runs.
@@ -81,10 +83,14 @@ impl Server {
             test: parts.test,
         };
         let inboxes = server.start_shards(followers, &shards)?;
+        let room = Room::new(shards.limits.open_files);
+        let pending = Arc::new(Pending::new(room, clients.count()));
         for listener in listeners {
-            server
-                .workers
-                .spawn(accept::accept(listener, inboxes.clone()));
+            server.workers.spawn(accept::accept(
+                listener,
+                Arc::clone(&pending),
+                inboxes.clone(),
+            ));
         }
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
         let died = server.died.clone().drop_guard();
@@ -121,17 +127,17 @@ impl Server {
             let died = self.died.clone().drop_guard();
             // Made on the shard's thread, for what its sessions share stays there.
             let host = move || {
-                let host = Host {
+                let host = Rc::new(Host {
                     routes,
                     tls,
                     handshake_timeout: limits.handshake,
                     handshakes: Rc::new(Semaphore::new(limits.handshakes.get())),
                     sessions: Rc::new(session_settings(&limits, test, authenticator, departures)),
-                };
+                });
                 move |shard, accepted| {
                     // Lives as long as the thread.
                     let _died = &died;
-                    connection::serve(host.clone(), shard, accepted)
+                    connection::serve(Rc::clone(&host), shard, accepted)
                 }
             };
             let stop = self.stop_shards.clone();

@@ -10,6 +10,7 @@ mod http;
 mod interrupts;
 mod lifecycle;
 mod listener;
+mod pending;
 mod process;
 mod refusal;
 mod routes;
@@ -75,6 +76,9 @@ pub struct Limits {
     pub connections: usize,
     /// Clients at once from one IPv4 address or IPv6 /64.
     pub connections_per_address: Option<NonZeroU32>,
+    /// Files this process may have open, of which connections that are no client yet have a share;
+    /// `None`: no limit.
+    pub open_files: Option<u64>,
     /// Longest time from accept to the end of the request's headers.
     pub handshake: Duration,
     /// TLS handshakes at once, per shard.

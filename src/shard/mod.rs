@@ -13,7 +13,6 @@ mod socket;
 
 use std::cell::{Cell, RefCell};
 use std::future::ready;
-use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -36,15 +35,6 @@ pub use run::{Cut, Run};
 pub use socket::Socket;
 
 use pass::{Pass, Progress};
-
-/// A connection that was accepted and belongs to a shard from now on.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The socket, non-blocking, not yet registered with any runtime.
-    pub socket: TcpStream,
-    /// Where it comes from.
-    pub peer: SocketAddr,
-}
 
 /// What a shard shares with the sessions on its thread.
 #[derive(Debug)]
@@ -90,23 +80,25 @@ const RECEIVE_BYTES: usize = 16 * 1024;
 /// Frames written at once to a client that is behind.
 const CATCH_UP_BYTES: usize = 64 * 1024;
 
-/// Starts a shard's thread. `host` is called on it and makes what is given each connection, to
-/// look after it to its end. When `news` changes, every session looks up from what it does.
+/// Starts a shard's thread. `host` is called on it and makes what is given each connection that
+/// comes through the inbox, to look after it to its end. When `news` changes, every session looks
+/// up from what it does.
 ///
 /// # Errors
 /// The thread cannot be made.
-pub fn start<N, H, S, F>(
+pub fn start<A, N, H, S, F>(
     index: usize,
     follower: Follower,
-    inbox: mpsc::Receiver<Accepted>,
+    inbox: mpsc::Receiver<A>,
     news: watch::Receiver<N>,
     stop: Stop,
     host: H,
 ) -> io::Result<JoinHandle<()>>
 where
     N: Send + Sync + 'static,
+    A: Send + 'static,
     H: FnOnce() -> S + Send + 'static,
-    S: Fn(Rc<Shard>, Accepted) -> F,
+    S: Fn(Rc<Shard>, A) -> F,
     F: Future<Output = ()> + 'static,
 {
     thread::Builder::new()
@@ -122,14 +114,14 @@ where
         })
 }
 
-async fn run<N, S, F>(
+async fn run<A, N, S, F>(
     follower: Follower,
-    mut inbox: mpsc::Receiver<Accepted>,
+    mut inbox: mpsc::Receiver<A>,
     mut news: watch::Receiver<N>,
     stop: Stop,
     serve: S,
 ) where
-    S: Fn(Rc<Shard>, Accepted) -> F,
+    S: Fn(Rc<Shard>, A) -> F,
     F: Future<Output = ()> + 'static,
 {
     let mut head = follower.head();

@@ -10,7 +10,7 @@ pub mod jwt;
 use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -403,6 +403,17 @@ impl TestServer {
         MaybeTlsStream::Rustls(self.secure(stream).await)
     }
 
+    /// The same from another of this machine's addresses.
+    pub async fn connect_from(&self, source: Ipv4Addr) -> MaybeTlsStream<TcpStream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
+        if self.scheme == "ws" {
+            return MaybeTlsStream::Plain(stream);
+        }
+        MaybeTlsStream::Rustls(self.secure(stream).await)
+    }
+
     /// TLS on a connection, checked against the server's CA.
     pub async fn secure(&self, stream: TcpStream) -> TlsStream<TcpStream> {
         let connector = TlsConnector::from(Arc::new(self.trust()));
@@ -433,7 +444,15 @@ impl TestServer {
 
     /// Sends these bytes and reads the answer until the server closes the connection.
     pub async fn exchange(&self, request: &[u8]) -> Answer {
-        let mut stream = self.connect().await;
+        self.exchange_on(self.connect().await, request).await
+    }
+
+    /// The same on a connection of the test's own making.
+    pub async fn exchange_on(
+        &self,
+        mut stream: MaybeTlsStream<TcpStream>,
+        request: &[u8],
+    ) -> Answer {
         stream.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
         patiently("end of the answer", stream.read_to_end(&mut bytes))
@@ -463,6 +482,13 @@ impl TestServer {
     /// A well-formed upgrade request with these further header lines, each ended by CRLF.
     pub async fn ask(&self, path: &str, headers: &str) -> Answer {
         self.exchange(upgrade_request(path, headers).as_bytes())
+            .await
+    }
+
+    /// The same from another of this machine's addresses.
+    pub async fn ask_from(&self, source: Ipv4Addr, path: &str, headers: &str) -> Answer {
+        let stream = self.connect_from(source).await;
+        self.exchange_on(stream, upgrade_request(path, headers).as_bytes())
             .await
     }
 }

@@ -1,0 +1,331 @@
+//! Connections that are no client yet: how many there may be, and which of them goes first.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::{AbortHandle, AbortRegistration};
+use tokio::sync::{Notify, watch};
+use tracing::warn;
+
+/// All connections, whatever their shard, that have not become a WebSocket.
+///
+/// Each costs a descriptor for up to `limits.handshake`, and whoever opens thousands a second would
+/// use them all up. So they have a [`Room`]. Half of it is for those that have sent nothing whole
+/// (a ClientHello; without TLS, a request), half for those that have: neither a flood of silent
+/// sockets nor one of stalled handshakes takes the other half, and in each half the oldest goes
+/// first. A client that speaks at once is among the youngest, and gets through.
+#[derive(Debug)]
+pub(super) struct Pending {
+    room: Room,
+    clients: watch::Receiver<usize>,
+    state: Mutex<State>,
+    /// One of them has ended, and its descriptor is free.
+    freed: Notify,
+}
+
+/// One of them, as long as it is one.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pending: Arc<Pending>,
+    number: u64,
+}
+
+/// How many connections may be pending.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Files that this process may have open.
+    open_files: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By age.
+    silent: BTreeMap<u64, AbortHandle>,
+    begun: BTreeMap<u64, AbortHandle>,
+    /// Told to end, and not gone yet.
+    leaving: usize,
+    next: u64,
+    dropped: u64,
+    drop_said: Option<Instant>,
+    failure_said: Option<Instant>,
+}
+
+impl Pending {
+    /// None yet. `clients` is the number of those that are sessions already.
+    pub(super) fn new(room: Room, clients: watch::Receiver<usize>) -> Self {
+        Self {
+            room,
+            clients,
+            state: Mutex::default(),
+            freed: Notify::new(),
+        }
+    }
+
+    /// One more, which is to end when its registration says so.
+    pub(super) fn enter(self: &Arc<Self>) -> (Opening, AbortRegistration) {
+        let (handle, registration) = AbortHandle::new_pair();
+        let half = self.half();
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.silent.insert(number, handle);
+        if state.silent.len() > half {
+            state.drop_oldest_silent();
+        }
+        drop(state);
+        let opening = Opening {
+            pending: Arc::clone(self),
+            number,
+        };
+        (opening, registration)
+    }
+
+    /// Descriptors have run out. If somebody waits to be accepted, drops a quarter of these, the
+    /// silent ones first. Then waits until one is gone, or a client, or for a moment, for what else
+    /// holds descriptors does not tell.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn make_room(&self, error: &io::Error, somebody_waits: bool) {
+        let mut freed = std::pin::pin!(self.freed.notified());
+        freed.as_mut().enable();
+        let mut clients = self.clients.clone();
+        clients.mark_unchanged();
+        if somebody_waits {
+            self.state().shed(error);
+        }
+        tokio::select! {
+            () = freed => {}
+            // A client's place is given back after its socket. It cannot end before the server.
+            _ = clients.changed() => {}
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+
+    fn half(&self) -> usize {
+        self.room.with(*self.clients.borrow()) / 2
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Until descriptors may be free again that nobody tells us of.
+const RETRY: Duration = Duration::from_millis(50);
+
+impl Opening {
+    /// The peer has sent something whole: it is not silent any more.
+    pub(super) fn spoke(&self) {
+        let half = self.pending.half();
+        let mut state = self.pending.state();
+        // One that was told to end is in neither.
+        let Some(handle) = state.silent.remove(&self.number) else {
+            return;
+        };
+        state.begun.insert(self.number, handle);
+        if state.begun.len() > half {
+            state.drop_oldest_begun();
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut state = self.pending.state();
+        let number = &self.number;
+        if state.silent.remove(number).is_none() && state.begun.remove(number).is_none() {
+            state.leaving -= 1;
+        }
+        drop(state);
+        self.pending.freed.notify_waiters();
+    }
+}
+
+impl State {
+    fn drop_oldest_silent(&mut self) -> bool {
+        let oldest = self.silent.pop_first();
+        self.end(oldest)
+    }
+
+    fn drop_oldest_begun(&mut self) -> bool {
+        let oldest = self.begun.pop_first();
+        self.end(oldest)
+    }
+
+    fn shed(&mut self, error: &io::Error) {
+        if due(&mut self.failure_said) {
+            warn!(%error, "no connection can be accepted; is the open-file limit too low?");
+        }
+        // What was told to end frees its descriptor in a moment.
+        if self.leaving > 0 {
+            return;
+        }
+        for _ in 0..(self.silent.len() + self.begun.len()).div_ceil(4) {
+            if !self.drop_oldest_silent() {
+                self.drop_oldest_begun();
+            }
+        }
+    }
+
+    fn end(&mut self, oldest: Option<(u64, AbortHandle)>) -> bool {
+        let Some((_, handle)) = oldest else {
+            return false;
+        };
+        handle.abort();
+        self.leaving += 1;
+        self.dropped += 1;
+        if due(&mut self.drop_said) {
+            let (dropped, silent, begun) = (self.dropped, self.silent.len(), self.begun.len());
+            warn!(
+                dropped,
+                silent,
+                begun,
+                "more connections than there is room for have not become clients; the oldest are dropped"
+            );
+        }
+        true
+    }
+}
+
+/// Whether a message that is due again and again is to be said now.
+fn due(said: &mut Option<Instant>) -> bool {
+    let now = Instant::now();
+    let due = said.is_none_or(|said| now - said >= BETWEEN_MESSAGES);
+    if due {
+        *said = Some(now);
+    }
+    due
+}
+
+const BETWEEN_MESSAGES: Duration = Duration::from_secs(60);
+
+impl Room {
+    /// For a process that may have so many files open; `None`: no limit.
+    pub(super) fn new(open_files: Option<u64>) -> Self {
+        let open_files = open_files.and_then(|files| usize::try_from(files).ok());
+        Self {
+            open_files: open_files.unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Beside so many clients: an eighth of all files, and no more than are left.
+    fn with(self, clients: usize) -> usize {
+        let left = self.open_files.saturating_sub(OURS + clients);
+        (self.open_files / 8).min(left).clamp(LEAST, MOST)
+    }
+}
+
+/// Listeners, feeds, the journal and the like. The connection limit leaves as much again.
+const OURS: usize = 100;
+
+/// However few files are allowed: an operator must get in to see what is wrong.
+const LEAST: usize = 16;
+
+/// A peer in the middle of a TLS handshake costs some 30 KB.
+const MOST: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 64 places: 32 for each half.
+    fn pending() -> Arc<Pending> {
+        let clients = watch::Sender::new(0);
+        Arc::new(Pending::new(Room::new(Some(512)), clients.subscribe()))
+    }
+
+    /// Those that were told to end.
+    fn ended(registrations: &[AbortRegistration]) -> Vec<usize> {
+        let aborted = |(place, registration): (usize, &AbortRegistration)| {
+            registration.handle().is_aborted().then_some(place)
+        };
+        registrations
+            .iter()
+            .enumerate()
+            .filter_map(aborted)
+            .collect()
+    }
+
+    #[test]
+    fn the_oldest_silent_one_goes_first_and_whoever_spoke_stays() {
+        let pending = pending();
+        let (mut openings, mut registrations) = (Vec::new(), Vec::new());
+        for number in 0..40 {
+            let (opening, registration) = pending.enter();
+            if number % 10 == 0 {
+                opening.spoke();
+            }
+            openings.push(opening);
+            registrations.push(registration);
+        }
+        assert_eq!(ended(&registrations), [1, 2, 3, 4]);
+        // Its place is given back once.
+        openings.truncate(39);
+        drop(openings);
+        let state = pending.state();
+        assert_eq!(state.leaving, 0);
+        assert!(state.silent.is_empty() && state.begun.is_empty());
+    }
+
+    #[test]
+    fn those_that_spoke_and_stalled_do_not_crowd_out_those_that_are_new() {
+        let pending = pending();
+        let (mut openings, mut registrations) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            let (opening, registration) = pending.enter();
+            opening.spoke();
+            openings.push(opening);
+            registrations.push(registration);
+        }
+        assert_eq!(ended(&registrations), (0..68).collect::<Vec<_>>());
+        let (_new, registration) = pending.enter();
+        openings[0].spoke();
+        assert!(!registration.handle().is_aborted());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_descriptors_have_run_out_a_quarter_makes_room() {
+        let pending = pending();
+        let make_room = async |somebody_waits| {
+            let error = io::Error::from_raw_os_error(24);
+            pending.make_room(&error, somebody_waits).await;
+        };
+        let (first, told_first) = pending.enter();
+        first.spoke();
+        let (mut silent, mut told) = (Vec::new(), Vec::new());
+        for _ in 0..7 {
+            let (opening, registration) = pending.enter();
+            silent.push(opening);
+            told.push(registration);
+        }
+        make_room(false).await;
+        assert!(ended(&told).is_empty());
+        make_room(true).await;
+        assert_eq!(ended(&told), [0, 1]);
+        // They are on their way out: nobody else needs to go.
+        make_room(true).await;
+        assert_eq!(ended(&told), [0, 1]);
+        drop(silent);
+        assert!(!told_first.handle().is_aborted());
+        make_room(true).await;
+        assert!(told_first.handle().is_aborted());
+    }
+
+    #[test]
+    fn room_is_a_share_of_the_files_and_never_more_than_are_left() {
+        for (files, clients, room) in [
+            (Some(20_000), 0, 2500),
+            (Some(20_000), 19_800, 100),
+            (Some(20_000), 20_000, 16),
+            (Some(1024), 0, 128),
+            (Some(16), 0, 16),
+            (Some(1 << 20), 0, 4096),
+            (None, 1 << 20, 4096),
+        ] {
+            assert_eq!(Room::new(files).with(clients), room, "{files:?} {clients}");
+        }
+    }
+}
