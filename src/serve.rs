@@ -100,6 +100,7 @@ fn parts(config: &Config, reload: &Reload) -> Result<Parts, Refusals> {
         max_age: config.signals.max_age,
         tail_bytes: config.hub.tail_bytes,
         shards: config.server.shards.get(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
         drain: config.server.drain,
         limits: config.limits.clone(),
         test: config.test.clone(),

@@ -118,6 +118,15 @@ impl Config {
         ))
     }
 
+    /// What to say when a proxy is in front whose word is not taken. It may well be what is wanted:
+    /// good tokens get in all the same.
+    pub(super) fn all_clients_at_one_address(&self) -> Option<String> {
+        let one = self.server.behind_proxy && self.server.trusted_proxies.is_empty();
+        one.then(|| {
+            "server.behind_proxy: all clients count as one address, the proxy's, which limits their failed tries together; name it in server.trusted_proxies".to_owned()
+        })
+    }
+
     fn no_end_to_exit_on(&self) -> Option<Refusal> {
         if !self.server.exit_on_eof || self.sources.iter().any(is_stdin) {
             return None;

@@ -86,6 +86,7 @@ impl Config {
         config
             .settings
             .work_out("limits.connections", config.limits.connections);
+        config.warnings.extend(config.all_clients_at_one_address());
         (config, read.refusals)
     }
 }

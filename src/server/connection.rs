@@ -24,6 +24,7 @@ use super::clients::Entrance;
 use super::gate::Admitted;
 use super::http::{Visitors, turn_away};
 use super::pending::Opening;
+use super::proxy::Proxies;
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
 use crate::signal::Seq;
@@ -39,6 +40,7 @@ pub(super) struct Host {
     /// TLS handshakes at once. A connection counts from when its ClientHello is complete, so that
     /// silent sockets shut nobody out, for a [turn](TURN).
     pub(super) handshakes: Rc<Semaphore>,
+    pub(super) proxies: Proxies,
     pub(super) sessions: Rc<Settings>,
 }
 
@@ -88,8 +90,13 @@ impl Upgraded {
         let Admitted {
             principal,
             entrance,
+            address,
         } = self.admitted;
-        let span = info_span!("session", %peer, subject = principal.subject());
+        let span = if address == peer.ip().to_canonical() {
+            info_span!("session", %peer, subject = principal.subject())
+        } else {
+            info_span!("session", peer = %address, proxy = %peer, subject = principal.subject())
+        };
         span.in_scope(|| info!(after = self.next.get() - 1, "subscribed"));
         let client = Client::new(self.socket, Outlet::new(self.tls), self.next);
         let settings = Rc::clone(&host.sessions);
@@ -150,6 +157,7 @@ async fn upgrade(
     let visitors = Visitors {
         routes: &host.routes,
         shard,
+        proxies: &host.proxies,
         peer,
         opening,
     };

@@ -28,6 +28,8 @@ pub(super) struct Gate {
 pub(super) struct Admitted {
     pub(super) principal: Principal,
     pub(super) entrance: Entrance,
+    /// Where the client is, which may be behind a proxy.
+    pub(super) address: IpAddr,
 }
 
 impl Gate {
@@ -52,6 +54,7 @@ impl Gate {
         Ok(Admitted {
             principal,
             entrance,
+            address,
         })
     }
 

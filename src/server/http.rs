@@ -22,6 +22,7 @@ use warp::http::{Request, Response, Version};
 
 use super::gate::Admitted;
 use super::pending::Opening;
+use super::proxy::Proxies;
 use super::refusal::Refusal;
 use super::routes::Visit;
 use super::upgrade::HttpVersion;
@@ -32,6 +33,7 @@ use crate::signal::Seq;
 pub(super) struct Visitors<'a> {
     pub(super) routes: &'a BoxedFilter<(Response<String>,)>,
     pub(super) shard: &'a Shard,
+    pub(super) proxies: &'a Proxies,
     pub(super) peer: SocketAddr,
     pub(super) opening: &'a Opening,
 }
@@ -55,7 +57,7 @@ impl Visitors<'_> {
                 .map_or(0, |target| target.as_str().len());
             self.opening.spoke();
             let visit = Visit {
-                address: self.peer.ip(),
+                address: self.proxies.client(self.peer.ip(), request.headers()),
                 http: match request.version() {
                     Version::HTTP_11 => HttpVersion::Http11,
                     _ => HttpVersion::Older,

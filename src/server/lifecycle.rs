@@ -17,6 +17,7 @@ use super::connection::{self, Host};
 use super::gate::Gate;
 use super::interrupts::Interrupts;
 use super::pending::{Pending, Room};
+use super::proxy::Proxies;
 use super::{Limits, Parts, ServerError, routes};
 use crate::auth::{Authenticator, Throttle};
 use crate::hub::{Follower, Hub};
@@ -80,6 +81,7 @@ impl Server {
             epoch,
             tls: parts.tls,
             limits: parts.limits,
+            proxies: Proxies::new(&parts.trusted_proxies),
             test: parts.test,
         };
         let inboxes = server.start_shards(followers, &shards)?;
@@ -121,7 +123,7 @@ impl Server {
             inboxes.push(inbox);
             let routes = routes::routes(Arc::clone(&self.gate), parts.epoch);
             let (tls, limits, test) = (parts.tls.clone(), parts.limits.clone(), parts.test.clone());
-            let departures = Arc::clone(&self.departures);
+            let (proxies, departures) = (parts.proxies.clone(), Arc::clone(&self.departures));
             let authenticator = self.gate.authenticator.clone();
             let news = authenticator.clone();
             let died = self.died.clone().drop_guard();
@@ -132,6 +134,7 @@ impl Server {
                     tls,
                     handshake_timeout: limits.handshake,
                     handshakes: Rc::new(Semaphore::new(limits.handshakes.get())),
+                    proxies,
                     sessions: Rc::new(session_settings(&limits, test, authenticator, departures)),
                 });
                 move |shard, accepted| {
@@ -219,6 +222,7 @@ struct ShardParts {
     epoch: Epoch,
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: Limits,
+    proxies: Proxies,
     test: TestSignal,
 }
 

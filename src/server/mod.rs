@@ -12,6 +12,7 @@ mod lifecycle;
 mod listener;
 mod pending;
 mod process;
+mod proxy;
 mod refusal;
 mod routes;
 mod upgrade;
@@ -23,6 +24,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -61,6 +63,8 @@ pub struct Parts {
     pub tail_bytes: usize,
     /// Threads that serve clients.
     pub shards: usize,
+    /// Proxies whose word for a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Longest time from the stop signal to the end.
     pub drain: Duration,
     /// What clients are allowed.
