@@ -48,15 +48,6 @@ async fn stuffed_client(server: &mut TestServer) -> TestClient {
     deaf
 }
 
-async fn clients(server: &TestServer, count: usize) -> Vec<TestClient> {
-    let token = server.token();
-    let mut clients = Vec::with_capacity(count);
-    for _ in 0..count {
-        clients.push(server.client_at("/", &token).await.unwrap());
-    }
-    clients
-}
-
 /// Waits for the end; how long it took since `start`.
 fn end_of(server: TestServer, start: Instant) -> (ExitStatus, Duration, String) {
     let (status, log) = server.wait();
@@ -65,7 +56,7 @@ fn end_of(server: TestServer, start: Instant) -> (ExitStatus, Duration, String) 
 
 async fn every_client_has_the_last_signal(signal: Signal, name: &str) {
     let mut server = TestServer::start("--drain 20s");
-    let mut clients = clients(&server, 20).await;
+    let mut clients = server.clients(20).await;
     let feeder = feed_without_end(&mut server);
     for client in &mut clients {
         client.texts(1000).await;
@@ -111,7 +102,7 @@ async fn ctrl_c_is_the_same() {
 #[tokio::test]
 async fn what_a_file_had_is_delivered_too() {
     let server = TestServer::start("--source file:feed.txt");
-    let mut clients = clients(&server, 3).await;
+    let mut clients = server.clients(3).await;
     let lines: String = (1..=20_000)
         .map(|n| format!("buy BTCUSDT 75000.00 {n}\n"))
         .collect();
@@ -194,7 +185,7 @@ async fn a_second_signal_ends_it_at_once() {
 /// When each client was told to go, in order, counted from the stop.
 async fn departures(clients: usize, drain: &str) -> Vec<Duration> {
     let server = TestServer::start(&format!("--drain {drain}"));
-    let mut clients = self::clients(&server, clients).await;
+    let mut clients = server.clients(clients).await;
     let start = Instant::now();
     server.signal(Signal::TERM);
     let leave = clients.iter_mut().map(async |client| {

@@ -2,9 +2,7 @@
 //! gone.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use signalcast::hub::{Follower, Gone, Hub, Segment, frame};
@@ -228,57 +226,3 @@ fn an_empty_tail_of_a_log_that_goes_on_has_nothing_of_the_past() {
     assert!(is_gone(1) && is_gone(1000) && is_gone(1002));
     assert_eq!(tail.from(tail.next()).unwrap().count(), 0);
 }
-
-#[test]
-fn the_log_waits_for_a_shard_that_is_far_behind_and_not_for_one_that_has_ended() {
-    let (hub, mut followers) = Hub::new(None, 1 << 20, 2);
-    let mut model = Model {
-        journal: Memory::new(),
-        hub,
-        log: Vec::new(),
-    };
-    let mut all = Vec::new();
-    for round in 0..8 {
-        // So far nobody is behind by much; 8 MiB are far.
-        if round < 4 {
-            model.hub.wait_for_shards();
-        }
-        model.publish(&[(0, 1 << 15, None); 32]);
-        followers[0].advance(usize::MAX, &mut all);
-    }
-    let wait = Waiting::begin(model);
-    assert!(!wait.is_over(Duration::from_millis(50)));
-    followers[1].advance(5 << 20, &mut all);
-    assert!(wait.is_over(PATIENCE));
-    let mut model = wait.ingest.join().unwrap();
-
-    followers.pop();
-    model.publish(&[(0, 1 << 15, None); 64]);
-    followers[0].advance(usize::MAX, &mut all);
-    assert!(Waiting::begin(model).is_over(PATIENCE));
-}
-
-/// A thread that waits for the shards, as ingest does.
-struct Waiting {
-    ingest: JoinHandle<Model>,
-    over: mpsc::Receiver<()>,
-}
-
-impl Waiting {
-    fn begin(model: Model) -> Self {
-        let (done, over) = mpsc::sync_channel(1);
-        let ingest = thread::spawn(move || {
-            model.hub.wait_for_shards();
-            done.send(()).unwrap();
-            model
-        });
-        Self { ingest, over }
-    }
-
-    fn is_over(&self, within: Duration) -> bool {
-        self.over.recv_timeout(within).is_ok()
-    }
-}
-
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);

@@ -33,7 +33,9 @@ fn lines() -> Arrival {
 async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
     let folder = tempfile::tempdir().unwrap();
     let dead_letters = DeadLetters::open(folder.path().join("dead"), 1 << 20).unwrap();
-    let (hub, mut followers) = Hub::new(None, 1 << 20, 1);
+    let (hub, mut followers) = Hub::new(None, 1 << 20, 2);
+    // One that has ended is not waited for.
+    followers.pop();
     let follower = &mut followers[0];
     let mut head = follower.head();
     let ingest = Ingest::new(Memory::new(), hub, dead_letters, None);

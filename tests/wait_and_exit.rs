@@ -29,16 +29,6 @@ fn frames(count: u64) -> Vec<String> {
         .collect()
 }
 
-/// Clients that are let in one after the other, with one token.
-async fn clients(server: &TestServer, count: usize) -> Vec<TestClient> {
-    let token = server.token();
-    let mut clients = Vec::with_capacity(count);
-    for _ in 0..count {
-        clients.push(server.client_at("/", &token).await.unwrap());
-    }
-    clients
-}
-
 /// The server has ended by itself, and well.
 fn assert_fine(server: TestServer) -> String {
     let (status, log) = server.wait();
@@ -52,7 +42,7 @@ async fn lines_that_are_piped_at_once_wait_for_all_clients() {
     server.feed(&lines(100));
     drop(server.take_feed());
     // Who comes late gets nothing of the past: that the third has all of it shows the waiting.
-    for mut client in clients(&server, 3).await {
+    for mut client in server.clients(3).await {
         assert_eq!(client.texts(100).await, frames(100));
     }
     server.logged("source ended").await;
@@ -63,9 +53,9 @@ async fn lines_that_are_piped_at_once_wait_for_all_clients() {
 async fn a_client_that_leaves_again_is_not_waited_for_twice() {
     let mut server = TestServer::start("--wait-clients 2");
     server.feed(&lines(10));
-    drop(clients(&server, 1).await);
+    drop(server.clients(1).await);
     server.logged("connection lost").await;
-    for mut client in clients(&server, 2).await {
+    for mut client in server.clients(2).await {
         assert_eq!(client.texts(10).await, frames(10));
     }
 }
@@ -96,7 +86,7 @@ async fn a_server_that_waits_can_be_stopped() {
 #[tokio::test]
 async fn at_the_end_of_its_feed_the_server_ends_when_all_clients_have_all() {
     let mut server = TestServer::start("--exit-on-eof");
-    let mut clients = clients(&server, 2).await;
+    let mut clients = server.clients(2).await;
     server.feed(&lines(5000));
     server.feed("buy LAST 75000.00 1");
     drop(server.take_feed());
@@ -144,7 +134,7 @@ async fn fifty_clients_get_a_piped_feed_whole() {
     let mut feed = server.take_feed();
     // More than a pipe holds: the writer waits with it.
     let feeder = thread::spawn(move || feed.write_all(lines(SIGNALS).as_bytes()).unwrap());
-    let mut clients = clients(&server, 50).await;
+    let mut clients = server.clients(50).await;
     for (texts, code) in join_all(clients.iter_mut().map(TestClient::texts_until_close)).await {
         assert_eq!(
             (texts.len(), code),

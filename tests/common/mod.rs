@@ -357,6 +357,16 @@ impl TestServer {
             .unwrap_or_else(|error| panic!("{error}:\n{}", self.log()))
     }
 
+    /// Clients that are let in one after the other, with one token.
+    pub async fn clients(&self, count: usize) -> Vec<TestClient> {
+        let token = self.token();
+        let mut clients = Vec::with_capacity(count);
+        for _ in 0..count {
+            clients.push(self.client_at("/", &token).await.unwrap());
+        }
+        clients
+    }
+
     /// Tries to connect with a token.
     pub async fn client_at(&self, path: &str, token: &str) -> Result<TestClient, Error> {
         let mut request = self.url(path).into_client_request().unwrap();
