@@ -12,6 +12,7 @@ use std::thread;
 
 use common::jwt::{base64url, now, sign_with_secret, token, with};
 use common::{Folder, TestServer, wire};
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -396,6 +397,19 @@ fn commands_at_once_lose_nothing() {
         .filter(|name| name.starts_with('.'))
         .collect();
     assert_eq!(left, [""; 0], "drafts are left behind");
+}
+
+#[test]
+fn a_command_that_hangs_does_not_hang_the_others() {
+    let folder = folder();
+    folder.append("certs/tokens.toml.lock", "");
+    let lock = fs::File::open(folder.path("certs/tokens.toml.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let (code, out, err) = run(&folder, "token revoke --jti t-1");
+    assert_eq!((code, out.as_str()), (2, ""));
+    insta::assert_snapshot!(err, @"signalcast: auth.tokens: certs/tokens.toml: another command has been changing it for 5 s; end that one, which hangs");
+    drop(lock);
+    done(&folder, "token revoke --jti t-1");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -56,8 +58,8 @@ pub enum RevokeError {
 }
 
 impl TokenFile {
-    /// Waits until nobody else changes the file, and reads it. None there: it is made when it is
-    /// [saved](Self::save).
+    /// Waits until nobody else changes the file, for five seconds at most, and reads it. None
+    /// there: it is made when it is [saved](Self::save).
     ///
     /// # Errors
     /// As [`TokenBook::load`](super::TokenBook::load), or the folder cannot be written to.
@@ -67,7 +69,7 @@ impl TokenFile {
         } else {
             path.to_owned()
         };
-        let lock = lock(&place).map_err(|error| key_file::cannot_make(path, &error))?;
+        let lock = lock(&place).map_err(|error| cannot_lock(path, &error))?;
         let entries = book::read(path, &mut Vec::new())?;
         Ok(Self {
             path: place,
@@ -221,7 +223,7 @@ pub(super) fn id(digest: &Digest) -> String {
     id
 }
 
-fn lock(path: &Path) -> std::io::Result<File> {
+fn lock(path: &Path) -> io::Result<File> {
     // Beside it, for the file itself is another one after each change.
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
@@ -235,8 +237,27 @@ fn lock(path: &Path) -> std::io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)?;
-    flock(&lock, FlockOperation::LockExclusive)?;
-    Ok(lock)
+    let began = Instant::now();
+    loop {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < LONGEST_WAIT => {
+                thread::sleep(LOOK_AGAIN);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn cannot_lock(path: &Path, error: &io::Error) -> UnusableFile {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return key_file::cannot_make(path, error);
+    }
+    let reason = format!(
+        "another command has been changing it for {} s",
+        LONGEST_WAIT.as_secs()
+    );
+    UnusableFile::new(path, reason, "end that one, which hangs")
 }
 
 pub(super) fn second(time: SystemTime) -> Second {
@@ -250,6 +271,11 @@ pub(super) fn second(time: SystemTime) -> Second {
 /// How long a token that has expired is remembered: so long its owner is told that it has
 /// expired, and a server whose leeway this command does not know keeps it revoked.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Others hold the file for some milliseconds each.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// 64 bits: enough to tell some hundred million tokens apart.
 const ID_DIGITS: usize = 16;
