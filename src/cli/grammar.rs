@@ -74,27 +74,27 @@ fn token() -> Command {
 
 fn token_issue() -> Command {
     Command::new("issue")
-                .about("Prints a new token, signed with the key of auth.jwt_key, which is made if it is not there")
-                .arg(once("sub", "NAME", "Whom the token is for, such as bot-1"))
-                .arg(once(
-                    "scope",
-                    "SCOPES",
-                    format!("What it allows, with spaces between: signals:read, signals:test, signals:publish, admin [default: {SCOPES}]"),
-                ))
-                .arg(many(
-                    "symbols",
-                    "PATTERNS",
-                    "Symbols it is good for, with commas between; * stands for anything; may be repeated [default: all]",
-                ))
-                .arg(once("ttl", "DURATION", format!("How long it is good [default: {TTL}]")))
-                .arg(
-                    Arg::new("opaque")
-                        .long("opaque")
-                        .action(ArgAction::SetTrue)
-                        .help("Make it a random one, of which the server keeps only a hash, instead of a signed one"),
-                )
-                .arg(config_file())
-                .args(setting_flags(|setting| CLAIMS.contains(&setting.key)))
+        .about("Prints a new token, signed with the key of auth.jwt_key, which is made if it is not there")
+        .arg(once("sub", "NAME", "Whom the token is for, such as bot-1"))
+        .arg(once(
+            "scope",
+            "SCOPES",
+            format!("What it allows, with spaces between: signals:read, signals:test, signals:publish, admin [default: {SCOPES}]"),
+        ))
+        .arg(many(
+            "symbols",
+            "PATTERNS",
+            "Symbols it is good for, with commas between; * stands for anything; may be repeated [default: all]",
+        ))
+        .arg(once("ttl", "DURATION", format!("How long it is good [default: {TTL}]")))
+        .arg(
+            Arg::new("opaque")
+                .long("opaque")
+                .action(ArgAction::SetTrue)
+                .help("Make it a random one, of which the server keeps only a hash, instead of a signed one"),
+        )
+        .arg(config_file())
+        .args(setting_flags(|setting| CLAIMS.contains(&setting.key)))
 }
 
 fn cert() -> Command {
