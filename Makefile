@@ -30,9 +30,10 @@ client-tests: tools ## Python and Node clients against the built server
 	.venv/bin/python -m pytest tests/clients
 	node --test tests/clients/*.test.mjs
 
-soak: ## Full size: half a million signals pass clients that don't read; 3,000 bad connections a second
+soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that happens to feed files
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test slow_client half_a_million -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test under_attack three_thousand -- --nocapture
+	SIGNALCAST_SOAK=1 cargo test --locked --release --test file_model -- --nocapture
 
 tools: ## Install what the tests need: packages, .venv, node_modules, .tools
 	@tests/clients/setup
