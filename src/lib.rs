@@ -74,5 +74,8 @@ pub mod serve;
 /// The log on standard error, which never blocks the server.
 pub mod log;
 
+/// Waits between tries.
+mod backoff;
+
 /// Wall time.
 mod clock;

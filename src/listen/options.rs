@@ -1,7 +1,7 @@
 use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
-use super::backoff::Backoff;
+use crate::backoff::Backoff;
 
 /// What `listen` was asked for.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{Connector, accept_async};
 
 use super::*;
+use crate::backoff::Backoff;
 use crate::certs;
 
 const SIGNAL: &str = r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.00,"timestamp":1720000000},"is_test":false}"#;
@@ -20,7 +21,7 @@ fn options(address: SocketAddr, form: Form) -> Options {
         token: authorization("t0ken"),
         connector: Connector::Plain,
         form,
-        backoff: backoff::Backoff::up_from(Duration::from_millis(2)),
+        backoff: Backoff::up_from(Duration::from_millis(2)),
     }
 }
 

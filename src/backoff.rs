@@ -1,9 +1,11 @@
+//! Waits between tries.
+
 use std::time::Duration;
 
 /// How long to wait before the next try: 1 to 2 s, then twice as long each time, up to 30 s. The
-/// upper half is left to chance, so that the clients of a lost server don't return all at once.
+/// upper half is left to chance, so that those who wait for one server don't return all at once.
 #[derive(Clone, Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     longest: Duration,
 }
 
@@ -16,12 +18,12 @@ impl Default for Backoff {
 impl Backoff {
     /// One that begins with at most this, for tests that can't wait.
     #[cfg(test)]
-    pub(super) fn up_from(longest: Duration) -> Self {
+    pub(crate) fn up_from(longest: Duration) -> Self {
         Self { longest }
     }
 
     /// The next wait.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let longest = self.longest;
         self.longest = (longest * 2).min(LAST);
         longest.mul_f64(0.5 + 0.5 * chance())
@@ -29,7 +31,7 @@ impl Backoff {
 }
 
 /// 0 to 1. Chance that can't be had is no reason to fail.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     let mut bytes = [0; 2];
     match aws_lc_rs::rand::fill(&mut bytes) {
         Ok(()) => f64::from(u16::from_le_bytes(bytes)) / f64::from(u16::MAX),
