@@ -1,10 +1,11 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::book::{OpaqueToken, TokenBook};
 use super::claims::Claims;
 use super::credential::Credential;
 use super::digest::Name;
-use super::{InvalidToken, Keys, Principal, Token, jwt};
+use super::{InvalidToken, KeySet, Keys, Principal, Token, jwt};
 
 /// What a JWT must say besides being signed by one of our keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct JwtRules {
 }
 
 /// Turns tokens into principals. Immutable: other keys, tokens or revocations make another one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Authenticator {
     keys: Keys,
     book: TokenBook,
@@ -41,6 +42,18 @@ impl Authenticator {
     /// was revoked.
     pub fn new(keys: Keys, book: TokenBook, rules: JwtRules) -> Self {
         Self { keys, book, rules }
+    }
+
+    /// The same with another key set.
+    #[must_use]
+    pub fn with_key_set(mut self, set: Arc<KeySet>) -> Self {
+        self.keys.replace_set(set);
+        self
+    }
+
+    /// The key set, if there is one.
+    pub fn key_set(&self) -> Option<&Arc<KeySet>> {
+        self.keys.set()
     }
 
     /// Who this is, if the token is good at this moment. Costs one signature check for each key

@@ -25,6 +25,9 @@ pub enum InvalidToken {
     /// Somebody has revoked it.
     #[error("the token has been revoked")]
     Revoked,
+    /// No key here has signed this, and it may be by one of the issuer's that we have not seen.
+    #[error("the token is signed by a key that this server does not know")]
+    UnknownKey,
     /// A claim is missing or has the wrong type.
     #[error("the claim {name} {problem}")]
     Claim {
@@ -60,6 +63,7 @@ impl InvalidToken {
             Self::Signature => "signature",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
+            Self::UnknownKey => "unknown_key",
             Self::Claim { .. } => "claims",
             Self::Expired => "expired",
             Self::NotYetValid | Self::IssuedInFuture => "not_yet_valid",

@@ -36,20 +36,22 @@ pub(super) fn verify(token: &Token, keys: &Keys) -> Result<Verified, InvalidToke
         return Err(InvalidToken::Malformed("the token has no signature"));
     }
 
-    let mut fit = keys
-        .named_first(header.kid.as_deref())
-        .filter(|key| key.takes(header.alg))
-        .peekable();
-    if fit.peek().is_none() {
-        return Err(InvalidToken::ForeignAlgorithm(header.alg));
+    let kid = header.kid.as_deref();
+    let mut fit = keys.candidates(kid, header.alg).peekable();
+    let any_fits = fit.peek().is_some();
+    if let Some(key) = fit.find(|key| key.has_signed(signed, signature, header.alg)) {
+        return Ok(Verified {
+            payload,
+            key: key.id(),
+            digest: Digest::of(signed),
+        });
     }
-    let key = fit
-        .find(|key| key.has_signed(signed, signature, header.alg))
-        .ok_or(InvalidToken::Signature)?;
-    Ok(Verified {
-        payload,
-        key: key.id(),
-        digest: Digest::of(signed),
+    Err(if keys.is_behind(kid, header.alg) {
+        InvalidToken::UnknownKey
+    } else if any_fits {
+        InvalidToken::Signature
+    } else {
+        InvalidToken::ForeignAlgorithm(header.alg)
     })
 }
 

@@ -30,6 +30,8 @@ impl KeyId {
 pub(super) struct Key {
     id: KeyId,
     kind: Kind,
+    /// The one algorithm it is meant for, if its owner said so.
+    only: Option<Algorithm>,
     verifying: DecodingKey,
     signing: Option<EncodingKey>,
 }
@@ -44,6 +46,7 @@ impl PartialEq for Key {
             return false;
         };
         self.kind == other.kind
+            && self.only == other.only
             && ours == theirs
             && self.signing.is_some() == other.signing.is_some()
     }
@@ -85,8 +88,20 @@ impl Key {
         self.id
     }
 
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn takes(&self, alg: Algorithm) -> bool {
-        self.kind.algorithms().contains(&alg)
+        self.only.is_none_or(|only| only == alg) && self.kind.algorithms().contains(&alg)
+    }
+
+    /// The same key for nothing but this algorithm; `None` if it is not good for that.
+    pub(super) fn only_for(self, alg: Algorithm) -> Option<Self> {
+        self.takes(alg).then_some(Self {
+            only: Some(alg),
+            ..self
+        })
     }
 
     /// Whether the signature, in base64url, is this key's for the text.
@@ -115,6 +130,7 @@ impl Key {
         Ok(Self {
             id: KeyId::of(Kind::Secret, secret),
             kind: Kind::Secret,
+            only: None,
             verifying: DecodingKey::from_secret(secret),
             signing: Some(EncodingKey::from_secret(secret)),
         })
@@ -143,7 +159,8 @@ impl Key {
         }
     }
 
-    fn from_public(der: &[u8]) -> Result<Self, Problem> {
+    /// A DER `SubjectPublicKeyInfo`, or the bare point of an elliptic curve.
+    pub(super) fn from_public(der: &[u8]) -> Result<Self, Problem> {
         let mut plain = der;
         let rsa = rsa::PublicKey::from_der(der);
         let (kind, verifying) = if let Ok(key) = &rsa {
@@ -162,6 +179,7 @@ impl Key {
         Ok(Self {
             id: KeyId::of(kind, kind.last_bytes(plain)),
             kind,
+            only: None,
             verifying,
             signing: None,
         })
@@ -207,6 +225,7 @@ impl Key {
         Ok(Self {
             id,
             kind,
+            only: None,
             verifying,
             signing: Some(signing),
         })
@@ -220,14 +239,15 @@ impl Key {
         Ok(Self {
             id: KeyId::of(Kind::Rsa, public),
             kind: Kind::Rsa,
+            only: None,
             verifying: DecodingKey::from_rsa_der(public),
             signing: Some(signing),
         })
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
     Secret,
     Rsa,
     P256,

@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 
+use super::KeySet;
 use super::key::{Key, KeyId};
 use crate::key_file::{KeyFile, UnusableFile};
 
@@ -9,6 +11,8 @@ use crate::key_file::{KeyFile, UnusableFile};
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     keys: Vec<Named>,
+    /// What the issuer publishes; empty until it has been read. `None`: there is no such issuer.
+    set: Option<Arc<KeySet>>,
     warnings: Vec<String>,
 }
 
@@ -16,7 +20,9 @@ pub struct Keys {
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
         let same = |(one, other): (&Named, &Named)| one.name == other.name && one.key == other.key;
-        self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(same)
+        let same_files =
+            self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(same);
+        same_files && self.set == other.set
     }
 }
 
@@ -59,6 +65,24 @@ impl Keys {
         }
     }
 
+    /// Adds a key set, and what there is to say about it.
+    #[must_use]
+    pub fn with_set(mut self, set: KeySet) -> Self {
+        self.warnings.extend_from_slice(set.warnings());
+        self.set = Some(Arc::new(set));
+        self
+    }
+
+    /// The key set, if there is one.
+    pub(super) fn set(&self) -> Option<&Arc<KeySet>> {
+        self.set.as_ref()
+    }
+
+    /// Puts another in the place of the key set.
+    pub(super) fn replace_set(&mut self, set: Arc<KeySet>) {
+        self.set = Some(set);
+    }
+
     /// What an operator should know, a line each: keys that a group may read.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -72,6 +96,7 @@ impl Keys {
     /// Whether this key is among them.
     pub(super) fn contains(&self, id: KeyId) -> bool {
         self.keys.iter().any(|named| named.key.id() == id)
+            || self.set.as_ref().is_some_and(|set| set.contains(id))
     }
 
     /// Where this key is from.
@@ -86,13 +111,36 @@ impl Keys {
         self.keys.iter().find_map(|named| named.key.signing())
     }
 
-    /// All keys, those that a token's `kid` names first. The others too: files get renamed when
-    /// keys are rotated, and other issuers name their keys as they like.
-    pub(super) fn named_first<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
+    /// The keys that may have signed a token with this `kid` and algorithm, the likeliest first.
+    ///
+    /// Files of another name too: they get renamed when keys are rotated, and other issuers name
+    /// their keys as they like. The names in a key set are its issuer's own.
+    pub(super) fn candidates<'a>(
+        &'a self,
+        kid: Option<&'a str>,
+        alg: Algorithm,
+    ) -> impl Iterator<Item = &'a Key> {
         let is_meant = move |named: &&Named| Some(named.name.as_str()) == kid;
         let meant = self.keys.iter().filter(is_meant);
         let others = self.keys.iter().filter(move |named| !is_meant(named));
-        meant.chain(others).map(|named| &named.key)
+        let files = meant.chain(others).map(|named| &named.key);
+        let set = self
+            .set
+            .iter()
+            .flat_map(move |set| set.candidates(kid, alg));
+        files.filter(move |key| key.takes(alg)).chain(set)
+    }
+
+    /// Whether a token that none of the [candidates](Self::candidates) has signed may be good once
+    /// the key set is read again.
+    pub(super) fn is_behind(&self, kid: Option<&str>, alg: Algorithm) -> bool {
+        let is_file = self
+            .keys
+            .iter()
+            .any(|named| Some(named.name.as_str()) == kid);
+        let set = self.set.as_ref();
+        // A set holds public keys only.
+        !is_file && !KeySet::never_holds(alg) && set.is_some_and(|set| set.is_behind(kid))
     }
 }
 

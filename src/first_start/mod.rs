@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::auth::{Keys, TokenBook, create_signing_key};
+use crate::auth::{KeySet, Keys, TokenBook, create_signing_key};
 use crate::certs::{self, Identity};
-use crate::config::{Config, Problem, Refusal, Refusals, Transport};
+use crate::config::{Config, Jwks, Problem, Refusal, Refusals, Transport};
 use crate::key_file::{Made, UnusableFile};
 use crate::token;
 
@@ -91,6 +91,8 @@ pub fn look(config: &Config, now: SystemTime) -> Refusals {
     }
     if key_to_make(config).is_none_or(Path::exists) {
         refusals.extend(load_keys(config).err().unwrap_or_default());
+    } else {
+        refusals.extend(load_key_set(config).err().unwrap_or_default());
     }
     refusals.extend(token::load_book(config).err().unwrap_or_default());
     refusals
@@ -139,12 +141,34 @@ fn make_data_dir(config: &Config) -> Result<(), Refusal> {
     })
 }
 
-/// The keys that the settings name.
+/// The keys that the settings name, but for those behind a URL: another server must not keep this
+/// one from starting.
 ///
 /// # Errors
 /// All that can't be used.
 pub(crate) fn load_keys(config: &Config) -> Result<Keys, Refusals> {
-    Keys::load(&config.auth.jwt_key).map_err(|errors| token::keys_refused(config, &errors))
+    let keys =
+        Keys::load(&config.auth.jwt_key).map_err(|errors| token::keys_refused(config, &errors));
+    match (keys, load_key_set(config)) {
+        (Ok(keys), Ok(None)) => Ok(keys),
+        (Ok(keys), Ok(Some(set))) => Ok(keys.with_set(set)),
+        (keys, set) => {
+            let mut refusals = keys.err().unwrap_or_default();
+            refusals.extend(set.err().unwrap_or_default());
+            Err(refusals)
+        }
+    }
+}
+
+/// The key set, if it is in a file.
+fn load_key_set(config: &Config) -> Result<Option<KeySet>, Refusals> {
+    let Some(Jwks::File(path)) = &config.auth.jwks else {
+        return Ok(None);
+    };
+    KeySet::load(path).map(Some).map_err(|error| {
+        let Problem { reason, remedy } = Problem::said(error);
+        config.refusal("auth.jwks", reason, remedy).into()
+    })
 }
 
 fn load_identity(config: &Config, now: SystemTime) -> Result<Option<Identity>, Refusals> {
