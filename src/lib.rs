@@ -35,6 +35,9 @@ pub mod server;
 /// Who may come in: credential → [`auth::Principal`]; keys, tokens, failed tries.
 pub mod auth;
 
+/// The issuer's keys behind the URL of `auth.jwks`: fetched, kept, fetched again.
+pub mod jwks;
+
 /// The TLS certificate and its key: made for development, loaded, checked.
 pub mod certs;
 

@@ -53,8 +53,8 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
     } else {
         Reader::Program
     };
-    let reload = Reload::new(config, &prepared);
-    let parts = parts(config, &reload)?;
+    let mut reload = Reload::new(config, &prepared);
+    let parts = parts(config, &mut reload)?;
     let _reloader = reload.start().map_err(ServerError::Start)?;
     server::run(process, parts, |bound| {
         let mut stdout = io::stdout().lock();
@@ -74,7 +74,7 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
     Ok(())
 }
 
-fn parts(config: &Config, reload: &Reload) -> Result<Parts, Refusals> {
+fn parts(config: &Config, reload: &mut Reload) -> Result<Parts, Refusals> {
     let finite = config
         .sources
         .iter()
@@ -92,6 +92,7 @@ fn parts(config: &Config, reload: &Reload) -> Result<Parts, Refusals> {
         listen: config.server.listen.clone(),
         tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
         authenticator: reload.authenticator(),
+        jwks: reload.take_follower(),
         failed_tries_per_minute: config.auth.failed_tries_per_minute,
         sources,
         exit_after,

@@ -22,10 +22,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
+use crate::auth::{Authenticator, JwtRules, KeySet, Keys, TokenBook};
 use crate::certs::Shown;
-use crate::config::{Config, Refusals};
+use crate::config::{Config, Jwks, Refusals};
 use crate::first_start::{self, Prepared};
+use crate::jwks::{Follower, Refresh};
 use crate::token;
 
 use certificate::Certificate;
@@ -46,7 +47,9 @@ pub struct Reload {
     certificate: Option<Certificate>,
     keys: Kept<Keys>,
     tokens: Kept<TokenBook>,
-    authenticator: watch::Sender<Arc<Authenticator>>,
+    authenticator: Arc<watch::Sender<Arc<Authenticator>>>,
+    follower: Option<Follower>,
+    key_refresh: Option<Refresh>,
 }
 
 /// Why files are looked at.
@@ -69,30 +72,56 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Who gets in with these keys and tokens.
-fn authenticator(config: &Config, keys: &Keys, book: &TokenBook) -> Arc<Authenticator> {
+fn authenticator(
+    config: &Config,
+    keys: &Keys,
+    book: &TokenBook,
+    set: Option<Arc<KeySet>>,
+) -> Arc<Authenticator> {
     let rules = JwtRules {
         issuer: config.auth.issuer.clone(),
         audience: config.auth.audience.clone(),
         leeway: config.auth.leeway,
     };
-    Arc::new(Authenticator::new(keys.clone(), book.clone(), rules))
+    let authenticator = Authenticator::new(keys.clone(), book.clone(), rules);
+    Arc::new(match set {
+        Some(set) => authenticator.with_key_set(set),
+        None => authenticator,
+    })
 }
 
 impl Reload {
     /// What was loaded at the start, to be kept up to date.
     pub fn new(config: &Config, prepared: &Prepared) -> Self {
         let identity = prepared.identity.as_ref();
+        let mut key_files = config.auth.jwt_key.clone();
+        let authenticator = authenticator(config, &prepared.keys, &prepared.book, None);
+        let authenticator = Arc::new(watch::Sender::new(authenticator));
+        let mut follower = None;
+        match &config.auth.jwks {
+            Some(Jwks::File(path)) => key_files.push(path.clone()),
+            Some(Jwks::Url(url)) => {
+                let holds = Arc::downgrade(&authenticator);
+                follower = Some(Follower::new(url.clone(), &config.data_dir, holds));
+            }
+            None => {}
+        }
+        let (follower, key_refresh) = follower.unzip();
         Self {
             config: config.clone(),
             certificate: identity.map(|identity| Certificate::new(config, identity)),
-            keys: Kept::new(config.auth.jwt_key.clone(), prepared.keys.clone()),
+            keys: Kept::new(key_files, prepared.keys.clone()),
             tokens: Kept::new(vec![config.auth.tokens.clone()], prepared.book.clone()),
-            authenticator: watch::Sender::new(authenticator(
-                config,
-                &prepared.keys,
-                &prepared.book,
-            )),
+            authenticator,
+            follower,
+            key_refresh,
         }
+    }
+
+    /// Who keeps the keys behind the URL of `auth.jwks` up to date, to be run by the server, and
+    /// how to ask for them.
+    pub fn take_follower(&mut self) -> Option<(Follower, Refresh)> {
+        self.follower.take().zip(self.key_refresh.clone())
     }
 
     /// The certificate as it changes; none with plaintext.
@@ -170,8 +199,17 @@ impl Reload {
         // One that is the same would have every connection checked again for nothing.
         if keys == Outcome::Taken || tokens == Outcome::Taken {
             let (keys, book) = (self.keys.current(), self.tokens.current());
-            self.authenticator
-                .send_replace(authenticator(config, keys, book));
+            self.authenticator.send_modify(|holds| {
+                let set = match &config.auth.jwks {
+                    // It comes from elsewhere.
+                    Some(Jwks::Url(_)) => holds.key_set().cloned(),
+                    _ => None,
+                };
+                *holds = authenticator(config, keys, book, set);
+            });
+        }
+        if let (Cause::Asked, Some(refresh)) = (cause, &self.key_refresh) {
+            refresh.ask();
         }
         report("keys", &keys, self.keys.current().warnings());
         report("tokens", &tokens, self.tokens.current().warnings());

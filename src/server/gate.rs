@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -10,14 +10,20 @@ use warp::http::header::{AUTHORIZATION, HeaderMap};
 use super::clients::{Clients, Entrance};
 use super::refusal::Refusal;
 use crate::auth::{
-    Authenticator, NoCredential, Principal, RetryAfter, Scope, Throttle, Token, bearer,
+    Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
+    bearer,
 };
+use crate::jwks::Refresh;
 
 /// Decides who is let in: the token, the tries, the room.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// The one that holds now: other keys, tokens or revocations make another.
     pub(super) authenticator: watch::Receiver<Arc<Authenticator>>,
+    /// How to learn of new keys of the issuer, if there are any to learn of.
+    pub(super) key_refresh: Option<Refresh>,
+    /// How long an upgrade may wait for that.
+    pub(super) patience: Duration,
     pub(super) throttle: Throttle,
     pub(super) clients: Arc<Clients>,
     pub(super) draining: CancellationToken,
@@ -34,7 +40,11 @@ pub(super) struct Admitted {
 
 impl Gate {
     /// Checks a request in the order in which the protocol promises its answers.
-    pub(super) fn admit(&self, headers: &HeaderMap, address: IpAddr) -> Result<Admitted, Refusal> {
+    pub(super) async fn admit(
+        &self,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<Admitted, Refusal> {
         let values = headers
             .get_all(AUTHORIZATION)
             .iter()
@@ -43,7 +53,7 @@ impl Gate {
             NoCredential::Twice => Refusal::TwoCredentials,
             NoCredential::Missing => Refusal::MissingToken,
         })?;
-        let principal = self.authenticate(&token, address)?;
+        let principal = self.authenticate(&token, address).await?;
         if !principal.has(Scope::SignalsRead) {
             return Err(Refusal::InsufficientScope);
         }
@@ -59,16 +69,25 @@ impl Gate {
     }
 
     /// A good token always gets in; only refused ones count as tries.
-    fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
+    async fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
+        let mut judged = self.judge(token);
+        if judged == Err(InvalidToken::UnknownKey)
+            && let Some(refresh) = &self.key_refresh
+        {
+            refresh.now(self.patience).await;
+            judged = self.judge(token);
+        }
+        judged.map_err(|problem| {
+            debug!(reason = problem.reason(), %address, "token refused");
+            match self.throttle.failed(address) {
+                Ok(()) => Refusal::InvalidToken(problem),
+                Err(RetryAfter(wait)) => Refusal::TooManyAttempts(wait),
+            }
+        })
+    }
+
+    fn judge(&self, token: &Token) -> Result<Principal, InvalidToken> {
         let authenticator = Arc::clone(&self.authenticator.borrow());
-        authenticator
-            .authenticate(token, SystemTime::now())
-            .map_err(|problem| {
-                debug!(reason = problem.reason(), %address, "token refused");
-                match self.throttle.failed(address) {
-                    Ok(()) => Refusal::InvalidToken(problem),
-                    Err(RetryAfter(wait)) => Refusal::TooManyAttempts(wait),
-                }
-            })
+        authenticator.authenticate(token, SystemTime::now())
     }
 }

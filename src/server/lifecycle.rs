@@ -39,7 +39,7 @@ pub(super) struct Server {
     stop_shards: Stop,
     /// Cancelled when a thread ends.
     died: CancellationToken,
-    /// The accept loops and the sources.
+    /// The accept loops, the sources, and who follows the key set.
     workers: JoinSet<()>,
     ingest: Option<thread::JoinHandle<()>>,
     shards: Vec<thread::JoinHandle<()>>,
@@ -55,9 +55,12 @@ impl Server {
             parts.limits.connections,
             parts.limits.connections_per_address,
         ));
+        let (follower, key_refresh) = parts.jwks.unzip();
         let mut server = Self {
             gate: Arc::new(Gate {
                 authenticator: parts.authenticator,
+                key_refresh,
+                patience: parts.limits.handshake,
                 throttle: Throttle::new(parts.failed_tries_per_minute),
                 clients: Arc::clone(&clients),
                 draining: CancellationToken::new(),
@@ -93,6 +96,14 @@ impl Server {
                 Arc::clone(&pending),
                 inboxes.clone(),
             ));
+        }
+        if let Some(follower) = follower {
+            let stop = server.gate.draining.clone();
+            let died = server.died.clone().drop_guard();
+            server.workers.spawn(async move {
+                follower.run(stop).await;
+                died.disarm();
+            });
         }
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
         let died = server.died.clone().drop_guard();

@@ -30,6 +30,7 @@ use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
+use crate::jwks;
 use crate::session::TestSignal;
 use crate::source::{SourceName, Sources};
 
@@ -47,6 +48,8 @@ pub struct Parts {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who gets in, as it changes.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
+    /// Who keeps its keys up to date, if they come from a URL.
+    pub jwks: Option<(jwks::Follower, jwks::Refresh)>,
     /// Refused tokens per address and minute; `None`: no limit.
     pub failed_tries_per_minute: Option<NonZeroU32>,
     /// Where signals come from, opened when enough clients are there.

@@ -42,7 +42,10 @@ pub(super) fn routes(gate: Arc<Gate>, epoch: Epoch) -> BoxedFilter<(Response<Str
         .and(only(&[Method::GET]))
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<Visit>())
-        .map(move |headers: HeaderMap, visit: Visit| connect(&gate, epoch, &headers, &visit));
+        .then(move |headers: HeaderMap, visit: Visit| {
+            let gate = Arc::clone(&gate);
+            async move { connect(&gate, epoch, &headers, &visit).await }
+        });
     let health = warp::path!("healthz")
         .and(only(READ))
         .map(|| status(StatusCode::OK, "ok", &json!({})));
@@ -63,10 +66,17 @@ pub(super) fn routes(gate: Arc<Gate>, epoch: Epoch) -> BoxedFilter<(Response<Str
 }
 
 /// Lets a client in or turns it away.
-fn connect(gate: &Gate, epoch: Epoch, headers: &HeaderMap, visit: &Visit) -> Response<String> {
-    let outcome = Handshake::parse(headers, visit.http)
-        .and_then(|handshake| Ok((handshake, gate.admit(headers, visit.address)?)));
-    match outcome {
+async fn connect(
+    gate: &Gate,
+    epoch: Epoch,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Response<String> {
+    let outcome = async {
+        let handshake = Handshake::parse(headers, visit.http)?;
+        Ok::<_, Refusal>((handshake, gate.admit(headers, visit.address).await?))
+    };
+    match outcome.await {
         Ok((handshake, admitted)) => {
             *visit
                 .admitted

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses the words it needs")]
 #![allow(unreachable_pub, reason = "pub is what the test files see")]
 
+pub mod issuer;
 pub mod jwt;
 
 use std::fs::{self, OpenOptions};
@@ -475,6 +476,8 @@ impl TestServer {
     pub async fn open(&self, request: &[u8]) -> (MaybeTlsStream<TcpStream>, Answer) {
         let mut stream = self.connect().await;
         stream.write_all(request).await.unwrap();
+        // Of many at once some would stay in the TLS buffer.
+        stream.flush().await.unwrap();
         let mut bytes = Vec::new();
         let answer = async {
             while !Answer::is_whole(&bytes) {
