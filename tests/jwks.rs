@@ -433,3 +433,20 @@ async fn the_issuer_is_reached_through_the_proxy_of_the_environment() {
     let first = format!("CONNECT localhost:{} HTTP/1.1", issuer.port());
     assert!(asked.starts_with(&first), "{asked}");
 }
+
+#[tokio::test]
+async fn the_key_set_may_be_all_that_is_trusted() {
+    let signer = Signer::p256("a");
+    let folder = folder();
+    let set = json!({ "keys": [signer.jwk()] });
+    fs::write(folder.path("keys.json"), set.to_string()).unwrap();
+    let settings = "[auth]\njwks = \"keys.json\"\njwt_key = []\n";
+    fs::write(folder.path("signalcast.toml"), settings).unwrap();
+    let server = TestServer::start_in(Arc::clone(&folder), "");
+    assert_eq!(try_token(&server, &signer.token()).await, "101");
+    assert!(!folder.path("certs/jwt.key").exists());
+    let output = folder.run("token issue --sub bot-1");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("there are public keys only, and those can't sign; add a secret or a private key with --jwt-key"), "{said}");
+}

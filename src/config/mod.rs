@@ -127,7 +127,7 @@ pub struct DeadLetters {
 /// `auth.*`
 #[derive(Clone, Debug)]
 pub struct Auth {
-    /// Files with keys, at least one.
+    /// Files with keys, at least one unless there is a key set.
     pub jwt_key: Vec<PathBuf>,
     /// Where more public keys are, as a JSON Web Key Set (RFC 7517). None: nowhere.
     pub jwks: Option<Jwks>,

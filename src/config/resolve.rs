@@ -75,7 +75,10 @@ impl Config {
                 ),
             },
             data_dir,
-            warnings: lowered.into_iter().collect(),
+            warnings: lowered
+                .into_iter()
+                .chain(anybodys_tokens(settings))
+                .collect(),
             settings: settings.clone(),
         };
         let dead_letters = config.dead_letters.path.display();
@@ -121,10 +124,15 @@ impl Server {
 
 impl Auth {
     fn read(read: &mut Reader<'_>) -> Self {
-        let jwt_key = read.some("auth.jwt_key", values::path);
+        let jwks = read.optional("auth.jwks", values::jwks);
+        let jwt_key = match jwks {
+            // Somebody else may issue all tokens.
+            Some(_) => read.list("auth.jwt_key", values::path),
+            None => read.some("auth.jwt_key", values::path),
+        };
         Self {
             jwt_key,
-            jwks: read.optional("auth.jwks", values::jwks),
+            jwks,
             issuer: read.optional("auth.issuer", values::some_text),
             audience: read.optional("auth.audience", values::some_text),
             leeway: read.one("auth.leeway", units::duration),
@@ -241,6 +249,14 @@ impl Reader<'_> {
             &problem.remedy,
         ));
     }
+}
+
+/// What to say when tokens that an issuer makes for other servers are good here.
+fn anybodys_tokens(settings: &Settings) -> Option<String> {
+    let is_set = |key| !settings.given(key).texts.is_empty();
+    (is_set("auth.jwks") && !is_set("auth.audience")).then(|| {
+        "auth.jwks: tokens that its issuer makes for others are good here too; say what this server is called in them with auth.audience".to_owned()
+    })
 }
 
 /// What one process serves on a machine that allows it the files.
