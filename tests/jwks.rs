@@ -450,3 +450,26 @@ async fn the_key_set_may_be_all_that_is_trusted() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("there are public keys only, and those can't sign; add a secret or a private key with --jwt-key"), "{said}");
 }
+
+#[tokio::test]
+async fn inspect_judges_by_the_keys_that_the_server_saw_last() {
+    let (known, stranger) = (Signer::p256("known"), Signer::p256("stranger"));
+    let mut issuer = Issuer::start(Answer::keys(&[&known]));
+    let server = serve(&folder(), &issuer, "");
+    server.logged("auth.jwks fetched").await;
+    let folder = Arc::clone(&server.folder);
+    server.stop();
+    issuer.stop();
+    let inspect = |token: String| {
+        folder.run(&format!(
+            "token inspect {token} --auth-jwks {}",
+            issuer.url()
+        ))
+    };
+    let good = inspect(known.token());
+    assert!(good.status.success(), "{good:?}");
+    let bad = inspect(stranger.token());
+    assert!(!bad.status.success());
+    let said = [bad.stdout, bad.stderr].concat();
+    assert!(String::from_utf8(said).unwrap().contains(UNKNOWN));
+}

@@ -169,9 +169,11 @@ const CLAIMS: &[&str] = &[
     "auth.tokens",
 ];
 
-/// The settings by which a token is judged.
+/// The settings by which a token is judged; keys that were fetched are in the data folder.
 const JUDGING: &[&str] = &[
+    "data_dir",
     "auth.jwt_key",
+    "auth.jwks",
     "auth.issuer",
     "auth.audience",
     "auth.leeway",

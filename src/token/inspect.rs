@@ -1,8 +1,9 @@
 use std::time::SystemTime;
 
-use super::{keys_refused, load_book};
+use super::load_book;
 use crate::auth::{Authenticator, Inspection, JwtRules, Keys, Token};
-use crate::config::{Config, Refusals};
+use crate::config::{Config, Jwks, Refusals};
+use crate::{first_start, jwks};
 
 /// What a token says, and whether a server with these settings would take it.
 ///
@@ -13,7 +14,11 @@ pub fn inspect(config: &Config, token: &Token, now: SystemTime) -> Result<Inspec
     let keys = if token.is_opaque() {
         Ok(Keys::default())
     } else {
-        Keys::load(&config.auth.jwt_key).map_err(|errors| keys_refused(config, &errors))
+        first_start::load_keys(config).map(|keys| match &config.auth.jwks {
+            // As the server last saw them: whoever inspects may be off line.
+            Some(Jwks::Url(url)) => keys.with_set(jwks::kept(url, &config.data_dir)),
+            _ => keys,
+        })
     };
     match (keys, load_book(config)) {
         (Ok(keys), Ok(book)) => {
