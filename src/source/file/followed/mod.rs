@@ -282,7 +282,7 @@ impl Followed {
     }
 
     /// It can be opened there no more. `elsewhere`: where it is instead, needed only if it is
-    /// closed. False if nothing of it is left to be read.
+    /// closed. False if it can't be read any more.
     pub(super) fn moved(
         &mut self,
         from: &Path,
@@ -309,12 +309,17 @@ impl Followed {
 
     /// To be asked at each look while it is nameless.
     pub(super) fn fate(&mut self) -> io::Result<Fate> {
-        let metadata = self.metadata()?;
-        let (end, deleted) = (self.end(), metadata.nlink() == 0);
+        let end = self.end();
+        let (size, deleted) = match self.metadata() {
+            Ok(metadata) => (metadata.len(), metadata.nlink() == 0),
+            // Deleted while it was closed.
+            Err(why) if why.kind() == ErrorKind::NotFound => (end, true),
+            Err(why) => return Err(why),
+        };
         let Some(quiet) = &mut self.nameless else {
             return Ok(Fate::Waits);
         };
-        if metadata.len() != end {
+        if size != end {
             *quiet = 0;
             return Ok(Fate::Grew);
         }

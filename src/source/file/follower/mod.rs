@@ -31,9 +31,11 @@ pub(in crate::source) struct Follower {
     report: Report,
     /// Files with something to read.
     queue: VecDeque<FileId>,
-    /// The same for those that may be copies: they come first, while what was read of their
-    /// originals is known best.
+    /// The same for those that may be copies: they have every other turn, so that they are looked
+    /// at while what was read of their originals is known best.
     suspects: VecDeque<FileId>,
+    /// The next turn is a suspect's, if there is one: a huge copy keeps nobody waiting either.
+    suspects_turn: bool,
     /// Files whose old lines are counted when there is nothing else to do, so that their first
     /// new line need not wait for that.
     uncounted: VecDeque<FileId>,
@@ -60,6 +62,7 @@ impl Follower {
             report,
             queue: VecDeque::new(),
             suspects: VecDeque::new(),
+            suspects_turn: true,
             uncounted,
             look: 0,
             complaints: Complaints::default(),
@@ -256,10 +259,8 @@ impl Follower {
             return Ok(());
         };
         let names = &known.names;
-        if !file.moved(path, || elsewhere(path, id, names)) {
-            return self.close(id);
-        }
-        while let Progress::More = self.read(id)? {
+        let can_be_read = file.moved(path, || elsewhere(path, id, names));
+        while can_be_read && self.read(id)? == Progress::More {
             if self.wake.is_stopped() {
                 return Err(Ended);
             }
@@ -281,18 +282,16 @@ impl Follower {
             let Some(file) = self.feed.known.files.get_mut(&id) else {
                 continue;
             };
-            match file.fate() {
-                Ok(Fate::Waits) => {}
-                Ok(Fate::Grew) => self.enqueue(id),
-                Ok(Fate::IsOver) => {
-                    if !self.feed.known.is_copied(id) {
-                        self.close(id)?;
-                    }
-                }
-                Err(why) => {
-                    debug!(file = %file.path().display(), %why, "a lost file can't be read");
-                    self.close(id)?;
-                }
+            let fate = file.fate().unwrap_or_else(|why| {
+                debug!(file = %file.path().display(), %why, "a lost file can't be read");
+                Fate::IsOver
+            });
+            match fate {
+                Fate::Waits => {}
+                Fate::Grew => self.enqueue(id),
+                // A copy of it that is still being read is known by it.
+                Fate::IsOver if self.feed.known.is_copied(id) => {}
+                Fate::IsOver => self.close(id)?,
             }
         }
         Ok(())

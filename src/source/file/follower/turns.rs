@@ -1,5 +1,7 @@
 //! Files have their turn: one read each.
 
+use std::collections::VecDeque;
+
 use tracing::{debug, error};
 
 use super::{Ended, Follower};
@@ -26,8 +28,12 @@ impl Follower {
 
     /// Gives the next file its turn; counts old lines if none has anything to read.
     pub(super) fn take_turn(&mut self) -> Result<(), Ended> {
-        let next = self.suspects.pop_front();
-        let Some(id) = next.or_else(|| self.queue.pop_front()) else {
+        let mut queues = [&mut self.queue, &mut self.suspects];
+        if self.suspects_turn {
+            queues.reverse();
+        }
+        self.suspects_turn = !self.suspects_turn;
+        let Some(id) = queues.into_iter().find_map(VecDeque::pop_front) else {
             self.count_next();
             return Ok(());
         };
