@@ -35,6 +35,7 @@ pub(super) async fn accept(
 ) {
     let mut shards = VecDeque::from(shards);
     loop {
+        pending.keep_pace().await;
         let (socket, peer) = loop {
             match listener.accept().await {
                 Ok(accepted) => break accepted,

@@ -23,7 +23,7 @@ use super::accept::Accepted;
 use super::clients::Entrance;
 use super::gate::Admitted;
 use super::http::{Visitors, turn_away};
-use super::pending::Opening;
+use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
@@ -153,7 +153,13 @@ async fn upgrade(
     opening: &Opening,
 ) -> io::Result<Option<Upgraded>> {
     let deadline = Instant::now() + host.handshake_timeout;
+    // What has been sent while we were busy will be read in a moment.
+    if socket.peek(&mut [0]).is_err() {
+        opening.waits(Stage::Silent);
+    }
     let socket = TcpStream::from_std(socket)?;
+    let first_byte = timeout_at(deadline, first_byte(&socket)).await??;
+    opening.waits(Stage::Silent);
     let visitors = Visitors {
         routes: &host.routes,
         shard,
@@ -173,7 +179,7 @@ async fn upgrade(
             next,
         }));
     };
-    if timeout_at(deadline, first_byte(&socket)).await?? != TLS_HANDSHAKE {
+    if first_byte != TLS_HANDSHAKE {
         turn_away(socket, deadline).await;
         return Ok(None);
     }
@@ -207,9 +213,10 @@ async fn secure(
     opening: &Opening,
 ) -> io::Result<TlsStream<TcpStream>> {
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
-    opening.spoke();
+    opening.waits(Stage::Ours);
     let turn = host.handshakes.acquire().await.map_err(io::Error::other)?;
     shard.give_way().await;
+    opening.waits(Stage::Begun);
     let mut stream = pin!(hello.into_stream(Arc::clone(config)));
     if let Ok(outcome) = timeout(TURN, &mut stream).await {
         return outcome;

@@ -21,7 +21,7 @@ use warp::filters::BoxedFilter;
 use warp::http::{Request, Response, Version};
 
 use super::gate::Admitted;
-use super::pending::Opening;
+use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
 use super::routes::Visit;
@@ -55,7 +55,7 @@ impl Visitors<'_> {
                 .uri()
                 .path_and_query()
                 .map_or(0, |target| target.as_str().len());
-            self.opening.spoke();
+            self.opening.waits(Stage::Begun);
             let visit = Visit {
                 address: self.proxies.client(self.peer.ip(), request.headers()),
                 http: match request.version() {

@@ -16,6 +16,9 @@ use tracing::warn;
 /// (a ClientHello; without TLS, a request), half for those that have: neither a flood of silent
 /// sockets nor one of stalled handshakes takes the other half, and in each half the oldest goes
 /// first. A client that speaks at once is among the youngest, and gets through.
+///
+/// Those that wait for us, because the processor is busy, are not to blame and stay. When they are
+/// many, no more are accepted: the kernel holds the rest.
 #[derive(Debug)]
 pub(super) struct Pending {
     room: Room,
@@ -23,6 +26,8 @@ pub(super) struct Pending {
     state: Mutex<State>,
     /// One of them has ended, and its descriptor is free.
     freed: Notify,
+    /// One of them waits for us no more.
+    attended: Notify,
 }
 
 /// One of them, as long as it is one.
@@ -30,6 +35,17 @@ pub(super) struct Pending {
 pub(super) struct Opening {
     pending: Arc<Pending>,
     number: u64,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// For us: to be looked at, or for its turn to shake hands.
+    Ours,
+    /// For the peer, which has sent nothing whole yet.
+    Silent,
+    /// For the peer, which has.
+    Begun,
 }
 
 /// How many connections may be pending.
@@ -41,7 +57,8 @@ pub(super) struct Room {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By age.
+    /// Each by age.
+    ours: BTreeMap<u64, AbortHandle>,
     silent: BTreeMap<u64, AbortHandle>,
     begun: BTreeMap<u64, AbortHandle>,
     /// Told to end, and not gone yet.
@@ -60,26 +77,38 @@ impl Pending {
             clients,
             state: Mutex::default(),
             freed: Notify::new(),
+            attended: Notify::new(),
         }
     }
 
     /// One more, which is to end when its registration says so.
     pub(super) fn enter(self: &Arc<Self>) -> (Opening, AbortRegistration) {
         let (handle, registration) = AbortHandle::new_pair();
-        let half = self.half();
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.silent.insert(number, handle);
-        if state.silent.len() > half {
-            state.drop_oldest_silent();
-        }
+        state.ours.insert(number, handle);
         drop(state);
         let opening = Opening {
             pending: Arc::clone(self),
             number,
         };
         (opening, registration)
+    }
+
+    /// Waits while so many wait for us that another would only wait, too.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn keep_pace(&self) {
+        loop {
+            let mut attended = std::pin::pin!(self.attended.notified());
+            attended.as_mut().enable();
+            if self.state().ours.len() < self.half() {
+                return;
+            }
+            attended.await;
+        }
     }
 
     /// Descriptors have run out. If somebody waits to be accepted, drops a quarter of these, the
@@ -117,42 +146,53 @@ impl Pending {
 const RETRY: Duration = Duration::from_millis(50);
 
 impl Opening {
-    /// The peer has sent something whole: it is not silent any more.
-    pub(super) fn spoke(&self) {
+    /// It waits for something else now.
+    pub(super) fn waits(&self, stage: Stage) {
         let half = self.pending.half();
         let mut state = self.pending.state();
-        // One that was told to end is in neither.
-        let Some(handle) = state.silent.remove(&self.number) else {
-            return;
-        };
-        state.begun.insert(self.number, handle);
-        if state.begun.len() > half {
-            state.drop_oldest_begun();
+        // One that was told to end is nowhere.
+        if let Some(handle) = state.remove(self.number) {
+            state.of(stage).insert(self.number, handle);
         }
+        if stage != Stage::Ours && state.of(stage).len() > half {
+            state.drop_oldest(stage);
+        }
+        drop(state);
+        self.pending.attended.notify_waiters();
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
         let mut state = self.pending.state();
-        let number = &self.number;
-        if state.silent.remove(number).is_none() && state.begun.remove(number).is_none() {
+        if state.remove(self.number).is_none() {
             state.leaving -= 1;
         }
         drop(state);
         self.pending.freed.notify_waiters();
+        self.pending.attended.notify_waiters();
     }
 }
 
 impl State {
-    fn drop_oldest_silent(&mut self) -> bool {
-        let oldest = self.silent.pop_first();
-        self.end(oldest)
+    fn of(&mut self, stage: Stage) -> &mut BTreeMap<u64, AbortHandle> {
+        match stage {
+            Stage::Ours => &mut self.ours,
+            Stage::Silent => &mut self.silent,
+            Stage::Begun => &mut self.begun,
+        }
     }
 
-    fn drop_oldest_begun(&mut self) -> bool {
-        let oldest = self.begun.pop_first();
-        self.end(oldest)
+    fn remove(&mut self, number: u64) -> Option<AbortHandle> {
+        let Self {
+            ours,
+            silent,
+            begun,
+            ..
+        } = self;
+        [ours, silent, begun]
+            .into_iter()
+            .find_map(|stage| stage.remove(&number))
     }
 
     fn shed(&mut self, error: &io::Error) {
@@ -164,14 +204,14 @@ impl State {
             return;
         }
         for _ in 0..(self.silent.len() + self.begun.len()).div_ceil(4) {
-            if !self.drop_oldest_silent() {
-                self.drop_oldest_begun();
+            if !self.drop_oldest(Stage::Silent) {
+                self.drop_oldest(Stage::Begun);
             }
         }
     }
 
-    fn end(&mut self, oldest: Option<(u64, AbortHandle)>) -> bool {
-        let Some((_, handle)) = oldest else {
+    fn drop_oldest(&mut self, stage: Stage) -> bool {
+        let Some((_, handle)) = self.of(stage).pop_first() else {
             return false;
         };
         handle.abort();
@@ -253,21 +293,23 @@ mod tests {
     fn the_oldest_silent_one_goes_first_and_whoever_spoke_stays() {
         let pending = pending();
         let (mut openings, mut registrations) = (Vec::new(), Vec::new());
-        for number in 0..40 {
+        for number in 0..43 {
             let (opening, registration) = pending.enter();
-            if number % 10 == 0 {
-                opening.spoke();
-            }
+            opening.waits(match number % 10 {
+                0 => Stage::Begun,
+                5 => Stage::Ours,
+                _ => Stage::Silent,
+            });
             openings.push(opening);
             registrations.push(registration);
         }
-        assert_eq!(ended(&registrations), [1, 2, 3, 4]);
+        assert_eq!(ended(&registrations), [1, 2]);
         // Its place is given back once.
-        openings.truncate(39);
+        openings.truncate(42);
         drop(openings);
         let state = pending.state();
         assert_eq!(state.leaving, 0);
-        assert!(state.silent.is_empty() && state.begun.is_empty());
+        assert!(state.silent.is_empty() && state.begun.is_empty() && state.ours.is_empty());
     }
 
     #[test]
@@ -276,13 +318,14 @@ mod tests {
         let (mut openings, mut registrations) = (Vec::new(), Vec::new());
         for _ in 0..100 {
             let (opening, registration) = pending.enter();
-            opening.spoke();
+            opening.waits(Stage::Begun);
             openings.push(opening);
             registrations.push(registration);
         }
         assert_eq!(ended(&registrations), (0..68).collect::<Vec<_>>());
-        let (_new, registration) = pending.enter();
-        openings[0].spoke();
+        let (new, registration) = pending.enter();
+        new.waits(Stage::Silent);
+        openings[0].waits(Stage::Begun);
         assert!(!registration.handle().is_aborted());
     }
 
@@ -294,10 +337,11 @@ mod tests {
             pending.make_room(&error, somebody_waits).await;
         };
         let (first, told_first) = pending.enter();
-        first.spoke();
+        first.waits(Stage::Begun);
         let (mut silent, mut told) = (Vec::new(), Vec::new());
         for _ in 0..7 {
             let (opening, registration) = pending.enter();
+            opening.waits(Stage::Silent);
             silent.push(opening);
             told.push(registration);
         }
@@ -312,6 +356,24 @@ mod tests {
         assert!(!told_first.handle().is_aborted());
         make_room(true).await;
         assert!(told_first.handle().is_aborted());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_many_wait_for_us_no_more_are_accepted_until_one_is_looked_at() {
+        let pending = pending();
+        let waiting: Vec<_> = (0..32).map(|_| pending.enter()).collect();
+        let accepting = async || {
+            let soon = Duration::from_secs(1);
+            tokio::time::timeout(soon, pending.keep_pace()).await
+        };
+        assert!(accepting().await.is_err());
+        waiting[7].0.waits(Stage::Silent);
+        assert!(accepting().await.is_ok());
+        waiting[7].0.waits(Stage::Ours);
+        assert!(accepting().await.is_err());
+        let look = async { waiting[9].0.waits(Stage::Begun) };
+        let (accepted, ()) = tokio::join!(accepting(), look);
+        assert!(accepted.is_ok());
     }
 
     #[test]
