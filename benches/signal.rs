@@ -8,6 +8,7 @@
 )]
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use signalcast::hub::Segment;
@@ -56,7 +57,7 @@ fn signals_to_frames(criterion: &mut Criterion) {
             let signals = || (0..batch).map(|_| parse(LINE)).collect::<Vec<_>>();
             bencher.iter_batched_ref(
                 signals,
-                |signals| Segment::of(&journal.append(signals).unwrap().recorded),
+                |signals| Segment::of(&journal.append(signals).unwrap().recorded, Instant::now()),
                 BatchSize::SmallInput,
             );
         });

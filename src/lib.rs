@@ -80,5 +80,8 @@ pub mod log;
 /// Waits between tries.
 mod backoff;
 
+/// What is counted and timed, for `/metrics`.
+pub mod metrics;
+
 /// Wall time.
 mod clock;

@@ -58,11 +58,27 @@ pub fn start(settings: &Log) -> Result<Running, Box<dyn std::error::Error + Send
 }
 
 impl Running {
+    /// How many lines were dropped so far.
+    pub fn dropped(&self) -> Dropped {
+        Dropped(self.writer.error_counter())
+    }
+
     /// Whether one more line can wait.
     fn has_room(&mut self) -> bool {
         let before = self.writer.error_counter().dropped_lines();
         let _ = self.writer.write(b"");
         self.writer.error_counter().dropped_lines() == before
+    }
+}
+
+/// Counts the lines of the log that were dropped. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dropped(ErrorCounter);
+
+impl Dropped {
+    /// How many they are.
+    pub fn lines(&self) -> u64 {
+        self.0.dropped_lines() as u64
     }
 }
 

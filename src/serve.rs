@@ -10,8 +10,10 @@ use tracing::{info, warn};
 use crate::config::{Config, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
-use crate::first_start::{self, Announcement, Reader};
-use crate::log;
+use crate::first_start::{self, Announcement, Prepared, Reader};
+use crate::log::{self, Dropped};
+use crate::metrics::Registry;
+use crate::metrics::table::{BUILD_INFO, CERTIFICATE_EXPIRES, LOG_LINES_DROPPED};
 use crate::reload::Reload;
 use crate::server::{self, Parts, Process, ServerError};
 use crate::source::{Sources, Spec};
@@ -36,7 +38,7 @@ pub enum ServeError {
 /// # Errors
 /// What keeps it from starting; nothing is listened on then. What made it fail.
 pub fn run(config: &Config, program: &str, process: Process) -> Result<(), ServeError> {
-    let _log = log::start(&config.log).map_err(ServeError::Log)?;
+    let log = log::start(&config.log).map_err(ServeError::Log)?;
     let prepared = first_start::prepare(config, SystemTime::now())?;
     let _data_dir =
         DataDir::hold(&config.data_dir).map_err(|error| refusal(config, "data_dir", &error))?;
@@ -54,7 +56,8 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
         Reader::Program
     };
     let mut reload = Reload::new(config, &prepared);
-    let parts = parts(config, &mut reload)?;
+    let metrics = metrics(config, &prepared, log.dropped());
+    let parts = parts(config, &mut reload, metrics)?;
     let _reloader = reload.start().map_err(ServerError::Start)?;
     server::run(process, parts, |bound| {
         let mut stdout = io::stdout().lock();
@@ -74,7 +77,27 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
     Ok(())
 }
 
-fn parts(config: &Config, reload: &mut Reload) -> Result<Parts, Refusals> {
+/// What is counted, if anybody may ask for it.
+fn metrics(config: &Config, prepared: &Prepared, dropped: Dropped) -> Registry {
+    if config.server.metrics_listen.is_none() {
+        return Registry::default();
+    }
+    let metrics = Registry::on();
+    let version = ("version", env!("CARGO_PKG_VERSION"));
+    metrics.gauge(&BUILD_INFO, &[version]).set(1.0);
+    if let Some(identity) = &prepared.identity {
+        let expires = jiff::Timestamp::try_from(identity.expires_at());
+        // One that is beyond the calendar is as good as one that never expires.
+        let seconds = expires.unwrap_or(jiff::Timestamp::MAX).as_second();
+        #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^53")]
+        metrics.gauge(&CERTIFICATE_EXPIRES, &[]).set(seconds as f64);
+    }
+    let lines = metrics.counter(&LOG_LINES_DROPPED, &[]);
+    metrics.at_scrape(move || lines.absolute(dropped.lines()));
+    metrics
+}
+
+fn parts(config: &Config, reload: &mut Reload, metrics: Registry) -> Result<Parts, Refusals> {
     let finite = config
         .sources
         .iter()
@@ -90,6 +113,8 @@ fn parts(config: &Config, reload: &mut Reload) -> Result<Parts, Refusals> {
         .map_err(|error| refusal(config, "dead_letters.path", &error))?;
     Ok(Parts {
         listen: config.server.listen.clone(),
+        metrics_listen: config.server.metrics_listen,
+        metrics,
         tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
         authenticator: reload.authenticator(),
         jwks: reload.take_follower(),

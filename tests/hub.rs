@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use signalcast::hub::{Follower, Gone, Hub, Segment, frame};
@@ -104,8 +105,10 @@ impl Model {
             });
             batch.push(signal);
         }
-        self.hub
-            .publish(&self.journal.append(&mut batch).unwrap().recorded);
+        self.hub.publish(
+            &self.journal.append(&mut batch).unwrap().recorded,
+            Instant::now(),
+        );
     }
 
     /// The frames from a place up to another that somebody with this filter gets at this time.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signalcast::dead_letters::DeadLetters;
 use signalcast::hub::Hub;
@@ -25,6 +25,7 @@ fn lines() -> Arrival {
         },
         first_line: 1,
         first_offset: 0,
+        read_at: Instant::now(),
         bytes: LINE.repeat(LINES).into_bytes(),
     })
 }

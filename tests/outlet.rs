@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -115,7 +116,10 @@ fn play(outlet: &mut Outlet, socket: &Trickle, events: &[Event]) -> (Vec<String>
                     signal.write_v1(&mut text);
                     signals.push(String::from_utf8(text).unwrap());
                 }
-                segments.push(Segment::of(&journal.append(&mut batch).unwrap().recorded));
+                segments.push(Segment::of(
+                    &journal.append(&mut batch).unwrap().recorded,
+                    Instant::now(),
+                ));
             }
             Event::Ping(payload) => {
                 let mut pong = vec![0x8a, u8::try_from(payload.len()).unwrap()];
@@ -202,7 +206,10 @@ fn a_stalled_client_keeps_at_most_one_frame() {
             signal
         })
         .collect();
-    let segment = Segment::of(&Memory::new().append(&mut batch).unwrap().recorded);
+    let segment = Segment::of(
+        &Memory::new().append(&mut batch).unwrap().recorded,
+        Instant::now(),
+    );
     assert_eq!(segment.bytes(), frames);
     let mut run = Run::default();
     run.begin(Seq::FIRST);
@@ -230,7 +237,10 @@ fn a_run_may_be_cut_anywhere_and_goes_on_from_there() {
             signal.unwrap().unwrap()
         })
         .collect();
-    let segment = Segment::of(&Memory::new().append(&mut batch).unwrap().recorded);
+    let segment = Segment::of(
+        &Memory::new().append(&mut batch).unwrap().recorded,
+        Instant::now(),
+    );
     for patterns in [&["*"][..], &["A", "C"], &["B"]] {
         let filter = SymbolFilter::matching(patterns.iter().copied()).unwrap();
         let run = |from| {

@@ -17,6 +17,7 @@ use common::{Folder, PATIENCE, TestClient, TestServer, patiently, upgrade_reques
 use serde_json::json;
 use signalcast::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
 use signalcast::hub::Hub;
+use signalcast::metrics::{Passes, Registry};
 use signalcast::session::{Departures, Session, Settings, TestSignal};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -228,7 +229,8 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
             }
         }
     };
-    let shard = shard::start(0, followers.remove(0), arriving, news, stop, host).unwrap();
+    let (follower, metrics) = (followers.remove(0), Passes::new(&Registry::default(), 0));
+    let shard = shard::start(0, follower, arriving, news, stop, metrics, host).unwrap();
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

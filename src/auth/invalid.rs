@@ -54,6 +54,19 @@ pub enum InvalidToken {
 }
 
 impl InvalidToken {
+    /// All that [`Self::reason`] may say.
+    pub const REASONS: &[&str] = &[
+        "malformed",
+        "algorithm",
+        "header",
+        "signature",
+        "claims",
+        "expired",
+        "not_yet_valid",
+        "issuer",
+        "audience",
+    ];
+
     /// One word for metrics and logs.
     pub fn reason(&self) -> &'static str {
         match self {

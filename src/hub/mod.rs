@@ -13,7 +13,7 @@ mod tail;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -79,15 +79,16 @@ impl Hub {
         )
     }
 
-    /// Makes the frames of what was recorded and tells the shards that the head moved.
+    /// Makes the frames of what was recorded and tells the shards that the head moved. `read_at`:
+    /// when the oldest of its lines was read.
     ///
     /// Costs one encoding a signal and one wake-up a shard, however many clients there are.
-    pub fn publish(&mut self, recorded: &[Recorded]) {
+    pub fn publish(&mut self, recorded: &[Recorded], read_at: Instant) {
         let Some(newest) = recorded.last() else {
             return;
         };
         for batch in recorded.chunks(MOST_FRAMES) {
-            let segment = Arc::new(Segment::of(batch));
+            let segment = Arc::new(Segment::of(batch, read_at));
             self.append(Published::New(Arc::clone(&segment)));
             self.published += segment.bytes().len() as u64;
             self.small_bytes += segment.bytes().len();
@@ -97,6 +98,11 @@ impl Hub {
             }
         }
         self.head.send_replace(Some(newest.seq()));
+    }
+
+    /// News of the head.
+    pub fn head(&self) -> watch::Receiver<Option<Seq>> {
+        self.head.subscribe()
     }
 
     /// Waits until no shard is far behind what was published, for it is in memory until the last

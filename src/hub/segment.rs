@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::frame;
 use crate::journal::Recorded;
@@ -9,6 +10,8 @@ use crate::signal::{Seq, Signal, Symbol, Timestamp};
 #[derive(Debug)]
 pub struct Segment {
     first: Seq,
+    /// When the oldest of its lines was read.
+    read_at: Instant,
     bytes: Vec<u8>,
     frames: Vec<Frame>,
     symbols: Vec<Symbol>,
@@ -39,12 +42,13 @@ pub struct FrameView<'a> {
 }
 
 impl Segment {
-    /// Makes the frames of signals that follow each other in the log.
+    /// Makes the frames of signals that follow each other in the log. `read_at`: when the oldest
+    /// of their lines was read.
     ///
     /// # Panics
     /// If there is no signal, or more than 4 GiB of them.
-    pub fn of(recorded: &[Recorded]) -> Self {
-        let mut segment = Self::empty(recorded[0].seq());
+    pub fn of(recorded: &[Recorded], read_at: Instant) -> Self {
+        let mut segment = Self::empty(recorded[0].seq(), read_at);
         let mut places = SymbolPlaces::default();
         for signal in recorded.iter().map(Recorded::signal) {
             let symbol = places.of(&mut segment.symbols, signal.symbol());
@@ -60,11 +64,8 @@ impl Segment {
     /// If there is none, or more than 4 GiB of frames.
     pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut parts = parts.into_iter().peekable();
-        let first = parts
-            .peek()
-            .expect("a segment is joined from at least one")
-            .first;
-        let mut segment = Self::empty(first);
+        let first = parts.peek().expect("a segment is joined from at least one");
+        let mut segment = Self::empty(first.first, first.read_at);
         let mut places = SymbolPlaces::default();
         for part in parts {
             for view in part.from(part.first) {
@@ -87,6 +88,11 @@ impl Segment {
     /// The place of its last signal.
     pub fn last(&self) -> Seq {
         self.first.plus(self.frames.len() as u64 - 1)
+    }
+
+    /// When the oldest of its lines was read.
+    pub fn read_at(&self) -> Instant {
+        self.read_at
     }
 
     /// All its frames, back to back.
@@ -137,9 +143,10 @@ impl Segment {
         })
     }
 
-    fn empty(first: Seq) -> Self {
+    fn empty(first: Seq, read_at: Instant) -> Self {
         Self {
             first,
+            read_at,
             bytes: Vec::new(),
             frames: Vec::new(),
             symbols: Vec::new(),

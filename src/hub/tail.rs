@@ -35,6 +35,11 @@ impl Tail {
         self.next
     }
 
+    /// What it takes in memory, in bytes.
+    pub fn footprint(&self) -> usize {
+        self.footprint
+    }
+
     /// The segments from the one that holds this place to the newest; none if the place is the
     /// head.
     ///

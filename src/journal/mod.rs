@@ -60,4 +60,4 @@ pub struct Appended {
 /// The log could not take a batch.
 #[derive(Debug, thiserror::Error)]
 #[error("the log cannot be written")]
-pub struct JournalError(#[source] std::io::Error);
+pub struct JournalError(#[from] std::io::Error);

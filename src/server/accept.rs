@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, error::SendError};
 
+use super::gate::Gate;
 use super::pending::{Opening, Pending};
 
 /// A connection that was accepted and belongs to a shard from now on.
@@ -32,6 +33,7 @@ pub(super) async fn accept(
     listener: TcpListener,
     pending: Arc<Pending>,
     shards: Vec<mpsc::Sender<Accepted>>,
+    gate: Arc<Gate>,
 ) {
     let mut shards = VecDeque::from(shards);
     loop {
@@ -44,6 +46,7 @@ pub(super) async fn accept(
                 Err(error) => pending.make_room(&error, is_waited_for(&listener)).await,
             }
         };
+        gate.metrics.accepted();
         // A socket that was reset meanwhile.
         let Ok(mut accepted) = prepare(socket, peer, &pending) else {
             continue;

@@ -21,16 +21,18 @@ use warp::http::Response;
 
 use super::accept::Accepted;
 use super::clients::Entrance;
-use super::gate::Admitted;
+use super::gate::{Admitted, Gate};
 use super::http::{Visitors, turn_away};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
+use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
 use crate::signal::Seq;
 
 /// How the connections of one shard are served.
 pub(super) struct Host {
+    pub(super) gate: Arc<Gate>,
     /// Answers requests.
     pub(super) routes: BoxedFilter<(Response<String>,)>,
     /// `None`: plaintext.
@@ -73,7 +75,7 @@ pub(super) async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) 
     let mut visit = upgraded.begin(&host, &shard, peer);
     let running = visit.session.run().instrument(visit.span.clone());
     let ended = shard.sessions().track_future(running).await;
-    visit.report(ended);
+    visit.report(ended, &host.gate.metrics);
 }
 
 /// A session, and what is told of it.
@@ -110,8 +112,13 @@ impl Upgraded {
 }
 
 impl Subscription {
-    fn report(&self, ended: Ended) {
+    fn report(&self, ended: Ended, metrics: &Doors) {
         let sent_bytes = self.session.sent_bytes();
+        match ended {
+            Ended::ByServer(close) => metrics.closed_by_server(close.code()),
+            Ended::ByPeer(code) => metrics.closed_by_client(code),
+            Ended::Broken(_) => metrics.lost(),
+        }
         self.span.in_scope(|| match ended {
             Ended::ByServer(close) => {
                 info!(
@@ -139,10 +146,27 @@ async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> Option<Upgr
     let upgrade = upgrade(host, shard, socket, peer, &opening);
     match Abortable::new(upgrade, told_to_end).await {
         Ok(Ok(upgraded)) => return upgraded,
-        Ok(Err(error)) => debug!(%peer, %error, "connection ended before its upgrade"),
-        Err(_) => debug!(%peer, "connection dropped to make room for others"),
+        Ok(Err(error)) => {
+            host.gate.metrics.handshake_failed(failure(&error));
+            debug!(%peer, %error, "connection ended before its upgrade");
+        }
+        Err(_) => {
+            host.gate
+                .metrics
+                .handshake_failed(HandshakeFailure::Dropped);
+            debug!(%peer, "connection dropped to make room for others");
+        }
     }
     None
+}
+
+fn failure(error: &io::Error) -> HandshakeFailure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => HandshakeFailure::Timeout,
+        // What rustls says of bytes that it does not like.
+        io::ErrorKind::InvalidData => HandshakeFailure::Tls,
+        _ => HandshakeFailure::Closed,
+    }
 }
 
 async fn upgrade(
@@ -166,6 +190,7 @@ async fn upgrade(
         proxies: &host.proxies,
         peer,
         opening,
+        metrics: &host.gate.metrics,
     };
     let Some(config) = &host.tls else {
         let Some((socket, early, admitted, next)) = visitors.answer(socket, deadline).await else {
@@ -180,6 +205,7 @@ async fn upgrade(
         }));
     };
     if first_byte != TLS_HANDSHAKE {
+        host.gate.metrics.handshake_failed(HandshakeFailure::NotTls);
         turn_away(socket, deadline).await;
         return Ok(None);
     }

@@ -14,6 +14,7 @@ use crate::auth::{
     bearer,
 };
 use crate::jwks::Refresh;
+use crate::metrics::Doors;
 
 /// Decides who is let in: the token, the tries, the room.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(super) struct Gate {
     pub(super) throttle: Throttle,
     pub(super) clients: Arc<Clients>,
     pub(super) draining: CancellationToken,
+    pub(super) metrics: Doors,
 }
 
 /// Somebody who was let in, with a place kept.
@@ -49,12 +51,17 @@ impl Gate {
             .get_all(AUTHORIZATION)
             .iter()
             .map(|value| value.as_bytes());
-        let token = bearer(values).map_err(|missing| match missing {
-            NoCredential::Twice => Refusal::TwoCredentials,
-            NoCredential::Missing => Refusal::MissingToken,
+        let token = bearer(values).map_err(|missing| {
+            let refusal = match missing {
+                NoCredential::Twice => Refusal::TwoCredentials,
+                NoCredential::Missing => Refusal::MissingToken,
+            };
+            self.metrics.auth_failed(refusal.code());
+            refusal
         })?;
         let principal = self.authenticate(&token, address).await?;
         if !principal.has(Scope::SignalsRead) {
+            self.metrics.auth_failed(Refusal::InsufficientScope.code());
             return Err(Refusal::InsufficientScope);
         }
         if self.draining.is_cancelled() {
@@ -79,6 +86,7 @@ impl Gate {
         }
         judged.map_err(|problem| {
             debug!(reason = problem.reason(), %address, "token refused");
+            self.metrics.auth_failed(problem.reason());
             match self.throttle.failed(address) {
                 Ok(()) => Refusal::InvalidToken(problem),
                 Err(RetryAfter(wait)) => Refusal::TooManyAttempts(wait),

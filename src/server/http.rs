@@ -26,6 +26,7 @@ use super::proxy::Proxies;
 use super::refusal::Refusal;
 use super::routes::Visit;
 use super::upgrade::HttpVersion;
+use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
 use crate::signal::Seq;
 
@@ -36,6 +37,7 @@ pub(super) struct Visitors<'a> {
     pub(super) proxies: &'a Proxies,
     pub(super) peer: SocketAddr,
     pub(super) opening: &'a Opening,
+    pub(super) metrics: &'a Doors,
 }
 
 impl Visitors<'_> {
@@ -69,7 +71,10 @@ impl Visitors<'_> {
             request.extensions_mut().insert(visit);
             Box::pin(routes.call(request))
         };
-        let (io, early) = speak_http(io, answer, deadline).await;
+        let (io, early, talk) = speak_http(io, answer, deadline).await;
+        if talk == Talk::Broken {
+            self.metrics.handshake_failed(HandshakeFailure::Http);
+        }
         let admitted = admitted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -86,13 +91,23 @@ impl Visitors<'_> {
 pub(super) async fn turn_away(socket: TcpStream, deadline: Instant) {
     let refuse =
         service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Refusal::NotTls.response()));
-    let (socket, _) = speak_http(socket, |request| Box::pin(refuse.call(request)), deadline).await;
+    let (socket, _, _) =
+        speak_http(socket, |request| Box::pin(refuse.call(request)), deadline).await;
     hang_up(socket).await;
+}
+
+/// How a conversation over HTTP went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    /// To its end.
+    Done,
+    /// What came was no request, came too slowly, or our answer was not taken.
+    Broken,
 }
 
 /// Answers the requests of one connection until it ends or is upgraded, or the peer does not take
 /// the answers; gives back the stream and what was read beyond the last request.
-async fn speak_http<IO, A, F, B>(io: IO, answer: A, deadline: Instant) -> (IO, Bytes)
+async fn speak_http<IO, A, F, B>(io: IO, answer: A, deadline: Instant) -> (IO, Bytes, Talk)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F + Unpin,
@@ -124,6 +139,10 @@ where
     };
     let parts = connection.into_parts();
     let mut io = parts.io.into_inner();
+    let talk = match outcome {
+        Some(Ok(_)) => Talk::Done,
+        _ => Talk::Broken,
+    };
     if outcome.is_none() {
         debug!("the peer does not take the answer");
     }
@@ -135,7 +154,7 @@ where
             io.write_all(NOT_HTTP_1).await.ok();
         }
     }
-    (io, parts.read_buf)
+    (io, parts.read_buf, talk)
 }
 
 /// Ends a connection so that the peer gets what was written last.

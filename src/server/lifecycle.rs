@@ -18,13 +18,18 @@ use super::gate::Gate;
 use super::interrupts::Interrupts;
 use super::pending::{Pending, Room};
 use super::proxy::Proxies;
-use super::{Limits, Parts, ServerError, routes};
-use crate::auth::{Authenticator, Throttle};
+use super::readiness::Readiness;
+use super::refusal::{self, Refusal};
+use super::{Limits, Parts, ServerError, monitoring, routes};
+use crate::auth::{Authenticator, InvalidToken, Throttle};
 use crate::hub::{Follower, Hub};
 use crate::ingest::{ARRIVALS_CAPACITY, Ingest};
 use crate::journal::{Epoch, Journal, Memory};
+use crate::metrics::table::{CLIENTS, CLIENTS_LIMIT, DRAINING, HEAD_SEQ, SOURCE_UP};
+use crate::metrics::{Doors, Feeds, Passes, Registry};
 use crate::session::{self, Departures, TestSignal};
 use crate::shard::{self, INBOX_CAPACITY, Stop};
+use crate::signal::Seq;
 use crate::source::{Arrival, SourceName, Sources, State, States};
 
 /// A server that runs.
@@ -46,11 +51,17 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(parts: Parts, listeners: Vec<TcpListener>) -> Result<Self, ServerError> {
+    pub(super) fn start(
+        parts: Parts,
+        listeners: Vec<TcpListener>,
+        monitoring: Vec<TcpListener>,
+    ) -> Result<Self, ServerError> {
         let journal = Memory::new();
         let (epoch, head) = (journal.epoch(), journal.head());
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
-        let ingest = Ingest::new(journal, hub, parts.dead_letters, parts.max_age);
+        let (head, states) = (hub.head(), parts.sources.states());
+        let ingest = Ingest::new(journal, hub, parts.dead_letters, parts.max_age)
+            .counting(Feeds::new(&parts.metrics, &states));
         let clients = Arc::new(Clients::new(
             parts.limits.connections,
             parts.limits.connections_per_address,
@@ -64,6 +75,7 @@ impl Server {
                 throttle: Throttle::new(parts.failed_tries_per_minute),
                 clients: Arc::clone(&clients),
                 draining: CancellationToken::new(),
+                metrics: doors(&parts.metrics),
             }),
             departures: Arc::new(Departures::over(parts.drain / 2)),
             drain: parts.drain,
@@ -80,7 +92,16 @@ impl Server {
             ingest: None,
             shards: Vec::new(),
         };
+        let readiness = Readiness {
+            log: ingest.log(),
+            draining: server.gate.draining.clone(),
+            sources: states.clone(),
+        };
+        measure(&parts.metrics, &server.gate, &parts.limits, head);
+        measure_sources(&parts.metrics, states);
         let shards = ShardParts {
+            metrics: parts.metrics.clone(),
+            readiness: readiness.clone(),
             epoch,
             tls: parts.tls,
             limits: parts.limits,
@@ -95,6 +116,7 @@ impl Server {
                 listener,
                 Arc::clone(&pending),
                 inboxes.clone(),
+                Arc::clone(&server.gate),
             ));
         }
         if let Some(follower) = follower {
@@ -104,6 +126,17 @@ impl Server {
                 follower.run(stop).await;
                 died.disarm();
             });
+        }
+        let (metrics, routes) = (
+            &parts.metrics,
+            routes::monitoring(parts.metrics.clone(), readiness),
+        );
+        for listener in monitoring {
+            info!(address = %listener.local_addr()?, "metrics are served");
+            server
+                .workers
+                .spawn(monitoring::serve(listener, routes.clone()));
+            server.workers.spawn(monitoring::tidy(metrics.clone()));
         }
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
         let died = server.died.clone().drop_guard();
@@ -132,7 +165,9 @@ impl Server {
         for (index, follower) in followers.into_iter().enumerate() {
             let (inbox, accepted) = mpsc::channel(INBOX_CAPACITY);
             inboxes.push(inbox);
-            let routes = routes::routes(Arc::clone(&self.gate), parts.epoch);
+            let gate = Arc::clone(&self.gate);
+            let routes = routes::routes(Arc::clone(&gate), parts.epoch, parts.readiness.clone());
+            let metrics = Passes::new(&parts.metrics, index);
             let (tls, limits, test) = (parts.tls.clone(), parts.limits.clone(), parts.test.clone());
             let (proxies, departures) = (parts.proxies.clone(), Arc::clone(&self.departures));
             let authenticator = self.gate.authenticator.clone();
@@ -141,6 +176,7 @@ impl Server {
             // Made on the shard's thread, for what its sessions share stays there.
             let host = move || {
                 let host = Rc::new(Host {
+                    gate,
                     routes,
                     tls,
                     handshake_timeout: limits.handshake,
@@ -155,8 +191,9 @@ impl Server {
                 }
             };
             let stop = self.stop_shards.clone();
-            self.shards
-                .push(shard::start(index, follower, accepted, news, stop, host)?);
+            self.shards.push(shard::start(
+                index, follower, accepted, news, stop, metrics, host,
+            )?);
         }
         Ok(inboxes)
     }
@@ -230,11 +267,59 @@ impl Server {
 
 /// What every shard is made with.
 struct ShardParts {
+    metrics: Registry,
+    readiness: Readiness,
     epoch: Epoch,
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: Limits,
     proxies: Proxies,
     test: TestSignal,
+}
+
+fn doors(metrics: &Registry) -> Doors {
+    let mut failures: Vec<_> = [Refusal::TwoCredentials, Refusal::MissingToken]
+        .iter()
+        .chain([&Refusal::InsufficientScope])
+        .map(Refusal::code)
+        .collect();
+    failures.extend(InvalidToken::REASONS);
+    Doors::new(metrics, refusal::CODES, &failures)
+}
+
+/// Has looked at, before each scrape, what changes by itself.
+fn measure(
+    metrics: &Registry,
+    gate: &Arc<Gate>,
+    limits: &Limits,
+    head: watch::Receiver<Option<Seq>>,
+) {
+    let most = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    metrics.gauge(&CLIENTS_LIMIT, &[]).set(most);
+    let (clients, count) = (metrics.gauge(&CLIENTS, &[]), gate.clients.count());
+    let (draining, gate) = (metrics.gauge(&DRAINING, &[]), Arc::clone(gate));
+    let newest = metrics.gauge(&HEAD_SEQ, &[]);
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    metrics.at_scrape(move || {
+        clients.set(*count.borrow() as f64);
+        draining.set(f64::from(u8::from(gate.draining.is_cancelled())));
+        newest.set(head.borrow().map_or(0, Seq::get) as f64);
+    });
+}
+
+/// A file that is not there yet is no fault; a pipe that has ended brings nothing more.
+fn measure_sources(metrics: &Registry, states: States) {
+    let ups: Vec<_> = states
+        .iter()
+        .map(|(name, _)| metrics.gauge(&SOURCE_UP, &[("source", name.as_str())]))
+        .collect();
+    metrics.at_scrape(move || {
+        for (up, (_, state)) in ups.iter().zip(states.iter()) {
+            up.set(match state {
+                State::Live | State::Waiting => 1.0,
+                State::Ended | State::Failed => 0.0,
+            });
+        }
+    });
 }
 
 fn session_settings(

@@ -10,9 +10,11 @@ mod http;
 mod interrupts;
 mod lifecycle;
 mod listener;
+mod monitoring;
 mod pending;
 mod process;
 mod proxy;
+mod readiness;
 mod refusal;
 mod routes;
 mod upgrade;
@@ -31,6 +33,7 @@ use tokio::sync::watch;
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
 use crate::jwks;
+use crate::metrics::Registry;
 use crate::session::TestSignal;
 use crate::source::{SourceName, Sources};
 
@@ -44,6 +47,10 @@ use listener::bind;
 pub struct Parts {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
+    /// Where `/metrics` is answered; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What is counted.
+    pub metrics: Registry,
     /// How it encrypts; `None`: plaintext.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who gets in, as it changes.
@@ -141,11 +148,12 @@ pub fn run(
     } = process;
     let outcome = runtime.block_on(async {
         let listeners = bind(&parts.listen)?;
+        let monitoring = bind(parts.metrics_listen.as_slice())?;
         let addresses: Vec<SocketAddr> = listeners
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
-        let mut server = Server::start(parts, listeners)?;
+        let mut server = Server::start(parts, listeners, monitoring)?;
         ready(&addresses);
         let outcome = server.until_end(&mut interrupts).await;
         server.drain(&mut interrupts).await;

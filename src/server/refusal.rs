@@ -32,6 +32,23 @@ pub(super) enum Refusal {
     Internal,
 }
 
+/// What [`Refusal::code`] may say, for whoever counts.
+pub(super) const CODES: &[&str] = &[
+    "headers_too_large",
+    "not_found",
+    "method_not_allowed",
+    "bad_request",
+    "upgrade_required",
+    "too_many_attempts",
+    "invalid_request",
+    "missing_token",
+    "invalid_token",
+    "insufficient_scope",
+    "overloaded",
+    "draining",
+    "internal",
+];
+
 /// Headers of all the requests together: a token of 8 KiB fits easily.
 pub(super) const MOST_HEADER_BYTES: usize = 16 * 1024;
 

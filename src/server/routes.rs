@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use warp::filters::BoxedFilter;
 use warp::http::header::{CONTENT_TYPE, HeaderMap};
 use warp::http::{Method, Response, StatusCode};
@@ -13,9 +14,11 @@ use warp::reject::Reject;
 use warp::{Filter, Rejection};
 
 use super::gate::{Admitted, Gate};
+use super::readiness::Readiness;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
 use super::upgrade::{Handshake, HttpVersion};
 use crate::journal::Epoch;
+use crate::metrics::{Doors, Registry};
 use crate::signal::Seq;
 
 /// What the connection knows of a request that the request does not say, and where the answer to
@@ -34,8 +37,13 @@ pub(super) struct Visit {
 impl Reject for Refusal {}
 
 /// All the server answers over HTTP.
-pub(super) fn routes(gate: Arc<Gate>, epoch: Epoch) -> BoxedFilter<(Response<String>,)> {
-    let draining = gate.draining.clone();
+pub(super) fn routes(
+    gate: Arc<Gate>,
+    epoch: Epoch,
+    readiness: Readiness,
+) -> BoxedFilter<(Response<String>,)> {
+    let doors = Arc::clone(&gate);
+    let probes = probes(readiness);
     let connect = warp::path::end()
         .or(warp::path!("ws"))
         .unify()
@@ -46,23 +54,44 @@ pub(super) fn routes(gate: Arc<Gate>, epoch: Epoch) -> BoxedFilter<(Response<Str
             let gate = Arc::clone(&gate);
             async move { connect(&gate, epoch, &headers, &visit).await }
         });
-    let health = warp::path!("healthz")
-        .and(only(READ))
-        .map(|| status(StatusCode::OK, "ok", &json!({})));
-    let ready = warp::path!("readyz").and(only(READ)).map(move || {
-        let draining = draining.is_cancelled();
-        let checks = json!({ "log": "ok", "draining": draining });
-        if draining {
-            status(StatusCode::SERVICE_UNAVAILABLE, "draining", &checks)
-        } else {
-            status(StatusCode::OK, "ready", &checks)
-        }
-    });
     headers_fit()
-        .and(connect.or(health).unify().or(ready).unify())
-        .recover(refuse)
+        .and(connect.or(probes).unify())
+        .recover(move |rejection| ready(Ok::<_, Infallible>(refuse(&doors.metrics, &rejection))))
         .unify()
         .boxed()
+}
+
+/// All that is answered where `/metrics` is.
+pub(super) fn monitoring(
+    metrics: Registry,
+    readiness: Readiness,
+) -> BoxedFilter<(Response<String>,)> {
+    let scrape = warp::path!("metrics").and(only(READ)).and_then(move || {
+        let metrics = metrics.clone();
+        async move {
+            // It reads files of the kernel's, and sorts what histograms have gathered.
+            let text = spawn_blocking(move || metrics.render()).await;
+            text.map(exposition)
+                .map_err(|_| warp::reject::custom(Refusal::Internal))
+        }
+    });
+    scrape
+        .or(probes(readiness))
+        .unify()
+        .recover(async |rejection: Rejection| Ok::<_, Infallible>(refusal(&rejection).response()))
+        .unify()
+        .boxed()
+}
+
+fn probes(readiness: Readiness) -> BoxedFilter<(Response<String>,)> {
+    let health = warp::path!("healthz")
+        .and(only(READ))
+        .map(|| answer(StatusCode::OK, &json!({ "status": "ok", "checks": {} })));
+    let ready = warp::path!("readyz").and(only(READ)).map(move || {
+        let (code, body) = readiness.report();
+        answer(code, &body)
+    });
+    health.or(ready).unify().boxed()
 }
 
 /// Lets a client in or turns it away.
@@ -84,15 +113,25 @@ async fn connect(
                 .unwrap_or_else(PoisonError::into_inner) = Some((admitted, visit.next));
             handshake.response(visit.next, epoch)
         }
-        Err(refusal) => refusal.response(),
+        Err(refusal) => {
+            gate.metrics.refused(refusal.code());
+            refusal.response()
+        }
     }
 }
 
-fn status(code: StatusCode, status: &str, checks: &serde_json::Value) -> Response<String> {
+fn answer(code: StatusCode, body: &serde_json::Value) -> Response<String> {
     Response::builder()
         .status(code)
         .header(CONTENT_TYPE, "application/json")
-        .body(json!({ "status": status, "checks": checks }).to_string())
+        .body(body.to_string())
+        .expect("the headers are constants")
+}
+
+fn exposition(text: String) -> Response<String> {
+    Response::builder()
+        .header(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
+        .body(text)
         .expect("the headers are constants")
 }
 
@@ -123,11 +162,16 @@ fn only(methods: &'static [Method]) -> impl Filter<Extract = (), Error = Rejecti
         .untuple_one()
 }
 
-async fn refuse(rejection: Rejection) -> Result<Response<String>, Infallible> {
-    let refusal = match rejection.find::<Refusal>() {
+fn refuse(metrics: &Doors, rejection: &Rejection) -> Response<String> {
+    let refusal = refusal(rejection);
+    metrics.refused(refusal.code());
+    refusal.response()
+}
+
+fn refusal(rejection: &Rejection) -> Refusal {
+    match rejection.find::<Refusal>() {
         Some(refusal) => refusal.clone(),
         None if rejection.is_not_found() => Refusal::NotFound,
         None => Refusal::Internal,
-    };
-    Ok(refusal.response())
+    }
 }

@@ -157,13 +157,13 @@ impl Session {
 
     /// Bytes the client's socket has taken, encrypted if they are.
     pub fn sent_bytes(&self) -> u64 {
-        self.client.outlet().borrow().accepted()
+        self.client.sent_bytes()
     }
 
     /// Serves the client until it or we end it.
     pub async fn run(&mut self) -> Ended {
         let ended = self.serve().await;
-        self.group.leave(&self.client);
+        self.leave();
         if self.client.outlet().borrow().is_clear() {
             self.client.hang_up();
         } else {
@@ -180,7 +180,10 @@ impl Session {
             return ended;
         }
         loop {
+            // Passes count what they write themselves.
+            let before = self.sent_bytes();
             let step = self.step();
+            self.shard.metrics().sent(0, self.sent_bytes() - before);
             let standing = match step {
                 Ok(standing) => standing,
                 Err(ended) => return ended,
@@ -207,7 +210,13 @@ impl Session {
                 self.close(Close::GoingAway);
                 return Ok(Standing::Behind);
             }
-            (Phase::Open, Standing::CaughtUp) => self.group.join(&self.client),
+            (Phase::Open, Standing::CaughtUp) => {
+                self.shard.behind().remove(&self.client);
+                self.group.join(&self.client);
+            }
+            (Phase::Open, Standing::Blocked | Standing::Behind) => {
+                self.shard.behind().add(&self.client);
+            }
             (Phase::Closing { why, listen }, Standing::CaughtUp) => {
                 match listen {
                     Listen::No => return Err(Ended::ByServer(why)),
@@ -296,7 +305,11 @@ impl Session {
             if found == Err(Gone) {
                 drop(scratch);
                 self.close(Close::LagLost);
-            } else if !client.offer(&scratch.run)? {
+                continue;
+            }
+            let sent = client.offer(&scratch.run)?;
+            shard.metrics().sent(sent.signals, 0);
+            if !sent.all {
                 return Ok(Standing::Blocked);
             }
         }
@@ -305,7 +318,7 @@ impl Session {
 
     /// Begins the closing handshake. From now on no signal is sent.
     fn close(&mut self, why: Close) {
-        self.group.leave(&self.client);
+        self.leave();
         self.inlet.close(why);
         self.inlet
             .take_answers(self.client.outlet().borrow_mut().control());
@@ -318,6 +331,12 @@ impl Session {
             // Whatever waits for it in a full socket, it has no right to it any more.
             self.deadlines.await_answer(why);
         }
+    }
+
+    /// Whatever comes in from now on is not for this client.
+    pub(super) fn leave(&self) {
+        self.group.leave(&self.client);
+        self.shard.behind().remove(&self.client);
     }
 
     /// Listens in another way from now on, if it is closing.

@@ -118,7 +118,7 @@ impl Session {
             (Phase::Open, Message::Text(text)) => self.answer(text.as_str()),
             (Phase::Open, Message::Binary(_)) => self.close(Close::Binary),
             (Phase::Open, Message::Close(frame)) => {
-                self.group.leave(&self.client);
+                self.leave();
                 let code = frame.map(|frame| frame.code.into());
                 self.phase = Phase::Closed { code };
                 self.deadlines.closing();

@@ -17,12 +17,33 @@ pub struct Client {
     outlet: RefCell<Outlet>,
     /// The cursor: the place of the next signal it has not been sent.
     next: Cell<Seq>,
-    /// Where it stands among its group's caught-up members.
-    pub(super) place: Cell<Option<usize>>,
+    pub(super) place: Cell<Place>,
     /// What went wrong when a pass wrote to it.
     fault: RefCell<Option<io::Error>>,
     /// Wakes the session: a pass found the socket full or broken.
     news: Notify,
+}
+
+/// Which of the shard's lists a client is on. One at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// None: it is new, or closing.
+    Nowhere,
+    /// Here among its group's caught-up members.
+    CaughtUp(usize),
+    /// Here among those that are behind.
+    Behind(usize),
+}
+
+/// What became of an offer to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Whether the socket took all of it.
+    pub all: bool,
+    /// Signals it has now, the one it was only begun to be sent included.
+    pub signals: u64,
+    /// Bytes its socket took.
+    pub bytes: u64,
 }
 
 impl Client {
@@ -32,7 +53,7 @@ impl Client {
             socket,
             outlet: RefCell::new(outlet),
             next: Cell::new(next),
-            place: Cell::new(None),
+            place: Cell::new(Place::Nowhere),
             fault: RefCell::new(None),
             news: Notify::new(),
         }
@@ -53,21 +74,30 @@ impl Client {
         self.next.get()
     }
 
-    /// Writes a run that begins at its cursor, and moves the cursor on. False when the socket did
-    /// not take all of it.
+    /// Bytes its socket has taken so far, encrypted if they are.
+    pub fn sent_bytes(&self) -> u64 {
+        self.outlet.borrow().accepted()
+    }
+
+    /// Writes a run that begins at its cursor, and moves the cursor on.
     ///
     /// # Errors
     /// The connection is broken.
-    pub fn offer(&self, run: &Run) -> io::Result<bool> {
+    pub fn offer(&self, run: &Run) -> io::Result<Sent> {
         debug_assert_eq!(run.from(), self.next.get());
-        match self.outlet.borrow_mut().offer(&self.socket, run)? {
-            Offered::Taken => self.next.set(run.next()),
-            Offered::Blocked(next) => {
-                self.next.set(next);
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let mut outlet = self.outlet.borrow_mut();
+        let before = outlet.accepted();
+        let (all, next, signals) = match outlet.offer(&self.socket, run)? {
+            Offered::Taken => (true, run.next(), run.signals()),
+            Offered::Blocked(next) => (false, next, run.signals_before(next)),
+        };
+        self.next.set(next);
+        let bytes = outlet.accepted() - before;
+        Ok(Sent {
+            all,
+            signals,
+            bytes,
+        })
     }
 
     /// Ends our side of the connection: all that is to be said was said. The peer may still speak.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::client::Client;
+use super::client::{Client, Place};
 use crate::signal::SymbolFilter;
 
 /// The clients of one shard that see the same signals in the same form, so that filtering
@@ -26,16 +26,16 @@ impl Group {
 
     /// From now on passes write to this client. It must stand at the shard's head.
     pub fn join(&self, client: &Rc<Client>) {
-        if client.place.get().is_none() {
-            client
-                .place
-                .set(Some(self.caught_up.borrow_mut().insert(Rc::clone(client))));
+        if client.place.get() == Place::Nowhere {
+            let place = self.caught_up.borrow_mut().insert(Rc::clone(client));
+            client.place.set(Place::CaughtUp(place));
         }
     }
 
     /// Passes leave this client alone from now on.
     pub fn leave(&self, client: &Client) {
-        if let Some(place) = client.place.take() {
+        if let Place::CaughtUp(place) = client.place.get() {
+            client.place.set(Place::Nowhere);
             self.caught_up.borrow_mut().remove(place);
         }
     }

@@ -4,6 +4,7 @@
 //! straight to each socket. It takes no lock and wakes no task per client and signal. What it
 //! does with a new connection it is told when it starts.
 
+mod behind;
 mod client;
 mod group;
 mod outlet;
@@ -16,19 +17,23 @@ use std::future::ready;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::{io, thread};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::clock;
 use crate::hub::{Follower, Gone, Segment};
+use crate::metrics::Passes;
 use crate::signal::{Seq, SymbolFilter};
 
-pub use client::Client;
+pub use behind::Behind;
+pub use client::{Client, Sent};
 pub use group::{Group, Groups};
 pub use outlet::{Offered, Outlet, Received};
 pub use run::{Cut, Run};
@@ -41,6 +46,8 @@ use pass::{Pass, Progress};
 pub struct Shard {
     follower: RefCell<Follower>,
     groups: Groups,
+    behind: Behind,
+    metrics: Passes,
     scratch: RefCell<Scratch>,
     connections: TaskTracker,
     sessions: TaskTracker,
@@ -80,6 +87,9 @@ const RECEIVE_BYTES: usize = 16 * 1024;
 /// Frames written at once to a client that is behind.
 const CATCH_UP_BYTES: usize = 64 * 1024;
 
+/// Between two looks at how far behind clients are.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
 /// Starts a shard's thread. `host` is called on it and makes what is given each connection that
 /// comes through the inbox, to look after it to its end. When `news` changes, every session looks
 /// up from what it does.
@@ -92,6 +102,7 @@ pub fn start<A, N, H, S, F>(
     inbox: mpsc::Receiver<A>,
     news: watch::Receiver<N>,
     stop: Stop,
+    metrics: Passes,
     host: H,
 ) -> io::Result<JoinHandle<()>>
 where
@@ -108,14 +119,17 @@ where
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(follower, inbox, news, stop, host())),
+                Ok(runtime) => {
+                    let shard = Shard::new(follower, metrics);
+                    runtime.block_on(run(shard, inbox, news, stop, host()))
+                }
                 Err(error) => error!(%error, "a shard cannot start; its clients are not served"),
             }
         })
 }
 
 async fn run<A, N, S, F>(
-    follower: Follower,
+    shard: Shard,
     mut inbox: mpsc::Receiver<A>,
     mut news: watch::Receiver<N>,
     stop: Stop,
@@ -124,8 +138,10 @@ async fn run<A, N, S, F>(
     S: Fn(Rc<Shard>, A) -> F,
     F: Future<Output = ()> + 'static,
 {
-    let mut head = follower.head();
-    let shard = Rc::new(Shard::new(follower));
+    let mut head = shard.follower.borrow().head();
+    let shard = Rc::new(shard);
+    let mut look = interval(BETWEEN_LOOKS);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pass = Pass::new();
     let mut progress = Progress::Done;
     loop {
@@ -146,6 +162,7 @@ async fn run<A, N, S, F>(
             () = shard.sessions.wait(), if shard.draining.is_cancelled() => return,
             Ok(()) = head.changed(), if progress == Progress::Done => progress = Progress::More,
             () = ready(()), if progress == Progress::More => progress = pass.go(&shard).await,
+            _ = look.tick() => shard.look(),
             Some(accepted) = inbox.recv() => {
                 shard.connections.spawn_local(serve(Rc::clone(&shard), accepted));
             }
@@ -154,10 +171,12 @@ async fn run<A, N, S, F>(
 }
 
 impl Shard {
-    fn new(follower: Follower) -> Self {
+    fn new(follower: Follower, metrics: Passes) -> Self {
         Self {
             follower: RefCell::new(follower),
             groups: Groups::default(),
+            behind: Behind::default(),
+            metrics,
             scratch: RefCell::new(Scratch {
                 received: vec![0; RECEIVE_BYTES],
                 run: Run::default(),
@@ -180,6 +199,16 @@ impl Shard {
     /// The groups its clients belong to.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// Its clients that are behind.
+    pub fn behind(&self) -> &Behind {
+        &self.behind
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Passes {
+        &self.metrics
     }
 
     /// Memory to use and give back before the next await.
@@ -244,6 +273,13 @@ impl Shard {
             run.take(segment, filter, now);
         }
         Ok(())
+    }
+
+    /// Measures how things stand.
+    fn look(&self) {
+        let follower = self.follower.borrow();
+        let (behind, lag) = self.behind.count_and_lag(follower.tail().next());
+        self.metrics.stand(behind, lag, follower.tail().footprint());
     }
 
     /// Takes what is new into the tail, and says where it begins.

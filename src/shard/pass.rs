@@ -2,10 +2,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Shard;
+use super::client::Sent;
 use super::group::Group;
 use super::run::Run;
 use crate::clock;
 use crate::hub::Segment;
+use crate::metrics::Written;
 use crate::signal::{Seq, Timestamp};
 
 /// Brings what is new to every caught-up client of a shard, writing straight to the sockets.
@@ -42,23 +44,26 @@ impl Pass {
     pub(super) async fn go(&mut self, shard: &Shard) -> Progress {
         self.new.clear();
         let from = shard.take_new(PASS_BYTES, &mut self.new);
-        if self.new.is_empty() {
+        let Some(oldest) = self.new.first() else {
             return Progress::Done;
-        }
+        };
+        let read_at = oldest.read_at();
+        let mut written = Written::default();
         self.turn = Turn::begin();
         let now = clock::now();
         shard.passing.set(true);
         for group in shard.groups().all() {
-            self.over(&group, from, now).await;
+            self.over(&group, from, now, &mut written).await;
             // Its last client may have gone while it was held here.
             shard.groups().release(&group);
         }
+        shard.metrics().passed(&written, read_at);
         shard.passing.set(false);
         shard.passed.notify_waiters();
         Progress::More
     }
 
-    async fn over(&mut self, group: &Group, from: Seq, now: Timestamp) {
+    async fn over(&mut self, group: &Group, from: Seq, now: Timestamp, written: &mut Written) {
         self.run.begin(from);
         for segment in &self.new {
             self.run.take(segment, group.filter(), now);
@@ -70,10 +75,16 @@ impl Pass {
             // One that its own session served meanwhile stands at the end of the run already.
             if client.next() == from {
                 match client.offer(&self.run) {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        group.leave(&client);
-                        client.hand_over(None);
+                    Ok(Sent {
+                        all,
+                        signals,
+                        bytes,
+                    }) => {
+                        written.client(signals, bytes);
+                        if !all {
+                            group.leave(&client);
+                            client.hand_over(None);
+                        }
                     }
                     Err(error) => {
                         group.leave(&client);
@@ -83,10 +94,12 @@ impl Pass {
             }
             drop(client);
             if self.turn.is_over() {
+                written.stamp();
                 tokio::task::yield_now().await;
                 self.turn = Turn::begin();
             }
         }
+        written.stamp();
     }
 }
 
@@ -123,15 +136,18 @@ mod tests {
     use super::*;
     use crate::hub::Hub;
     use crate::journal::{Journal, Memory};
+    use crate::metrics::{Passes, Registry};
     use crate::signal::{Signal, SymbolFilter, TimeUnit};
 
     #[tokio::test]
     async fn a_group_whose_last_client_goes_during_a_pass_is_forgotten() {
         let (mut hub, mut followers) = Hub::new(None, 1 << 20, 1);
-        let shard = Shard::new(followers.remove(0));
+        let metrics = Passes::new(&Registry::default(), 0);
+        let shard = Shard::new(followers.remove(0), metrics);
         let line = Signal::parse_line(b"buy X 1 7", TimeUnit::Seconds, clock::now());
         let mut batch = vec![line.unwrap().unwrap()];
-        hub.publish(&Memory::new().append(&mut batch).unwrap().recorded);
+        let recorded = Memory::new().append(&mut batch).unwrap().recorded;
+        hub.publish(&recorded, Instant::now());
 
         let held = shard.groups().of(&SymbolFilter::All);
         let own = shard.groups().of(&SymbolFilter::All);

@@ -72,6 +72,16 @@ impl Run {
         &self.bytes
     }
 
+    /// How many signals it holds.
+    pub fn signals(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// How many of them come before this place in the log.
+    pub fn signals_before(&self, place: Seq) -> u64 {
+        self.frames.partition_point(|&(_, seq)| seq < place) as u64
+    }
+
     /// Where a client stands that this run is for.
     pub fn from(&self) -> Seq {
         self.from

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 
@@ -45,6 +46,8 @@ pub struct Lines {
     pub first_line: u64,
     /// Bytes before the first line.
     pub first_offset: u64,
+    /// When the last of them was read.
+    pub read_at: Instant,
     /// The lines with their newlines; only the very last line of stdin may lack it.
     pub bytes: Vec<u8>,
 }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use aws_lc_rs::digest;
 
 use super::Arrival;
@@ -167,6 +169,7 @@ impl Splitter {
             origin: self.origin.clone(),
             first_line: self.line,
             first_offset: self.offset,
+            read_at: Instant::now(),
             bytes,
         };
         self.line += memchr::memchr_iter(b'\n', &lines.bytes).count() as u64;

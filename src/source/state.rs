@@ -58,7 +58,7 @@ impl fmt::Display for State {
 
 impl States {
     /// All of them wait.
-    pub(super) fn new(names: impl IntoIterator<Item = SourceName>) -> Self {
+    pub(crate) fn new(names: impl IntoIterator<Item = SourceName>) -> Self {
         let waiting = |name| (name, AtomicU8::new(State::Waiting as u8));
         Self(names.into_iter().map(waiting).collect())
     }

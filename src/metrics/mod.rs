@@ -1,0 +1,13 @@
+//! What is counted and timed, for `/metrics`. The parts of the server are given handles when they
+//! are made; they know neither names nor Prometheus.
+
+mod doors;
+mod feeds;
+mod passes;
+mod registry;
+pub mod table;
+
+pub use doors::{Doors, HandshakeFailure};
+pub use feeds::{Brought, Feeds};
+pub use passes::{Passes, Written};
+pub use registry::Registry;

@@ -1,0 +1,77 @@
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use warp::http::StatusCode;
+
+use crate::ingest::LogState;
+use crate::source::States;
+
+/// What is looked at to tell whether clients should be sent here. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Readiness {
+    pub(super) log: watch::Receiver<LogState>,
+    pub(super) draining: CancellationToken,
+    pub(super) sources: States,
+}
+
+impl Readiness {
+    /// The answer to `/readyz`. How the sources are is only information: clients that are here
+    /// lose nothing by a feed that has failed, and those that come would find it no better
+    /// elsewhere.
+    pub(super) fn report(&self) -> (StatusCode, Value) {
+        let draining = self.draining.is_cancelled();
+        let log = *self.log.borrow();
+        let status = match (draining, log) {
+            (true, _) => "draining",
+            (false, LogState::Failing) => "failing",
+            (false, LogState::Writable) => "ready",
+        };
+        let code = match status {
+            "ready" => StatusCode::OK,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let log = match log {
+            LogState::Writable => "ok",
+            LogState::Failing => "failing",
+        };
+        let sources: Map<String, Value> = self
+            .sources
+            .iter()
+            .map(|(name, state)| (name.to_string(), json!({ "state": state.as_str() })))
+            .collect();
+        let checks = json!({ "log": log, "draining": draining, "sources": sources });
+        (code, json!({ "status": status, "checks": checks }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_sent_elsewhere_while_the_log_fails_and_while_draining() {
+        let (log, looking) = watch::channel(LogState::Writable);
+        let readiness = Readiness {
+            log: looking,
+            draining: CancellationToken::new(),
+            sources: States::new(["stdin".into()]),
+        };
+        let report = || {
+            let (code, body) = readiness.report();
+            (code.as_u16(), body.to_string())
+        };
+        let expected = |status, log, draining| {
+            let checks = json!({
+                "log": log, "draining": draining, "sources": { "stdin": { "state": "waiting" } },
+            });
+            json!({ "status": status, "checks": checks }).to_string()
+        };
+        assert_eq!(report(), (200, expected("ready", "ok", false)));
+        log.send_replace(LogState::Failing);
+        assert_eq!(report(), (503, expected("failing", "failing", false)));
+        log.send_replace(LogState::Writable);
+        assert_eq!(report(), (200, expected("ready", "ok", false)));
+        readiness.draining.cancel();
+        assert_eq!(report(), (503, expected("draining", "ok", true)));
+    }
+}
