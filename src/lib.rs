@@ -83,5 +83,8 @@ mod backoff;
 /// What is counted and timed, for `/metrics`.
 pub mod metrics;
 
+/// What the service manager is told.
+mod supervisor;
+
 /// Wall time.
 mod clock;

@@ -17,6 +17,7 @@ use crate::metrics::table::{BUILD_INFO, CERTIFICATE_EXPIRES, LOG_LINES_DROPPED};
 use crate::reload::Reload;
 use crate::server::{self, Parts, Process, ServerError};
 use crate::source::{Sources, Spec};
+use crate::supervisor;
 
 /// Why a server did not come to be, or how it failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,7 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
         if let Err(error) = announcement.write(&mut stdout) {
             info!(%error, "nobody reads where the server listens");
         }
+        supervisor::ready();
     })?;
     Ok(())
 }

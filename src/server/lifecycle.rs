@@ -31,6 +31,7 @@ use crate::session::{self, Departures, TestSignal};
 use crate::shard::{self, INBOX_CAPACITY, Stop};
 use crate::signal::Seq;
 use crate::source::{Arrival, SourceName, Sources, State, States};
+use crate::supervisor;
 
 /// A server that runs.
 pub(super) struct Server {
@@ -237,6 +238,7 @@ impl Server {
     pub(super) async fn drain(mut self, interrupts: &mut Interrupts) {
         let deadline = Instant::now() + self.drain;
         self.gate.draining.cancel();
+        supervisor::stopping();
         self.stop_sources.cancel();
         let clients = *self.gate.clients.count().borrow();
         info!(clients, "draining");
