@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses the words it needs")]
 #![allow(unreachable_pub, reason = "pub is what the test files see")]
 
+pub mod promql;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
