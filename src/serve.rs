@@ -10,10 +10,10 @@ use tracing::{info, warn};
 use crate::config::{Config, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
-use crate::first_start::{self, Announcement, Prepared, Reader};
+use crate::first_start::{self, Announcement, Reader};
 use crate::log::{self, Dropped};
 use crate::metrics::Registry;
-use crate::metrics::table::{BUILD_INFO, CERTIFICATE_EXPIRES, LOG_LINES_DROPPED};
+use crate::metrics::table::{BUILD_INFO, LOG_LINES_DROPPED};
 use crate::reload::Reload;
 use crate::server::{self, Parts, Process, ServerError};
 use crate::source::{Sources, Spec};
@@ -56,8 +56,8 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
     } else {
         Reader::Program
     };
-    let mut reload = Reload::new(config, &prepared);
-    let metrics = metrics(config, &prepared, log.dropped());
+    let metrics = metrics(config, log.dropped());
+    let mut reload = Reload::new(config, &prepared, &metrics);
     let parts = parts(config, &mut reload, metrics)?;
     let _reloader = reload.start().map_err(ServerError::Start)?;
     server::run(process, parts, |bound| {
@@ -80,20 +80,13 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
 }
 
 /// What is counted, if anybody may ask for it.
-fn metrics(config: &Config, prepared: &Prepared, dropped: Dropped) -> Registry {
+fn metrics(config: &Config, dropped: Dropped) -> Registry {
     if config.server.metrics_listen.is_none() {
         return Registry::default();
     }
     let metrics = Registry::on();
     let version = ("version", env!("CARGO_PKG_VERSION"));
     metrics.gauge(&BUILD_INFO, &[version]).set(1.0);
-    if let Some(identity) = &prepared.identity {
-        let expires = jiff::Timestamp::try_from(identity.expires_at());
-        // One that is beyond the calendar is as good as one that never expires.
-        let seconds = expires.unwrap_or(jiff::Timestamp::MAX).as_second();
-        #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^53")]
-        metrics.gauge(&CERTIFICATE_EXPIRES, &[]).set(seconds as f64);
-    }
     let lines = metrics.counter(&LOG_LINES_DROPPED, &[]);
     metrics.at_scrape(move || lines.absolute(dropped.lines()));
     metrics

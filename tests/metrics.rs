@@ -370,7 +370,7 @@ async fn nothing_a_client_sends_becomes_a_label() {
     let server = TestServer::start(MEASURED);
     let address = metrics_address(&server).await;
     let before: BTreeSet<_> = Scrape::of(address).await.values.into_keys().collect();
-    for path in ["/", "/evil", "/metrics", "/readyz?evil"] {
+    for path in ["/", "/evil", "/metrics", "/ws?evil"] {
         for headers in [
             "",
             "Authorization: Bearer evil\r\n",
@@ -404,4 +404,50 @@ async fn nothing_a_client_sends_becomes_a_label() {
     assert!(!seen.text.contains("evil"), "{}", seen.text);
     let after: BTreeSet<_> = seen.values.into_keys().collect();
     assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_or_replaced_while_the_server_runs_is_seen() {
+    let server = TestServer::start(MEASURED);
+    let address = metrics_address(&server).await;
+    let reloads =
+        |outcome| format!("signalcast_reloads_total{{what=\"certificate\",outcome=\"{outcome}\"}}");
+    let refused_now = r#"signalcast_reload_refused{what="certificate"}"#;
+    let expires = "signalcast_certificate_expires_timestamp_seconds";
+    let start = Scrape::of(address).await;
+    assert_eq!(start.count(&reloads("taken")), 0);
+    assert_eq!(start.count(refused_now), 0);
+    let expiry = start.count(expires);
+    assert!(expiry > 1_700_000_000);
+
+    let good = server.folder.read("certs/server.pem");
+    fs::write(server.folder.path("certs/server.pem"), "no certificate").unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    let seen = Scrape::until(address, "the refusal", |scrape| {
+        scrape.count(refused_now) == 1
+    })
+    .await;
+    assert_eq!(seen.count(&reloads("refused")), 1);
+    assert_eq!(seen.count(expires), expiry);
+    fs::write(server.folder.path("certs/server.pem"), good).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    Scrape::until(address, "the old one", |scrape| {
+        scrape.count(refused_now) == 0
+    })
+    .await;
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut other = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    other.not_after = rcgen::date_time_ymd(2199, 1, 1);
+    let other = other.self_signed(&key).unwrap();
+    // The file with the key stays readable by its owner only.
+    fs::write(server.folder.path("certs/server.key"), key.serialize_pem()).unwrap();
+    fs::write(server.folder.path("certs/server.pem"), other.pem()).unwrap();
+    server.signal(rustix::process::Signal::HUP);
+    let seen = Scrape::until(address, "the new one", |scrape| {
+        scrape.count(&reloads("taken")) == 1
+    })
+    .await;
+    assert_eq!(seen.count(expires), 7_226_582_400, "2199-01-01");
+    server.stop();
 }

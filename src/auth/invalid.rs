@@ -60,6 +60,8 @@ impl InvalidToken {
         "algorithm",
         "header",
         "signature",
+        "unknown",
+        "revoked",
         "claims",
         "expired",
         "not_yet_valid",

@@ -5,9 +5,11 @@ mod doors;
 mod feeds;
 mod passes;
 mod registry;
+mod reloads;
 pub mod table;
 
 pub use doors::{Doors, HandshakeFailure};
 pub use feeds::{Brought, Feeds};
 pub use passes::{Passes, Written};
 pub use registry::Registry;
+pub use reloads::Reloads;

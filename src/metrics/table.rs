@@ -140,6 +140,11 @@ metrics! {
     /// The certificate.
     CERTIFICATE_EXPIRES = gauge("signalcast_certificate_expires_timestamp_seconds", Unit::Seconds, &[], "Unix time at which the certificate in use expires");
 
+    /// Files that are read again.
+    RELOADS = counter("signalcast_reloads_total", Unit::Count, &["what", "outcome"], "Files that were read again because they changed: what they are, and whether they were taken");
+    /// Files that are no good.
+    RELOAD_REFUSED = gauge("signalcast_reload_refused", Unit::Count, &["what"], "1 while the files can't be used and what they said before holds");
+
     /// Draining.
     DRAINING = gauge("signalcast_draining", Unit::Count, &[], "1 while the server stops and lets its clients go");
     /// The log that people read.

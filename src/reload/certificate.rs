@@ -6,10 +6,11 @@ use tracing::{error, warn};
 
 use super::expiry::{Expiry, Reminder};
 use super::kept::{Kept, Outcome};
-use super::{Cause, report};
+use super::{CERTIFICATE, Cause, report};
 use crate::certs::{Identity, Shown, rfc3339};
 use crate::config::Config;
 use crate::first_start;
+use crate::metrics::Reloads;
 
 /// The certificate, and those to whom it is shown.
 #[derive(Debug)]
@@ -38,15 +39,22 @@ impl Certificate {
     }
 
     /// Loads it again, if that is due, and says when it ends.
-    pub(super) fn reload(&mut self, config: &Config, cause: Cause, wall: SystemTime) -> Outcome {
+    pub(super) fn reload(
+        &mut self,
+        config: &Config,
+        cause: Cause,
+        wall: SystemTime,
+        metrics: &mut Reloads,
+    ) -> Outcome {
         let load = || first_start::load_certificate(config, wall);
         let outcome = self.kept.look(cause, (Instant::now(), wall), load);
         let identity = self.kept.current();
         if outcome == Outcome::Taken {
             self.shown.replace(identity);
+            metrics.certificate(identity.expires_at());
             self.reminder = Reminder::default();
         }
-        report("certificate", &outcome, identity.warnings());
+        report(CERTIFICATE, &outcome, identity.warnings(), metrics);
         if let Some(expiry) = self.reminder.due(identity, wall) {
             remind(config, identity, expiry);
         }

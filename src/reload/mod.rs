@@ -27,6 +27,7 @@ use crate::certs::Shown;
 use crate::config::{Config, Jwks, Refusals};
 use crate::first_start::{self, Prepared};
 use crate::jwks::{Follower, Refresh};
+use crate::metrics::{Registry, Reloads};
 use crate::token;
 
 use certificate::Certificate;
@@ -50,6 +51,7 @@ pub struct Reload {
     authenticator: Arc<watch::Sender<Arc<Authenticator>>>,
     follower: Option<Follower>,
     key_refresh: Option<Refresh>,
+    metrics: Reloads,
 }
 
 /// Why files are looked at.
@@ -60,6 +62,11 @@ enum Cause {
     /// SIGHUP: somebody waits for an answer.
     Asked,
 }
+
+/// What the files are, in the log and in metrics.
+const CERTIFICATE: &str = "certificate";
+const KEYS: &str = "keys";
+const TOKENS: &str = "tokens";
 
 /// Files are looked at this often even if the kernel tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -92,7 +99,7 @@ fn authenticator(
 
 impl Reload {
     /// What was loaded at the start, to be kept up to date.
-    pub fn new(config: &Config, prepared: &Prepared) -> Self {
+    pub fn new(config: &Config, prepared: &Prepared, metrics: &Registry) -> Self {
         let identity = prepared.identity.as_ref();
         let mut key_files = config.auth.jwt_key.clone();
         let authenticator = authenticator(config, &prepared.keys, &prepared.book, None);
@@ -107,6 +114,10 @@ impl Reload {
             None => {}
         }
         let (follower, key_refresh) = follower.unzip();
+        let mut metrics = Reloads::new(metrics, &[CERTIFICATE, KEYS, TOKENS]);
+        if let Some(identity) = identity {
+            metrics.certificate(identity.expires_at());
+        }
         Self {
             config: config.clone(),
             certificate: identity.map(|identity| Certificate::new(config, identity)),
@@ -115,6 +126,7 @@ impl Reload {
             authenticator,
             follower,
             key_refresh,
+            metrics,
         }
     }
 
@@ -186,7 +198,7 @@ impl Reload {
     fn reload(&mut self, cause: Cause) {
         let wall = SystemTime::now();
         if let Some(certificate) = &mut self.certificate {
-            certificate.reload(&self.config, cause, wall);
+            certificate.reload(&self.config, cause, wall, &mut self.metrics);
         }
         let (config, now) = (&self.config, (Instant::now(), wall));
         let keys = self
@@ -211,8 +223,9 @@ impl Reload {
         if let (Cause::Asked, Some(refresh)) = (cause, &self.key_refresh) {
             refresh.ask();
         }
-        report("keys", &keys, self.keys.current().warnings());
-        report("tokens", &tokens, self.tokens.current().warnings());
+        let metrics = &self.metrics;
+        report(KEYS, &keys, self.keys.current().warnings(), metrics);
+        report(TOKENS, &tokens, self.tokens.current().warnings(), metrics);
     }
 }
 
@@ -232,16 +245,21 @@ fn load_tokens(config: &Config, had_tokens: bool) -> Result<TokenBook, Refusals>
 }
 
 /// Errors and warnings are said as at the start, a line for each.
-fn report(what: &str, outcome: &Outcome, warnings: &[String]) {
+fn report(what: &'static str, outcome: &Outcome, warnings: &[String], metrics: &Reloads) {
     match outcome {
         Outcome::Nothing => {}
         Outcome::Taken => {
+            metrics.taken(what);
             info!("{what} reloaded");
             warnings.iter().for_each(|line| warn!("{line}"));
         }
         Outcome::Unchanged => info!("{what} unchanged"),
-        Outcome::Mended => info!("{what} fine again"),
+        Outcome::Mended => {
+            metrics.fine(what);
+            info!("{what} fine again");
+        }
         Outcome::Refused(refusals) => {
+            metrics.refused(what);
             for line in refusals.lines() {
                 error!("old {what} kept: {line}");
             }
