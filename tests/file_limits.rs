@@ -72,8 +72,11 @@ async fn without_news_of_changes_the_look_every_second_finds_all_of_it() {
     let live = folder.path("signals/live.jsonl");
     folder.append("signals/live.jsonl", "buy A 1 1\n");
     expect(&mut client, "A").await;
-    // Rewritten with the same size, at once.
+    // Rewritten with the same size within a tick of the file system's clock.
+    let tick = fs::metadata(&live).unwrap().modified().unwrap();
     fs::write(&live, "buy B 1 1\n").unwrap();
+    let file = fs::File::options().write(true).open(&live).unwrap();
+    file.set_modified(tick).unwrap();
     expect(&mut client, "B").await;
     // Truncated, and longer than before.
     let comments = "# a comment\n".repeat(40);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,7 +24,7 @@ type Seen = Arc<[AtomicUsize; WRITERS]>;
 
 /// Writes its share of the lines to one file after the other, each rotated by a rename while it is
 /// being written to. The lines of one file have one symbol and count up.
-fn write(folder: PathBuf, writer: usize, seen: &Seen) -> usize {
+fn write(folder: &Path, writer: usize, seen: &Seen) -> usize {
     let live = folder.join(format!("{writer}.jsonl"));
     let (mut left, mut files) = (LINES / WRITERS, 0);
     while left > 0 {
@@ -81,7 +81,7 @@ async fn files_renamed_under_load_give_every_client_each_line_once() {
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (folder, seen) = (server.folder.path("signals"), Arc::clone(&seen));
-            thread::spawn(move || write(folder, writer, &seen))
+            thread::spawn(move || write(&folder, writer, &seen))
         })
         .collect();
     let readers = clients
@@ -97,7 +97,7 @@ async fn files_renamed_under_load_give_every_client_each_line_once() {
         assert_eq!(next.values().sum::<usize>(), LINES);
     }
     server.stop();
-    println!("{LINES} lines in {files} files");
+    eprintln!("{LINES} lines in {files} files");
 }
 
 /// Appends lines with these numbers and waits until the client has them.

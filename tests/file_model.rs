@@ -251,7 +251,7 @@ async fn whatever_happens_to_a_file_each_line_comes_once() {
     let first = env::var("SIGNALCAST_SEED").map_or(1, |seed| seed.parse().unwrap());
     let start = Instant::now();
     for seed in first.. {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut model = Model::new(seed);
         for _ in 0..steps {
             model.step().await;

@@ -45,7 +45,11 @@ fn said(log: &str, text: &str) -> usize {
 async fn a_file_that_may_not_be_read_is_told_once_and_followed_when_it_may() {
     let folder = Folder::new();
     folder.append("feeds/old.jsonl", "buy OLD 1 1\n");
-    fs::set_permissions(folder.path("feeds/old.jsonl"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(
+        folder.path("feeds/old.jsonl"),
+        Permissions::from_mode(0o000),
+    )
+    .unwrap();
     let server = start(folder);
     let mut client = server.client().await;
     server.logged("can't follow a file").await;

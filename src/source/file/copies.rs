@@ -14,11 +14,11 @@ use super::history::{HEAD_BYTES, History, Tail};
 /// What was found out about the next bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// So many of them are the same as in this file. `whole`: that is all that was read of it.
+    /// So many of them are the same as in this file. `read`: how long that is.
     Same {
         bytes: usize,
         original: Original,
-        whole: bool,
+        read: u64,
     },
     /// All before them is all that was read of these files.
     Beyond(Vec<Original>),
@@ -34,7 +34,7 @@ impl Known {
         };
         let (read, tail) = (suspect.history(), suspect.tail());
         let head = head(read, next);
-        let mut best: Option<(usize, Original, bool)> = None;
+        let mut best: Option<(usize, Original, u64)> = None;
         let mut beyond = Vec::new();
         for (id, other) in self.files.iter().filter(|(other, _)| **other != id) {
             for (generation, history) in other.histories() {
@@ -55,15 +55,15 @@ impl Known {
                     && goes_on_like((read, tail), &next[..bytes], history)
                     && !differs_now(other, generation, read.length(), &next[..bytes])
                 {
-                    best = Some((bytes, original, bytes as u64 == left));
+                    best = Some((bytes, original, history.length()));
                 }
             }
         }
         match best {
-            Some((bytes, original, whole)) if bytes > 0 => Verdict::Same {
+            Some((bytes, original, read)) if bytes > 0 => Verdict::Same {
                 bytes,
                 original,
-                whole,
+                read,
             },
             _ if !beyond.is_empty() => Verdict::Beyond(beyond),
             _ => Verdict::Unlike,

@@ -68,8 +68,8 @@ pub(super) enum Suspicion {
     /// Everything in it up to the place stands in this one, too.
     CopyOf {
         original: Original,
-        /// All that was read of that was in it.
-        whole: bool,
+        /// What had been read of that when this one was first looked at, in bytes.
+        read: u64,
         /// Looks since the last byte.
         quiet: u32,
     },

@@ -8,7 +8,14 @@ impl Followed {
     /// The next bytes, as many as the buffer takes, without going on.
     pub(in crate::source::file) fn peek_next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.open()?;
-        let count = self.peek(buffer, self.end())?;
+        // Up to what had been read of its original, and only then what follows.
+        let most = match self.suspicion {
+            Suspicion::CopyOf { read, .. } => read.checked_sub(self.end()).filter(|left| *left > 0),
+            Suspicion::New | Suspicion::Cleared => None,
+        };
+        let most = most.and_then(|left| usize::try_from(left).ok());
+        let most = most.map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.peek(&mut buffer[..most], self.end())?;
         if !self.is_continued()? {
             // Begun anew: reading it finds that out.
             self.clear();
@@ -16,23 +23,32 @@ impl Followed {
         Ok(count)
     }
 
-    /// Takes bytes that have come from its original. `whole`: they are the last that was read of
-    /// that, so it is a copy, whatever follows.
+    /// Takes bytes that have come from its original, of which so many were read.
     pub(in crate::source::file) fn withhold(
         &mut self,
         bytes: &[u8],
         original: Original,
-        whole: bool,
+        read: u64,
     ) {
         self.remember(bytes);
         self.splitter.push(bytes, &mut Vec::new());
         self.withheld = self.end();
-        let was_whole = matches!(self.suspicion, Suspicion::CopyOf { whole: true, .. });
+        let read = match self.suspicion {
+            Suspicion::CopyOf { read, .. } => read,
+            Suspicion::New | Suspicion::Cleared => read,
+        };
         self.suspicion = Suspicion::CopyOf {
             original,
-            whole: whole || was_whole,
+            read,
             quiet: 0,
         };
+    }
+
+    /// Whether it is a copy, whatever follows: it holds all that was read of its original, or has
+    /// not grown for a while.
+    pub(in crate::source::file) fn is_copy(&self) -> bool {
+        matches!(self.suspicion, Suspicion::CopyOf { read, quiet, .. }
+            if self.end() >= read || quiet >= QUIET_COPY)
     }
 
     /// A look has passed. A copy that does not grow any more is finished: what is added to it
@@ -57,3 +73,7 @@ impl Followed {
         self.begin();
     }
 }
+
+/// Looks without a new byte after which a file that begins like another one is taken for a copy,
+/// made when that one was shorter.
+const QUIET_COPY: u32 = 3;

@@ -31,11 +31,9 @@ pub(in crate::source) struct Follower {
     report: Report,
     /// Files with something to read.
     queue: VecDeque<FileId>,
-    /// The same for those that may be copies: they have every other turn, so that they are looked
-    /// at while what was read of their originals is known best.
-    suspects: VecDeque<FileId>,
-    /// The next turn is a suspect's, if there is one: a huge copy keeps nobody waiting either.
-    suspects_turn: bool,
+    /// The same for those of which nothing was read yet. They come first, once: what was read of
+    /// their originals, if they are copies, is then what was read when they were made.
+    new: VecDeque<FileId>,
     /// Files whose old lines are counted when there is nothing else to do, so that their first
     /// new line need not wait for that.
     uncounted: VecDeque<FileId>,
@@ -61,8 +59,7 @@ impl Follower {
             watch,
             report,
             queue: VecDeque::new(),
-            suspects: VecDeque::new(),
-            suspects_turn: true,
+            new: VecDeque::new(),
             uncounted,
             look: 0,
             complaints: Complaints::default(),

@@ -1,7 +1,5 @@
 //! Files have their turn: one read each.
 
-use std::collections::VecDeque;
-
 use tracing::{debug, error};
 
 use super::{Ended, Follower};
@@ -12,7 +10,7 @@ use crate::source::{Arrival, READ_BYTES};
 
 impl Follower {
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.suspects.is_empty() && self.uncounted.is_empty()
+        self.queue.is_empty() && self.new.is_empty() && self.uncounted.is_empty()
     }
 
     pub(super) fn enqueue(&mut self, id: FileId) {
@@ -20,20 +18,16 @@ impl Follower {
             && !std::mem::replace(&mut file.queued, true)
         {
             match file.suspicion {
-                Suspicion::Cleared => self.queue.push_back(id),
-                Suspicion::New | Suspicion::CopyOf { .. } => self.suspects.push_back(id),
+                Suspicion::Cleared | Suspicion::CopyOf { .. } => self.queue.push_back(id),
+                Suspicion::New => self.new.push_back(id),
             }
         }
     }
 
     /// Gives the next file its turn; counts old lines if none has anything to read.
     pub(super) fn take_turn(&mut self) -> Result<(), Ended> {
-        let mut queues = [&mut self.queue, &mut self.suspects];
-        if self.suspects_turn {
-            queues.reverse();
-        }
-        self.suspects_turn = !self.suspects_turn;
-        let Some(id) = queues.into_iter().find_map(VecDeque::pop_front) else {
+        let next = self.new.pop_front();
+        let Some(id) = next.or_else(|| self.queue.pop_front()) else {
             self.count_next();
             return Ok(());
         };
@@ -94,8 +88,8 @@ impl Follower {
             Verdict::Same {
                 bytes,
                 original,
-                whole,
-            } => file.withhold(&next[..*bytes], *original, *whole),
+                read,
+            } => file.withhold(&next[..*bytes], *original, *read),
             Verdict::Beyond(originals) => {
                 // What they have by now was there before it was copied.
                 if !self.read_on(originals)? {
@@ -103,9 +97,11 @@ impl Follower {
                 }
             }
             Verdict::Unlike => match suspicion {
-                Suspicion::CopyOf {
-                    original, whole, ..
-                } if !whole && self.feed.known.remembers(original) => self.read_whole(id),
+                Suspicion::CopyOf { original, .. }
+                    if !file.is_copy() && self.feed.known.remembers(original) =>
+                {
+                    self.read_whole(id);
+                }
                 _ => self.clear(id),
             },
         }
