@@ -50,11 +50,17 @@ pub mod config;
 /// What the user typed.
 pub mod cli;
 
+/// The command `serve`: from the settings to a server that runs.
+pub mod serve;
+
 /// What a first start makes, and what it tells the operator to do next.
 pub mod first_start;
 
 /// Certificates, keys and tokens that are replaced while the server runs.
 pub mod reload;
+
+/// The folder for what the server keeps, which one process has to itself.
+pub mod data_dir;
 
 /// The command `token issue`.
 pub mod token;
@@ -68,23 +74,17 @@ pub mod check;
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
 
-/// The folder for what the server keeps, which one process has to itself.
-pub mod data_dir;
-
-/// The command `serve`: from the settings to a server that runs.
-pub mod serve;
+/// What is counted and timed, for `/metrics`.
+pub mod metrics;
 
 /// The log on standard error, which never blocks the server.
 pub mod log;
 
-/// Waits between tries.
-mod backoff;
-
-/// What is counted and timed, for `/metrics`.
-pub mod metrics;
-
 /// What the service manager is told.
 mod supervisor;
+
+/// Waits between tries, longer each time.
+mod backoff;
 
 /// Wall time.
 mod clock;
