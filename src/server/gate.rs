@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use warp::http::header::{AUTHORIZATION, HeaderMap};
 
+use super::Limits;
 use super::clients::{Clients, Entrance};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
     bearer,
 };
 use crate::jwks::Refresh;
-use crate::metrics::Doors;
+use crate::metrics::{Doors, Registry};
 
 /// Decides who is let in: the token, the tries, the room.
 #[derive(Debug)]
@@ -22,10 +24,10 @@ pub(super) struct Gate {
     /// The one that holds now: other keys, tokens or revocations make another.
     pub(super) authenticator: watch::Receiver<Arc<Authenticator>>,
     /// How to learn of new keys of the issuer, if there are any to learn of.
-    pub(super) key_refresh: Option<Refresh>,
+    key_refresh: Option<Refresh>,
     /// How long an upgrade may wait for that.
-    pub(super) patience: Duration,
-    pub(super) throttle: Throttle,
+    patience: Duration,
+    throttle: Throttle,
     pub(super) clients: Arc<Clients>,
     pub(super) draining: CancellationToken,
     pub(super) metrics: Doors,
@@ -41,6 +43,27 @@ pub(super) struct Admitted {
 }
 
 impl Gate {
+    pub(super) fn new(
+        authenticator: watch::Receiver<Arc<Authenticator>>,
+        key_refresh: Option<Refresh>,
+        failed_tries_per_minute: Option<NonZeroU32>,
+        limits: &Limits,
+        metrics: &Registry,
+    ) -> Self {
+        Self {
+            authenticator,
+            key_refresh,
+            patience: limits.handshake,
+            throttle: Throttle::new(failed_tries_per_minute),
+            clients: Arc::new(Clients::new(
+                limits.connections,
+                limits.connections_per_address,
+            )),
+            draining: CancellationToken::new(),
+            metrics: counters(metrics),
+        }
+    }
+
     /// Checks a request in the order in which the protocol promises its answers.
     pub(super) async fn admit(
         &self,
@@ -98,4 +121,16 @@ impl Gate {
         let authenticator = Arc::clone(&self.authenticator.borrow());
         authenticator.authenticate(token, SystemTime::now())
     }
+}
+
+/// What is counted at the gate and around it: all the reasons there are, from the start.
+fn counters(metrics: &Registry) -> Doors {
+    let refusals = [
+        Refusal::TwoCredentials,
+        Refusal::MissingToken,
+        Refusal::InsufficientScope,
+    ];
+    let mut failures: Vec<_> = refusals.iter().map(Refusal::code).collect();
+    failures.extend(InvalidToken::REASONS);
+    Doors::new(metrics, refusal::CODES, &failures)
 }

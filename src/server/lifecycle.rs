@@ -1,35 +1,31 @@
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::accept::{self, Accepted};
-use super::clients::Clients;
-use super::connection::{self, Host};
 use super::gate::Gate;
 use super::interrupts::Interrupts;
 use super::pending::{Pending, Room};
 use super::proxy::Proxies;
 use super::readiness::Readiness;
-use super::refusal::{self, Refusal};
-use super::{Limits, Parts, ServerError, monitoring, routes};
-use crate::auth::{Authenticator, InvalidToken, Throttle};
-use crate::hub::{Follower, Hub};
+use super::shards::{self, ShardParts};
+use super::{Parts, ServerError, gauges, monitoring, routes};
+use crate::hub::Hub;
 use crate::ingest::{ARRIVALS_CAPACITY, Ingest};
-use crate::journal::{Epoch, Journal, Memory};
-use crate::metrics::table::{CLIENTS, CLIENTS_LIMIT, DRAINING, HEAD_SEQ, SOURCE_UP};
-use crate::metrics::{Doors, Feeds, Passes, Registry};
-use crate::session::{self, Departures, TestSignal};
-use crate::shard::{self, INBOX_CAPACITY, Stop};
-use crate::signal::Seq;
+use crate::journal::{Journal, Memory};
+use crate::jwks;
+use crate::metrics::{Feeds, Registry};
+use crate::session::Departures;
+use crate::shard::Stop;
 use crate::source::{Arrival, SourceName, Sources, State, States};
 use crate::supervisor;
 
@@ -57,146 +53,137 @@ impl Server {
         listeners: Vec<TcpListener>,
         monitoring: Vec<TcpListener>,
     ) -> Result<Self, ServerError> {
+        let (metrics, states) = (parts.metrics, parts.sources.states());
         let journal = Memory::new();
         let (epoch, head) = (journal.epoch(), journal.head());
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
-        let (head, states) = (hub.head(), parts.sources.states());
+        let head = hub.head();
         let ingest = Ingest::new(journal, hub, parts.dead_letters, parts.max_age)
-            .counting(Feeds::new(&parts.metrics, &states));
-        let clients = Arc::new(Clients::new(
-            parts.limits.connections,
-            parts.limits.connections_per_address,
-        ));
+            .counting(Feeds::new(&metrics, &states));
         let (follower, key_refresh) = parts.jwks.unzip();
-        let mut server = Self {
-            gate: Arc::new(Gate {
-                authenticator: parts.authenticator,
-                key_refresh,
-                patience: parts.limits.handshake,
-                throttle: Throttle::new(parts.failed_tries_per_minute),
-                clients: Arc::clone(&clients),
-                draining: CancellationToken::new(),
-                metrics: doors(&parts.metrics),
-            }),
-            departures: Arc::new(Departures::over(parts.drain / 2)),
-            drain: parts.drain,
-            exit_after: parts.exit_after,
-            ended: ingest.ended(),
-            sources: parts.sources.states(),
-            stop_sources: CancellationToken::new(),
-            stop_shards: Stop {
-                drain: CancellationToken::new(),
-                abort: CancellationToken::new(),
-            },
-            died: CancellationToken::new(),
-            workers: JoinSet::new(),
-            ingest: None,
-            shards: Vec::new(),
-        };
+        let gate = Arc::new(Gate::new(
+            parts.authenticator,
+            key_refresh,
+            parts.failed_tries_per_minute,
+            &parts.limits,
+            &metrics,
+        ));
+        gauges::clients(&metrics, &gate, parts.limits.connections);
+        gauges::head(&metrics, head);
+        gauges::sources(&metrics, states.clone());
         let readiness = Readiness {
             log: ingest.log(),
-            draining: server.gate.draining.clone(),
+            draining: gate.draining.clone(),
             sources: states.clone(),
         };
-        measure(&parts.metrics, &server.gate, &parts.limits, head);
-        measure_sources(&parts.metrics, states);
-        let shards = ShardParts {
-            metrics: parts.metrics.clone(),
+        let departures = Arc::new(Departures::over(parts.drain / 2));
+        let stop_shards = Stop {
+            drain: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        };
+        let died = CancellationToken::new();
+        let room = Room::new(parts.limits.open_files);
+        let shard_parts = ShardParts {
+            gate: Arc::clone(&gate),
             readiness: readiness.clone(),
             epoch,
             tls: parts.tls,
             limits: parts.limits,
             proxies: Proxies::new(&parts.trusted_proxies),
+            departures: Arc::clone(&departures),
             test: parts.test,
         };
-        let inboxes = server.start_shards(followers, &shards)?;
-        let room = Room::new(shards.limits.open_files);
-        let pending = Arc::new(Pending::new(room, clients.count()));
-        for listener in listeners {
-            server.workers.spawn(accept::accept(
-                listener,
-                Arc::clone(&pending),
-                inboxes.clone(),
-                Arc::clone(&server.gate),
-            ));
-        }
+        let shards = shards::start(followers, &shard_parts, &metrics, &stop_shards, &died)?;
+        let mut server = Self {
+            gate,
+            departures,
+            drain: parts.drain,
+            exit_after: parts.exit_after,
+            ended: ingest.ended(),
+            sources: states,
+            stop_sources: CancellationToken::new(),
+            stop_shards,
+            died,
+            workers: JoinSet::new(),
+            ingest: None,
+            shards: shards.threads,
+        };
+        server.accept(listeners, &shards.inboxes, room);
         if let Some(follower) = follower {
-            let stop = server.gate.draining.clone();
-            let died = server.died.clone().drop_guard();
-            server.workers.spawn(async move {
-                follower.run(stop).await;
-                died.disarm();
-            });
+            server.follow_keys(follower);
         }
-        let (metrics, routes) = (
-            &parts.metrics,
-            routes::monitoring(parts.metrics.clone(), readiness),
-        );
-        for listener in monitoring {
-            info!(address = %listener.local_addr()?, "metrics are served");
-            server
-                .workers
-                .spawn(monitoring::serve(listener, routes.clone()));
-            server.workers.spawn(monitoring::tidy(metrics.clone()));
-        }
-        let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
-        let died = server.died.clone().drop_guard();
-        server.ingest = Some(thread::Builder::new().name("ingest".to_owned()).spawn(
-            move || {
-                let _died = died;
-                ingest.run(arriving);
-            },
-        )?);
-        server.workers.spawn(feed(
-            parts.sources,
-            parts.wait_clients,
-            clients.count(),
-            arrivals,
-            server.stop_sources.clone(),
-        ));
+        server.show_metrics(monitoring, &metrics, readiness)?;
+        server.feed(ingest, parts.sources, parts.wait_clients)?;
         Ok(server)
     }
 
-    fn start_shards(
+    fn accept(
         &mut self,
-        followers: Vec<Follower>,
-        parts: &ShardParts,
-    ) -> Result<Vec<mpsc::Sender<Accepted>>, ServerError> {
-        let mut inboxes = Vec::new();
-        for (index, follower) in followers.into_iter().enumerate() {
-            let (inbox, accepted) = mpsc::channel(INBOX_CAPACITY);
-            inboxes.push(inbox);
-            let gate = Arc::clone(&self.gate);
-            let routes = routes::routes(Arc::clone(&gate), parts.epoch, parts.readiness.clone());
-            let metrics = Passes::new(&parts.metrics, index);
-            let (tls, limits, test) = (parts.tls.clone(), parts.limits.clone(), parts.test.clone());
-            let (proxies, departures) = (parts.proxies.clone(), Arc::clone(&self.departures));
-            let authenticator = self.gate.authenticator.clone();
-            let news = authenticator.clone();
-            let died = self.died.clone().drop_guard();
-            // Made on the shard's thread, for what its sessions share stays there.
-            let host = move || {
-                let host = Rc::new(Host {
-                    gate,
-                    routes,
-                    tls,
-                    handshake_timeout: limits.handshake,
-                    handshakes: Rc::new(Semaphore::new(limits.handshakes.get())),
-                    proxies,
-                    sessions: Rc::new(session_settings(&limits, test, authenticator, departures)),
-                });
-                move |shard, accepted| {
-                    // Lives as long as the thread.
-                    let _died = &died;
-                    connection::serve(Rc::clone(&host), shard, accepted)
-                }
-            };
-            let stop = self.stop_shards.clone();
-            self.shards.push(shard::start(
-                index, follower, accepted, news, stop, metrics, host,
-            )?);
+        listeners: Vec<TcpListener>,
+        inboxes: &[mpsc::Sender<Accepted>],
+        room: Room,
+    ) {
+        let pending = Arc::new(Pending::new(room, self.gate.clients.count()));
+        for listener in listeners {
+            self.workers.spawn(accept::accept(
+                listener,
+                Arc::clone(&pending),
+                inboxes.to_vec(),
+                Arc::clone(&self.gate),
+            ));
         }
-        Ok(inboxes)
+    }
+
+    fn follow_keys(&mut self, follower: jwks::Follower) {
+        let stop = self.gate.draining.clone();
+        let died = self.died.clone().drop_guard();
+        self.workers.spawn(async move {
+            follower.run(stop).await;
+            died.disarm();
+        });
+    }
+
+    fn show_metrics(
+        &mut self,
+        listeners: Vec<TcpListener>,
+        metrics: &Registry,
+        readiness: Readiness,
+    ) -> io::Result<()> {
+        let routes = routes::monitoring(metrics.clone(), readiness);
+        for listener in listeners {
+            info!(address = %listener.local_addr()?, "metrics are served");
+            self.workers
+                .spawn(monitoring::serve(listener, routes.clone()));
+            self.workers.spawn(monitoring::tidy(metrics.clone()));
+        }
+        Ok(())
+    }
+
+    fn feed(
+        &mut self,
+        ingest: Ingest<Memory>,
+        sources: Sources,
+        wait_clients: usize,
+    ) -> io::Result<()> {
+        let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
+        let died = self.died.clone().drop_guard();
+        let run = move || {
+            let _died = died;
+            ingest.run(arriving);
+        };
+        self.ingest = Some(
+            thread::Builder::new()
+                .name("ingest".to_owned())
+                .spawn(run)?,
+        );
+        self.workers.spawn(open_sources(
+            sources,
+            wait_clients,
+            self.gate.clients.count(),
+            arrivals,
+            self.stop_sources.clone(),
+        ));
+        Ok(())
     }
 
     /// Until there is a reason to stop.
@@ -267,84 +254,9 @@ impl Server {
     }
 }
 
-/// What every shard is made with.
-struct ShardParts {
-    metrics: Registry,
-    readiness: Readiness,
-    epoch: Epoch,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    limits: Limits,
-    proxies: Proxies,
-    test: TestSignal,
-}
-
-fn doors(metrics: &Registry) -> Doors {
-    let mut failures: Vec<_> = [Refusal::TwoCredentials, Refusal::MissingToken]
-        .iter()
-        .chain([&Refusal::InsufficientScope])
-        .map(Refusal::code)
-        .collect();
-    failures.extend(InvalidToken::REASONS);
-    Doors::new(metrics, refusal::CODES, &failures)
-}
-
-/// Has looked at, before each scrape, what changes by itself.
-fn measure(
-    metrics: &Registry,
-    gate: &Arc<Gate>,
-    limits: &Limits,
-    head: watch::Receiver<Option<Seq>>,
-) {
-    let most = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    metrics.gauge(&CLIENTS_LIMIT, &[]).set(most);
-    let (clients, count) = (metrics.gauge(&CLIENTS, &[]), gate.clients.count());
-    let (draining, gate) = (metrics.gauge(&DRAINING, &[]), Arc::clone(gate));
-    let newest = metrics.gauge(&HEAD_SEQ, &[]);
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-    metrics.at_scrape(move || {
-        clients.set(*count.borrow() as f64);
-        draining.set(f64::from(u8::from(gate.draining.is_cancelled())));
-        newest.set(head.borrow().map_or(0, Seq::get) as f64);
-    });
-}
-
-/// A file that is not there yet is no fault; a pipe that has ended brings nothing more.
-fn measure_sources(metrics: &Registry, states: States) {
-    let ups: Vec<_> = states
-        .iter()
-        .map(|(name, _)| metrics.gauge(&SOURCE_UP, &[("source", name.as_str())]))
-        .collect();
-    metrics.at_scrape(move || {
-        for (up, (_, state)) in ups.iter().zip(states.iter()) {
-            up.set(match state {
-                State::Live | State::Waiting => 1.0,
-                State::Ended | State::Failed => 0.0,
-            });
-        }
-    });
-}
-
-fn session_settings(
-    limits: &Limits,
-    test: TestSignal,
-    authenticator: watch::Receiver<Arc<Authenticator>>,
-    departures: Arc<Departures>,
-) -> session::Settings {
-    session::Settings {
-        message_bytes: limits.message_bytes,
-        commands_per_second: limits.commands_per_second,
-        ping: limits.ping,
-        silence: limits.silence,
-        write_timeout: limits.write_timeout,
-        authenticator,
-        departures,
-        test,
-    }
-}
-
 /// Opens the sources once enough clients are subscribed, and keeps the ingest thread until it is
 /// told to stop: a server whose feeds have all ended goes on serving.
-async fn feed(
+async fn open_sources(
     sources: Sources,
     wait_clients: usize,
     mut clients: watch::Receiver<usize>,

@@ -6,6 +6,7 @@ mod accept;
 mod clients;
 mod connection;
 mod gate;
+mod gauges;
 mod http;
 mod interrupts;
 mod lifecycle;
@@ -17,6 +18,7 @@ mod proxy;
 mod readiness;
 mod refusal;
 mod routes;
+mod shards;
 mod upgrade;
 
 use std::collections::HashSet;

@@ -1,0 +1,98 @@
+//! The threads that serve clients, and what each of them is given.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::accept::Accepted;
+use super::connection::{self, Host};
+use super::gate::Gate;
+use super::proxy::Proxies;
+use super::readiness::Readiness;
+use super::{Limits, ServerError, routes};
+use crate::hub::Follower;
+use crate::journal::Epoch;
+use crate::metrics::{Passes, Registry};
+use crate::session::{Departures, Settings, TestSignal};
+use crate::shard::{self, INBOX_CAPACITY, Stop};
+
+/// What every shard is made with.
+#[derive(Clone)]
+pub(super) struct ShardParts {
+    pub(super) gate: Arc<Gate>,
+    pub(super) readiness: Readiness,
+    pub(super) epoch: Epoch,
+    /// `None`: plaintext.
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(super) limits: Limits,
+    pub(super) proxies: Proxies,
+    pub(super) departures: Arc<Departures>,
+    pub(super) test: TestSignal,
+}
+
+/// Shards that run.
+pub(super) struct Shards {
+    /// Where each takes connections from.
+    pub(super) inboxes: Vec<mpsc::Sender<Accepted>>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts a shard for each follower. `died` is cancelled when one of them ends.
+pub(super) fn start(
+    followers: Vec<Follower>,
+    parts: &ShardParts,
+    metrics: &Registry,
+    stop: &Stop,
+    died: &CancellationToken,
+) -> Result<Shards, ServerError> {
+    let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
+    for (index, follower) in followers.into_iter().enumerate() {
+        let (inbox, accepted) = mpsc::channel(INBOX_CAPACITY);
+        inboxes.push(inbox);
+        let news = parts.gate.authenticator.clone();
+        let metrics = Passes::new(metrics, index);
+        let (parts, died) = (parts.clone(), died.clone().drop_guard());
+        // Made on the shard's thread, for what its sessions share stays there.
+        let host = move || {
+            let host = Rc::new(parts.into_host());
+            move |shard, accepted| {
+                // Lives as long as the thread.
+                let _died = &died;
+                connection::serve(Rc::clone(&host), shard, accepted)
+            }
+        };
+        let stop = stop.clone();
+        threads.push(shard::start(
+            index, follower, accepted, news, stop, metrics, host,
+        )?);
+    }
+    Ok(Shards { inboxes, threads })
+}
+
+impl ShardParts {
+    fn into_host(self) -> Host {
+        let routes = routes::routes(Arc::clone(&self.gate), self.epoch, self.readiness);
+        let sessions = Settings {
+            message_bytes: self.limits.message_bytes,
+            commands_per_second: self.limits.commands_per_second,
+            ping: self.limits.ping,
+            silence: self.limits.silence,
+            write_timeout: self.limits.write_timeout,
+            authenticator: self.gate.authenticator.clone(),
+            departures: self.departures,
+            test: self.test,
+        };
+        Host {
+            gate: self.gate,
+            routes,
+            tls: self.tls,
+            handshake_timeout: self.limits.handshake,
+            handshakes: Rc::new(Semaphore::new(self.limits.handshakes.get())),
+            proxies: self.proxies,
+            sessions: Rc::new(sessions),
+        }
+    }
+}
