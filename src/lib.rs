@@ -86,5 +86,8 @@ mod supervisor;
 /// Waits between tries, longer each time.
 mod backoff;
 
+/// Text of others, fit to be shown.
+mod printable;
+
 /// Wall time.
 mod clock;

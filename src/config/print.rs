@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use super::Config;
 use super::layer::{Given, Origin};
 use super::table::{Arity, Fallback, Kind, SETTINGS, Setting};
-use super::{Config, refusal};
+use crate::printable::printable;
 
 impl Config {
     /// Every setting with its value and, in a comment behind it, where that came from. It is TOML:
@@ -51,11 +52,11 @@ fn origin(setting: &Setting, given: &Given, values: &[String]) -> String {
         (Origin::Flag(name) | Origin::Variable(name), _) => name.clone(),
         (Origin::File { file, line, .. }, _) => format!("{file}:{line}"),
     };
-    let place = refusal::one_line(&place);
+    let place = printable(&place);
     if given.texts == values {
         return place;
     }
-    let said = refusal::one_line(&given.texts.join(", "));
+    let said = printable(&given.texts.join(", "));
     format!("{place} says {said}, more than is possible here")
 }
 

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::printable::printable;
+
 /// One reason not to start: what was set, why that can't be, and what to do instead.
 ///
 /// It reads `signalcast: THING: REASON; REMEDY`, on one line.
@@ -18,9 +20,10 @@ impl Refusal {
         remedy: impl fmt::Display,
     ) -> Self {
         Self {
-            thing: one_line(&thing.to_string()),
-            reason: one_line(&reason.to_string()),
-            remedy: one_line(&remedy.to_string()),
+            // Values are the user's own and may hold anything; a refusal is one line all the same.
+            thing: printable(&thing.to_string()),
+            reason: printable(&reason.to_string()),
+            remedy: printable(&remedy.to_string()),
         }
     }
 
@@ -139,17 +142,4 @@ impl Problem {
     pub fn with(self, thing: impl fmt::Display) -> Refusal {
         Refusal::new(thing, self.reason, self.remedy)
     }
-}
-
-/// Values are the user's own and may hold anything; a refusal is one line all the same.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }

@@ -8,6 +8,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::printable::printable;
+
 /// `2024-07-03T09:46:40Z BUY BTCUSDT 75000.00 TEST quantity=0.5`, or none if it is no signal.
 pub(super) fn of(frame: &str) -> Option<String> {
     let signal: Frame<'_> = serde_json::from_str(frame).ok()?;
@@ -40,23 +42,7 @@ pub(super) fn of(frame: &str) -> Option<String> {
     let test = if signal.is_test { " TEST" } else { "" };
     let (time, symbol, price) = (time?, symbol?, price?);
     let line = format!("{time} {side} {symbol} {price}{test}{extras}");
-    Some(printable(&line).into_owned())
-}
-
-/// Without characters that move a terminal's cursor.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return text.into();
-    }
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown.into()
+    Some(printable(&line))
 }
 
 #[derive(Deserialize)]

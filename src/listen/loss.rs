@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::{Response, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::line::printable;
+use crate::printable::printable;
 
 /// Listening is over.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 
+use crate::printable::printable;
+
 mod line;
 mod loss;
 mod options;
@@ -206,7 +208,7 @@ async fn print(
     if let Some(line) = line {
         return out.write(format!("{line}\n").as_bytes()).await;
     }
-    let frame = line::printable(frame);
+    let frame = printable(frame);
     let _ = writeln!(err, "signalcast: the server says: {frame}");
     Ok(())
 }
