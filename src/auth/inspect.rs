@@ -3,8 +3,8 @@ use std::time::SystemTime;
 
 use super::claims::Claims;
 use super::entries::Second;
-use super::listing::printable;
 use super::{Authenticator, InvalidToken, Token, jwt};
+use crate::printable::printable;
 
 /// What a token says, and whether a server would let its owner in. Prints as a few lines for
 /// people, without the token.

@@ -7,6 +7,7 @@ use super::credential::Credential;
 use super::entries::{Entries, Revoked, RevokedEntry, Second, TokenEntry};
 use super::token_file::{id, second};
 use crate::key_file::UnusableFile;
+use crate::printable::printable;
 use crate::signal::SymbolFilter;
 
 impl TokenBook {
@@ -105,17 +106,4 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
         text.push('\n');
     }
     text
-}
-
-/// What somebody else wrote, on one line and without commands for a terminal.
-pub(super) fn printable(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }
