@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::Uri;
 use ipnet::IpNet;
 
+use crate::auth::JwtRules;
 use crate::server::Limits;
 use crate::session::TestSignal;
 use crate::source::Spec;
@@ -141,6 +142,17 @@ pub struct Auth {
     pub tokens: PathBuf,
     /// Refused credentials per address and minute. None: no limit.
     pub failed_tries_per_minute: Option<NonZeroU32>,
+}
+
+impl Auth {
+    /// What a JWT must say.
+    pub fn jwt_rules(&self) -> JwtRules {
+        JwtRules {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            leeway: self.leeway,
+        }
+    }
 }
 
 /// Where a JSON Web Key Set is.

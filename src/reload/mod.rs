@@ -22,7 +22,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::auth::{Authenticator, JwtRules, KeySet, Keys, TokenBook};
+use crate::auth::{Authenticator, KeySet, Keys, TokenBook};
 use crate::certs::Shown;
 use crate::config::{Config, Jwks, Refusals};
 use crate::first_start::{self, Prepared};
@@ -85,11 +85,7 @@ fn authenticator(
     book: &TokenBook,
     set: Option<Arc<KeySet>>,
 ) -> Arc<Authenticator> {
-    let rules = JwtRules {
-        issuer: config.auth.issuer.clone(),
-        audience: config.auth.audience.clone(),
-        leeway: config.auth.leeway,
-    };
+    let rules = config.auth.jwt_rules();
     let authenticator = Authenticator::new(keys.clone(), book.clone(), rules);
     Arc::new(match set {
         Some(set) => authenticator.with_key_set(set),

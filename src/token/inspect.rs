@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use super::load_book;
-use crate::auth::{Authenticator, Inspection, JwtRules, Keys, Token};
+use crate::auth::{Authenticator, Inspection, Keys, Token};
 use crate::config::{Config, Jwks, Refusals};
 use crate::{first_start, jwks};
 
@@ -22,12 +22,7 @@ pub fn inspect(config: &Config, token: &Token, now: SystemTime) -> Result<Inspec
     };
     match (keys, load_book(config)) {
         (Ok(keys), Ok(book)) => {
-            let rules = JwtRules {
-                issuer: config.auth.issuer.clone(),
-                audience: config.auth.audience.clone(),
-                leeway: config.auth.leeway,
-            };
-            Ok(Authenticator::new(keys, book, rules).inspect(token, now))
+            Ok(Authenticator::new(keys, book, config.auth.jwt_rules()).inspect(token, now))
         }
         (keys, book) => {
             let mut refusals = keys.err().unwrap_or_default();
