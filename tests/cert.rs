@@ -16,11 +16,7 @@ use tokio_tungstenite::MaybeTlsStream;
 
 mod common;
 
-use common::{Folder, TestServer, patiently, wire};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use common::{Folder, TestServer, patiently, text, wire};
 
 fn made(output: &Output) -> String {
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 mod common;
 
-use common::{Folder, TestServer};
+use common::{Folder, TestServer, resident_bytes, text};
 
 /// Lines of every kind that is refused, and of some that are not, a signal that can be waited for
 /// last.
@@ -39,10 +39,6 @@ fn feed() -> Vec<u8> {
         feed.push(b'\n');
     }
     feed
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// Runs `check` with this on standard input.
@@ -352,18 +348,7 @@ fn memory_does_not_grow_with_a_feed_or_a_line() {
     let folder = Folder::new();
     let mut child = spawn(&folder, "-");
     let mut stdin = child.stdin.take().unwrap();
-    let resident = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
+    let resident = || resident_bytes(child.id());
     let signal = format!(
         "{{\"side\":\"buy\",\"symbol\":\"A\",\"price\":1,\"note\":\"{}\"}}\n",
         "x".repeat(4000)
@@ -379,7 +364,7 @@ fn memory_does_not_grow_with_a_feed_or_a_line() {
         stdin.write_all(&giant).unwrap();
     }
     let grown = resident().saturating_sub(before);
-    assert!(grown < 8 << 10, "{grown} KiB after 60 MB");
+    assert!(grown < 8 << 20, "{grown} bytes after 60 MB");
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert!(

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 mod common;
 
+use common::jwt::now;
 use common::{Folder, Reader, TestClient, TestServer, wire};
 
 const AT: u64 = 1_720_000_000;
@@ -27,13 +28,6 @@ fn buy(symbol: &str) -> String {
 
 fn line(symbol: &str) -> String {
     format!("buy {symbol} 75000.00 {AT}\n")
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
 }
 
 /// The next signal, which must be this one.

@@ -3,18 +3,10 @@
 
 mod common;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use common::jwt::now;
 use common::{TestServer, wire};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-}
 
 /// The code of an error message, which must be of the shape of all errors.
 fn error_code(text: &str) -> String {

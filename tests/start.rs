@@ -16,14 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 mod common;
 
-use common::{Folder, Reader, TestServer, patiently, wire};
+use common::{Folder, Reader, TestServer, patiently, text, wire};
 
 /// A server that starts, finds its feed at the end, and ends.
 const BRIEFLY: &str = "serve --listen 127.0.0.1:0 --source stdin --exit-on-eof";
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 /// What is said on standard error by a server that refuses to start, and nothing else is.
 fn refused(folder: &Folder, arguments: &str) -> String {
