@@ -41,6 +41,9 @@ pub mod jwks;
 /// The TLS certificate and its key: made for development, loaded, checked.
 pub mod certs;
 
+/// Whose certificates are believed when this program is the client.
+mod trust;
+
 /// Files that hold keys and certificates: who may read them, how a new one is put in place.
 pub mod key_file;
 
@@ -62,7 +65,7 @@ pub mod reload;
 /// The folder for what the server keeps, which one process has to itself.
 pub mod data_dir;
 
-/// The command `token issue`.
+/// The commands `token issue`, `inspect`, `list` and `revoke`.
 pub mod token;
 
 /// The command `cert`.

@@ -8,7 +8,8 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
 use super::typed::Typed;
 use crate::config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
-use crate::listen::{Form, Options, USUAL_CA, authorization, trusting};
+use crate::listen::{Form, Options, USUAL_CA, authorization};
+use crate::trust::trusting;
 
 /// Where to connect and what to print; none if that can't be told.
 pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Options> {

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::auth::{BadKeySet, KeySet};
-use crate::listen::trusting;
+use crate::trust::trusting;
 
 /// What the URL holds.
 #[derive(Debug)]

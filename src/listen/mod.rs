@@ -21,12 +21,10 @@ mod line;
 mod loss;
 mod options;
 mod output;
-mod trust;
 
 pub use loss::ListenError;
-pub(crate) use options::Form;
 pub use options::Options;
-pub(crate) use trust::{USUAL_CA, trusting};
+pub(crate) use options::{Form, USUAL_CA};
 
 use loss::Lost;
 use options::without_query;

@@ -22,6 +22,10 @@ pub(crate) enum Form {
     Frame,
 }
 
+/// Where a first start makes the authority of its certificate, beside which `listen` is often
+/// started. It is trusted without being named.
+pub(crate) const USUAL_CA: &str = "certs/ca.pem";
+
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")

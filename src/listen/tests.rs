@@ -12,6 +12,7 @@ use tokio_tungstenite::{Connector, accept_async};
 use super::*;
 use crate::backoff::Backoff;
 use crate::certs;
+use crate::trust::trusting;
 
 const SIGNAL: &str = r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.00,"timestamp":1720000000},"is_test":false}"#;
 

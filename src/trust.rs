@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! Whose certificates are believed when this program is the client.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,3 @@ pub(crate) fn trusting(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
-
-/// Where a first start makes the authority of its certificate, beside which `listen` is often
-/// started. It is trusted without being named.
-pub(crate) const USUAL_CA: &str = "certs/ca.pem";
