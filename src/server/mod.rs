@@ -17,6 +17,7 @@ mod process;
 mod proxy;
 mod readiness;
 mod refusal;
+mod room;
 mod routes;
 mod shards;
 mod upgrade;
