@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::certs::{Host, Overwrite, Place, rfc3339};
 use crate::config::{Config, Refusals};
-use crate::first_start;
+use crate::credentials::certificate_refused;
 
 /// What the certificate shall be.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub fn make(config: &Config, request: &Request, now: SystemTime) -> Result<Strin
     let place = Place::new(cert, key);
     let made = place
         .issue(&request.hosts, request.overwrite, now)
-        .map_err(|error| first_start::certificate_refused(config, &[error]))?;
+        .map_err(|error| certificate_refused(config, &[error]))?;
     let hosts: Vec<&str> = request.hosts.iter().map(Host::as_str).collect();
     Ok(format!(
         "certificate  {} for {}, good until {}\n\

@@ -56,6 +56,9 @@ pub mod cli;
 /// The command `serve`: from the settings to a server that runs.
 pub mod serve;
 
+/// Certificate, keys and tokens as the settings name them, loaded.
+mod credentials;
+
 /// What a first start makes, and what it tells the operator to do next.
 pub mod first_start;
 

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::auth::{KeySet, Keys, TokenBook, create_signing_key};
+use crate::auth::{Keys, TokenBook, create_signing_key};
 use crate::certs::{self, Identity};
-use crate::config::{Config, Jwks, Problem, Refusal, Refusals, Transport};
-use crate::key_file::{Made, UnusableFile};
-use crate::token;
+use crate::config::{Config, Refusal, Refusals, Transport};
+use crate::credentials::{
+    certificate_refused, keys_refused, load_book, load_identity, load_key_set, load_keys,
+};
+use crate::key_file::Made;
 
 mod welcome;
 
@@ -60,10 +62,10 @@ pub fn prepare(config: &Config, now: SystemTime) -> Result<Prepared, Refusals> {
     }
     if let Some(path) = key_to_make(config) {
         let new = create_signing_key(path);
-        note(new.map_err(|error| token::keys_refused(config, &[error]))?);
+        note(new.map_err(|error| keys_refused(config, &[error]))?);
     }
     let (keys, identity) = (load_keys(config), load_identity(config, now));
-    match (keys, token::load_book(config), identity) {
+    match (keys, load_book(config), identity) {
         (Ok(keys), Ok(book), Ok(identity)) => Ok(Prepared {
             keys,
             book,
@@ -94,7 +96,7 @@ pub fn look(config: &Config, now: SystemTime) -> Refusals {
     } else {
         refusals.extend(load_key_set(config).err().unwrap_or_default());
     }
-    refusals.extend(token::load_book(config).err().unwrap_or_default());
+    refusals.extend(load_book(config).err().unwrap_or_default());
     refusals
 }
 
@@ -103,7 +105,7 @@ pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let keys = load_keys(config).unwrap_or_default();
     let identity = load_identity(config, now).unwrap_or_default();
     let of_identity = identity.iter().flat_map(Identity::warnings);
-    let book = token::load_book(config).unwrap_or_default();
+    let book = load_book(config).unwrap_or_default();
     let of_files = keys.warnings().iter().chain(book.warnings());
     of_files.chain(of_identity).cloned().collect()
 }
@@ -139,74 +141,6 @@ fn make_data_dir(config: &Config) -> Result<(), Refusal> {
             "name a folder this user may write to with --data-dir",
         )
     })
-}
-
-/// The keys that the settings name, but for those behind a URL: another server must not keep this
-/// one from starting.
-///
-/// # Errors
-/// All that can't be used.
-pub(crate) fn load_keys(config: &Config) -> Result<Keys, Refusals> {
-    let keys =
-        Keys::load(&config.auth.jwt_key).map_err(|errors| token::keys_refused(config, &errors));
-    match (keys, load_key_set(config)) {
-        (Ok(keys), Ok(None)) => Ok(keys),
-        (Ok(keys), Ok(Some(set))) => Ok(keys.with_set(set)),
-        (keys, set) => {
-            let mut refusals = keys.err().unwrap_or_default();
-            refusals.extend(set.err().unwrap_or_default());
-            Err(refusals)
-        }
-    }
-}
-
-/// The key set, if it is in a file.
-fn load_key_set(config: &Config) -> Result<Option<KeySet>, Refusals> {
-    let Some(Jwks::File(path)) = &config.auth.jwks else {
-        return Ok(None);
-    };
-    KeySet::load(path).map(Some).map_err(|error| {
-        let Problem { reason, remedy } = Problem::said(error);
-        config.refusal("auth.jwks", reason, remedy).into()
-    })
-}
-
-fn load_identity(config: &Config, now: SystemTime) -> Result<Option<Identity>, Refusals> {
-    match config.server.transport {
-        Transport::Plaintext => Ok(None),
-        Transport::Tls => load_certificate(config, now).map(Some),
-    }
-}
-
-/// The certificate that the settings name, if it may be shown on these addresses.
-///
-/// # Errors
-/// All that is wrong with it.
-pub(crate) fn load_certificate(config: &Config, now: SystemTime) -> Result<Identity, Refusals> {
-    let (cert, key) = (&config.server.tls_cert, &config.server.tls_key);
-    let identity =
-        certs::load(cert, key, now).map_err(|errors| certificate_refused(config, &errors))?;
-    if identity.is_development()
-        && let Some(refusal) = config.development_certificate_on_a_network()
-    {
-        return Err(refusal.into());
-    }
-    Ok(identity)
-}
-
-/// What is wrong with a certificate and its key, each named by its setting.
-pub(crate) fn certificate_refused(config: &Config, errors: &[UnusableFile]) -> Refusals {
-    let mut refusals = Refusals::new();
-    for error in errors {
-        let key = if error.path() == config.server.tls_key {
-            "server.tls_key"
-        } else {
-            "server.tls_cert"
-        };
-        let Problem { reason, remedy } = Problem::said(error);
-        refusals.push(config.refusal(key, reason, remedy));
-    }
-    refusals
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::kept::{Kept, Outcome};
 use super::{CERTIFICATE, Cause, report};
 use crate::certs::{Identity, Shown, rfc3339};
 use crate::config::Config;
-use crate::first_start;
+use crate::credentials::load_certificate;
 use crate::metrics::Reloads;
 
 /// The certificate, and those to whom it is shown.
@@ -46,7 +46,7 @@ impl Certificate {
         wall: SystemTime,
         metrics: &mut Reloads,
     ) -> Outcome {
-        let load = || first_start::load_certificate(config, wall);
+        let load = || load_certificate(config, wall);
         let outcome = self.kept.look(cause, (Instant::now(), wall), load);
         let identity = self.kept.current();
         if outcome == Outcome::Taken {

@@ -25,10 +25,10 @@ use tracing::{error, info, warn};
 use crate::auth::{Authenticator, KeySet, Keys, TokenBook};
 use crate::certs::Shown;
 use crate::config::{Config, Jwks, Refusals};
-use crate::first_start::{self, Prepared};
+use crate::credentials::{load_book, load_keys};
+use crate::first_start::Prepared;
 use crate::jwks::{Follower, Refresh};
 use crate::metrics::{Registry, Reloads};
-use crate::token;
 
 use certificate::Certificate;
 use kept::{Kept, Outcome};
@@ -197,9 +197,7 @@ impl Reload {
             certificate.reload(&self.config, cause, wall, &mut self.metrics);
         }
         let (config, now) = (&self.config, (Instant::now(), wall));
-        let keys = self
-            .keys
-            .look(cause, now, || first_start::load_keys(config));
+        let keys = self.keys.look(cause, now, || load_keys(config));
         let had_tokens = self.tokens.current() != &TokenBook::default();
         let tokens = self
             .tokens
@@ -237,7 +235,7 @@ fn load_tokens(config: &Config, had_tokens: bool) -> Result<TokenBook, Refusals>
         let remedy = "put it back, or an empty one to forget all tokens and revocations";
         return Err(config.refusal("auth.tokens", reason, remedy).into());
     }
-    token::load_book(config)
+    load_book(config)
 }
 
 /// Errors and warnings are said as at the start, a line for each.

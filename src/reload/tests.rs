@@ -17,7 +17,7 @@ fn the_development_certificate_stays_refused_where_others_come_from() {
     config.auth.jwt_key = vec![file("jwt.key")];
     config.auth.tokens = file("tokens.toml");
     config.data_dir = folder.path().join("data");
-    let prepared = first_start::prepare(&config, SystemTime::now()).unwrap();
+    let prepared = crate::first_start::prepare(&config, SystemTime::now()).unwrap();
     // As if it had begun with another one.
     config.server.listen = vec!["0.0.0.0:8080".parse().unwrap()];
     let mut reload = Reload::new(&config, &prepared, &Registry::default());

@@ -1,9 +1,9 @@
 use std::time::SystemTime;
 
-use super::load_book;
 use crate::auth::{Authenticator, Inspection, Keys, Token};
 use crate::config::{Config, Jwks, Refusals};
-use crate::{first_start, jwks};
+use crate::credentials::{load_book, load_keys};
+use crate::jwks;
 
 /// What a token says, and whether a server with these settings would take it.
 ///
@@ -14,7 +14,7 @@ pub fn inspect(config: &Config, token: &Token, now: SystemTime) -> Result<Inspec
     let keys = if token.is_opaque() {
         Ok(Keys::default())
     } else {
-        first_start::load_keys(config).map(|keys| match &config.auth.jwks {
+        load_keys(config).map(|keys| match &config.auth.jwks {
             // As the server last saw them: whoever inspects may be off line.
             Some(Jwks::Url(url)) => keys.with_set(jwks::kept(url, &config.data_dir)),
             _ => keys,

@@ -3,11 +3,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use super::{book_refused, keys_refused, load_book};
 use crate::auth::{
     self, IssueError, Keys, NewClaims, Scopes, Token, TokenFile, create_signing_key,
 };
 use crate::config::{Config, Problem, Refusal, Refusals};
+use crate::credentials::{book_refused, keys_refused, load_book};
 
 /// What a new token shall be good for.
 #[derive(Clone, Debug)]

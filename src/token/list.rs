@@ -1,8 +1,8 @@
 use std::time::SystemTime;
 
-use super::book_refused;
 use crate::auth::TokenBook;
 use crate::config::{Config, Refusals};
+use crate::credentials::book_refused;
 
 /// The opaque tokens, without the tokens, and the revocations: two tables for people.
 ///

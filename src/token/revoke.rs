@@ -1,8 +1,8 @@
 use std::time::SystemTime;
 
-use super::book_refused;
 use crate::auth::{Keys, Target, TokenFile};
 use crate::config::{Config, Problem, Refusals};
+use crate::credentials::book_refused;
 
 /// Revokes, and says in words what.
 ///
