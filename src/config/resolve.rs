@@ -26,7 +26,8 @@ impl Config {
     }
 
     /// The configuration that nobody has touched, for tests to change.
-    pub fn defaults(around: &Surroundings) -> Self {
+    #[cfg(test)]
+    pub(crate) fn defaults(around: &Surroundings) -> Self {
         let nothing = Layer::default();
         let settings = Settings::merge(&nothing, &nothing, &nothing);
         Self::resolve(&settings, around).0
