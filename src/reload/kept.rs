@@ -13,7 +13,7 @@ pub(super) struct Kept<T> {
     /// What the files were when they were last read.
     seen: Vec<Stamp>,
     /// Whether they may have changed since without getting another stamp.
-    fresh: bool,
+    unsettled: bool,
     trouble: Option<Trouble>,
     /// Whether trouble was told since it was last fine.
     complained: bool,
@@ -58,7 +58,7 @@ impl<T: PartialEq> Kept<T> {
             files,
             current,
             seen: Vec::new(),
-            fresh: true,
+            unsettled: true,
             trouble: None,
             complained: false,
         }
@@ -83,14 +83,14 @@ impl<T: PartialEq> Kept<T> {
         let stamps: Vec<Stamp> = self.files().map(Stamp::of).collect();
         let changed = stamps != self.seen;
         let retry = self.trouble.as_ref().is_some_and(|it| it.is_due(now));
-        if cause == Cause::Look && !changed && !self.fresh && !retry {
+        if cause == Cause::Look && !changed && !self.unsettled && !retry {
             return Outcome::Nothing;
         }
         if cause == Cause::Look && stamps.iter().any(|stamp| stamp.is_warm(wall)) {
             // Emptied and not yet filled again, it would look as if all had been taken out of it.
             return Outcome::Nothing;
         }
-        self.fresh = !stamps.iter().all(|stamp| stamp.is_settled(wall));
+        self.unsettled = !stamps.iter().all(|stamp| stamp.is_settled(wall));
         self.seen = stamps;
         match load() {
             Ok(loaded) => self.take(cause, loaded),
