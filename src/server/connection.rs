@@ -22,7 +22,7 @@ use warp::http::Response;
 use super::accept::Accepted;
 use super::clients::Entrance;
 use super::gate::{Admitted, Gate};
-use super::http::{Visitors, turn_away};
+use super::http::{Guest, Visitors, turn_away};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use crate::metrics::{Doors, HandshakeFailure};
@@ -86,6 +86,20 @@ struct Subscription {
 }
 
 impl Upgraded {
+    fn of<IO>(
+        guest: Guest<IO>,
+        apart: impl FnOnce(IO) -> (TcpStream, Option<ServerConnection>),
+    ) -> Self {
+        let (socket, tls) = apart(guest.io);
+        Self {
+            socket,
+            tls,
+            early: guest.early,
+            admitted: guest.admitted,
+            next: guest.next,
+        }
+    }
+
     /// Makes the session. A function of its own, so that what goes into it takes no room in the
     /// task that runs it.
     fn begin(self, host: &Host, shard: &Rc<Shard>, peer: SocketAddr) -> Subscription {
@@ -193,16 +207,8 @@ async fn upgrade(
         metrics: &host.gate.metrics,
     };
     let Some(config) = &host.tls else {
-        let Some((socket, early, admitted, next)) = visitors.answer(socket, deadline).await else {
-            return Ok(None);
-        };
-        return Ok(Some(Upgraded {
-            socket,
-            tls: None,
-            early,
-            admitted,
-            next,
-        }));
+        let guest = visitors.answer(socket, deadline).await;
+        return Ok(guest.map(|guest| Upgraded::of(guest, |socket| (socket, None))));
     };
     if first_byte != TLS_HANDSHAKE {
         host.gate.metrics.handshake_failed(HandshakeFailure::NotTls);
@@ -210,16 +216,12 @@ async fn upgrade(
         return Ok(None);
     }
     let stream = timeout_at(deadline, secure(host, shard, socket, config, opening)).await??;
-    let Some((stream, early, admitted, next)) = visitors.answer(stream, deadline).await else {
-        return Ok(None);
-    };
-    let (socket, tls) = stream.into_inner();
-    Ok(Some(Upgraded {
-        socket,
-        tls: Some(tls),
-        early,
-        admitted,
-        next,
+    let guest = visitors.answer(stream, deadline).await;
+    Ok(guest.map(|guest| {
+        Upgraded::of(guest, |stream| {
+            let (socket, tls) = stream.into_inner();
+            (socket, Some(tls))
+        })
     }))
 }
 

@@ -40,13 +40,19 @@ pub(super) struct Visitors<'a> {
     pub(super) metrics: &'a Doors,
 }
 
+/// Somebody whose request was answered with an upgrade.
+pub(super) struct Guest<IO> {
+    pub(super) io: IO,
+    /// What was sent right behind the request.
+    pub(super) early: Bytes,
+    pub(super) admitted: Admitted,
+    /// The first signal it is sent.
+    pub(super) next: Seq,
+}
+
 impl Visitors<'_> {
     /// Answers requests until one becomes a WebSocket, or the connection ends.
-    pub(super) async fn answer<IO>(
-        &self,
-        io: IO,
-        deadline: Instant,
-    ) -> Option<(IO, Bytes, Admitted, Seq)>
+    pub(super) async fn answer<IO>(&self, io: IO, deadline: Instant) -> Option<Guest<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -83,7 +89,12 @@ impl Visitors<'_> {
             hang_up(io).await;
             return None;
         };
-        Some((io, early, admitted, next))
+        Some(Guest {
+            io,
+            early,
+            admitted,
+            next,
+        })
     }
 }
 
