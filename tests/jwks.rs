@@ -473,3 +473,25 @@ async fn inspect_judges_by_the_keys_that_the_server_saw_last() {
     let said = [bad.stdout, bad.stderr].concat();
     assert!(String::from_utf8(said).unwrap().contains(UNKNOWN));
 }
+
+#[tokio::test]
+async fn a_token_of_an_issuer_is_revoked_only_until_it_expires() {
+    let (known, stranger) = (Signer::p256("known"), Signer::p256("stranger"));
+    let issuer = Issuer::start(Answer::keys(&[&known]));
+    let server = serve(&folder(), &issuer, "");
+    server.logged("auth.jwks fetched").await;
+    let revoke = |token: String| {
+        let output = server.folder.run(&format!(
+            "token revoke {token} --auth-jwks {}",
+            issuer.url()
+        ));
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let book = server.folder.read("certs/tokens.toml");
+        let expiries = count(&book, "\nexpires = ");
+        (said.contains("which no key here has signed"), expiries)
+    };
+    // What a stranger writes of its end is not believed.
+    assert_eq!(revoke(stranger.token()), (true, 0));
+    assert_eq!(revoke(known.token()), (false, 1));
+}

@@ -180,8 +180,15 @@ const JUDGING: &[&str] = &[
     "auth.tokens",
 ];
 
-/// The settings that a revocation needs: where it is noted, and until when.
-const REVOKING: &[&str] = &["auth.jwt_key", "auth.leeway", "auth.tokens"];
+/// The settings that a revocation needs: where it is noted, and until when, which only a token of
+/// a known key tells.
+const REVOKING: &[&str] = &[
+    "data_dir",
+    "auth.jwt_key",
+    "auth.jwks",
+    "auth.leeway",
+    "auth.tokens",
+];
 
 const DASH_NOTE: &str = "\
 A token on the command line can be seen by other users of the machine, and the shell remembers it: \

@@ -1,9 +1,9 @@
 use std::time::SystemTime;
 
+use super::last_known_keys;
 use crate::auth::{Authenticator, Inspection, Keys, Token};
-use crate::config::{Config, Jwks, Refusals};
-use crate::credentials::{load_book, load_keys};
-use crate::jwks;
+use crate::config::{Config, Refusals};
+use crate::credentials::load_book;
 
 /// What a token says, and whether a server with these settings would take it.
 ///
@@ -14,11 +14,7 @@ pub fn inspect(config: &Config, token: &Token, now: SystemTime) -> Result<Inspec
     let keys = if token.is_opaque() {
         Ok(Keys::default())
     } else {
-        load_keys(config).map(|keys| match &config.auth.jwks {
-            // As the server last saw them: whoever inspects may be off line.
-            Some(Jwks::Url(url)) => keys.with_set(jwks::kept(url, &config.data_dir)),
-            _ => keys,
-        })
+        last_known_keys(config)
     };
     match (keys, load_book(config)) {
         (Ok(keys), Ok(book)) => {

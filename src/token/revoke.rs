@@ -1,6 +1,7 @@
 use std::time::SystemTime;
 
-use crate::auth::{Keys, Target, TokenFile};
+use super::last_known_keys;
+use crate::auth::{Target, TokenFile};
 use crate::config::{Config, Problem, Refusals};
 use crate::credentials::book_refused;
 
@@ -12,7 +13,7 @@ pub fn revoke(config: &Config, target: &Target, now: SystemTime) -> Result<Strin
     let refuse = |error| book_refused(config, &error);
     let mut file = TokenFile::hold(&config.auth.tokens).map_err(refuse)?;
     // Revoking must work without them.
-    let keys = Keys::load(&config.auth.jwt_key).unwrap_or_default();
+    let keys = last_known_keys(config).unwrap_or_default();
     let words = file
         .revoke(target, &keys, now)
         .map_err(|error| Problem::said(error).with("TOKEN"))?;
