@@ -89,7 +89,8 @@ impl Keys {
     }
 
     /// Whether [`issue`](super::issue) can work with these.
-    pub fn can_sign(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn can_sign(&self) -> bool {
         self.signing().is_some()
     }
 
