@@ -11,6 +11,7 @@ use crate::config::{Config, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
 use crate::first_start::{self, Announcement, Reader};
+use crate::jwks::{Keeper, Refresh};
 use crate::log::{self, Dropped};
 use crate::metrics::Registry;
 use crate::metrics::table::{BUILD_INFO, LOG_LINES_DROPPED};
@@ -57,8 +58,8 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
         Reader::Program
     };
     let metrics = metrics(config, log.dropped());
-    let mut reload = Reload::new(config, &prepared, &metrics);
-    let parts = parts(config, &mut reload, metrics)?;
+    let (reload, issuer) = Reload::new(config, &prepared, &metrics);
+    let parts = parts(config, &reload, issuer, metrics)?;
     let _reloader = reload.start().map_err(ServerError::Start)?;
     server::run(process, parts, |bound| {
         let mut stdout = io::stdout().lock();
@@ -92,7 +93,12 @@ fn metrics(config: &Config, dropped: Dropped) -> Registry {
     metrics
 }
 
-fn parts(config: &Config, reload: &mut Reload, metrics: Registry) -> Result<Parts, Refusals> {
+fn parts(
+    config: &Config,
+    reload: &Reload,
+    issuer: Option<(Keeper, Refresh)>,
+    metrics: Registry,
+) -> Result<Parts, Refusals> {
     let finite = config
         .sources
         .iter()
@@ -112,7 +118,7 @@ fn parts(config: &Config, reload: &mut Reload, metrics: Registry) -> Result<Part
         metrics,
         tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
         authenticator: reload.authenticator(),
-        jwks: reload.take_follower(),
+        issuer,
         failed_tries_per_minute: config.auth.failed_tries_per_minute,
         sources,
         exit_after,

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use crate::auth::KeySet;
 
 mod fetch;
-mod follow;
+mod keeper;
 mod kept;
 
-pub use follow::Follower;
+pub use keeper::Keeper;
 
 use kept::Kept;
 

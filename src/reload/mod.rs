@@ -27,7 +27,7 @@ use crate::certs::Shown;
 use crate::config::{Config, Jwks, Refusals};
 use crate::credentials::{load_book, load_keys};
 use crate::first_start::Prepared;
-use crate::jwks::{Follower, Refresh};
+use crate::jwks::{Keeper, Refresh};
 use crate::metrics::{Registry, Reloads};
 
 use certificate::Certificate;
@@ -49,7 +49,6 @@ pub struct Reload {
     keys: Kept<Keys>,
     tokens: Kept<TokenBook>,
     authenticator: Arc<watch::Sender<Arc<Authenticator>>>,
-    follower: Option<Follower>,
     key_refresh: Option<Refresh>,
     metrics: Reloads,
 }
@@ -94,42 +93,40 @@ fn authenticator(
 }
 
 impl Reload {
-    /// What was loaded at the start, to be kept up to date.
-    pub fn new(config: &Config, prepared: &Prepared, metrics: &Registry) -> Self {
+    /// What was loaded at the start, to be kept up to date. Beside it, if `auth.jwks` is a URL, who
+    /// keeps the keys behind that up to date, to be run by the server, and how to ask for them.
+    pub fn new(
+        config: &Config,
+        prepared: &Prepared,
+        metrics: &Registry,
+    ) -> (Self, Option<(Keeper, Refresh)>) {
         let identity = prepared.identity.as_ref();
         let mut key_files = config.auth.jwt_key.clone();
         let authenticator = authenticator(config, &prepared.keys, &prepared.book, None);
         let authenticator = Arc::new(watch::Sender::new(authenticator));
-        let mut follower = None;
+        let mut issuer = None;
         match &config.auth.jwks {
             Some(Jwks::File(path)) => key_files.push(path.clone()),
             Some(Jwks::Url(url)) => {
                 let holds = Arc::downgrade(&authenticator);
-                follower = Some(Follower::new(url.clone(), &config.data_dir, holds));
+                issuer = Some(Keeper::new(url.clone(), &config.data_dir, holds));
             }
             None => {}
         }
-        let (follower, key_refresh) = follower.unzip();
         let mut metrics = Reloads::new(metrics, &[CERTIFICATE, KEYS, TOKENS]);
         if let Some(identity) = identity {
             metrics.certificate(identity.expires_at());
         }
-        Self {
+        let reload = Self {
             config: config.clone(),
             certificate: identity.map(|identity| Certificate::new(config, identity)),
             keys: Kept::new(key_files, prepared.keys.clone()),
             tokens: Kept::new(vec![config.auth.tokens.clone()], prepared.book.clone()),
             authenticator,
-            follower,
-            key_refresh,
+            key_refresh: issuer.as_ref().map(|(_, refresh)| refresh.clone()),
             metrics,
-        }
-    }
-
-    /// Who keeps the keys behind the URL of `auth.jwks` up to date, to be run by the server, and
-    /// how to ask for them.
-    pub fn take_follower(&mut self) -> Option<(Follower, Refresh)> {
-        self.follower.take().zip(self.key_refresh.clone())
+        };
+        (reload, issuer)
     }
 
     /// The certificate as it changes; none with plaintext.

@@ -61,7 +61,7 @@ impl Server {
         let head = hub.head();
         let ingest = Ingest::new(journal, hub, parts.dead_letters, parts.max_age)
             .counting(Feeds::new(&metrics, &states));
-        let (follower, key_refresh) = parts.jwks.unzip();
+        let (keeper, key_refresh) = parts.issuer.unzip();
         let gate = Arc::new(Gate::new(
             parts.authenticator,
             key_refresh,
@@ -110,8 +110,8 @@ impl Server {
             shards: shards.threads,
         };
         server.accept(listeners, &shards.inboxes, room);
-        if let Some(follower) = follower {
-            server.follow_keys(follower);
+        if let Some(keeper) = keeper {
+            server.keep_keys(keeper);
         }
         server.show_metrics(monitoring, &metrics, readiness)?;
         server.feed(ingest, parts.sources, parts.wait_clients)?;
@@ -135,11 +135,11 @@ impl Server {
         }
     }
 
-    fn follow_keys(&mut self, follower: jwks::Follower) {
+    fn keep_keys(&mut self, keeper: jwks::Keeper) {
         let stop = self.gate.draining.clone();
         let died = self.died.clone().drop_guard();
         self.workers.spawn(async move {
-            follower.run(stop).await;
+            keeper.run(stop).await;
             died.disarm();
         });
     }

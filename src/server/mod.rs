@@ -59,7 +59,7 @@ pub struct Parts {
     /// Who gets in, as it changes.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
     /// Who keeps its keys up to date, if they come from a URL.
-    pub jwks: Option<(jwks::Follower, jwks::Refresh)>,
+    pub issuer: Option<(jwks::Keeper, jwks::Refresh)>,
     /// Refused tokens per address and minute; `None`: no limit.
     pub failed_tries_per_minute: Option<NonZeroU32>,
     /// Where signals come from, opened when enough clients are there.

@@ -21,7 +21,7 @@ use crate::backoff::Backoff;
 
 /// Keeps the key set of a URL up to date in the authenticator that holds.
 #[derive(Debug)]
-pub struct Follower {
+pub struct Keeper {
     url: Uri,
     kept: Kept,
     /// Not ours to keep: whoever made it notices its own end by it.
@@ -36,7 +36,7 @@ pub struct Follower {
     trouble: Option<Backoff>,
 }
 
-impl Follower {
+impl Keeper {
     /// Puts the keys that were kept in the data folder into the authenticator, and is ready to
     /// [run](Self::run).
     pub fn new(
@@ -46,7 +46,7 @@ impl Follower {
     ) -> (Self, Refresh) {
         let (asked, questions) = watch::channel(0);
         let (answers, answered) = watch::channel(0);
-        let mut follower = Self {
+        let mut keeper = Self {
             url,
             kept: Kept::in_folder(data_dir),
             authenticator,
@@ -56,8 +56,8 @@ impl Follower {
             keys: 0,
             trouble: None,
         };
-        follower.restore();
-        (follower, Refresh { asked, answered })
+        keeper.restore();
+        (keeper, Refresh { asked, answered })
     }
 
     /// Fetches the set now, whenever it has become old, and when somebody asks. Ends when it is
