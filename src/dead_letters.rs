@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -120,6 +120,7 @@ impl DeadLetters {
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let size = line.len() as u64;
+        self.find_again()?;
         // What can't be rotated is still written.
         let rotated = match self.length {
             Some(length) if length > 0 && length + size > self.max_bytes => self.rotate(),
@@ -134,6 +135,22 @@ impl DeadLetters {
             }
         }
         written.and(rotated)
+    }
+
+    /// Whoever has read the letters may move, empty or delete the file while it is open here.
+    fn find_again(&mut self) -> io::Result<()> {
+        let Some(length) = &mut self.length else {
+            return Ok(());
+        };
+        let ours = self.file.metadata()?;
+        let is_there = fs::metadata(&self.path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+        if is_there {
+            *length = ours.len();
+        } else {
+            (self.file, self.length) = open(&self.path)?;
+        }
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -365,6 +382,30 @@ mod tests {
         assert_eq!(count(&path), 1);
         assert_eq!(count(&folder.path().join("dead-letters.jsonl.1")), 2);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn after_the_file_was_moved_deleted_or_emptied_letters_are_kept_at_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/dead-letters.jsonl");
+        let (source, at) = ("stdin".into(), at(None));
+        let letter = letter(&source, &at, DeadLine::Whole(b"x"));
+        let size = letter.to_json_line().len() as u64;
+        let mut letters = DeadLetters::open(&path, 2 * size).unwrap();
+        let there = || fs::metadata(&path).unwrap().len();
+        letters.write(&letter);
+        fs::rename(&path, folder.path().join("read")).unwrap();
+        letters.write(&letter);
+        assert_eq!(there(), size);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        letters.write(&letter);
+        assert_eq!(there(), size);
+        letters.write(&letter);
+        File::create(&path).unwrap();
+        letters.write(&letter);
+        assert_eq!(there(), size);
+        let aside = fs::exists(path.with_extension("jsonl.1")).unwrap();
+        assert!(!aside, "an emptied file has room again");
     }
 
     #[test]
