@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::process::ExitStatus;
+use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,21 +18,27 @@ use common::{TestClient, TestServer};
 /// What a busy machine may take to do what takes no time.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Writes numbered signals as fast as they are taken, until nobody takes them any more.
-fn feed_without_end(server: &mut TestServer) -> JoinHandle<()> {
+/// Writes numbered signals as fast as they are taken, until nobody takes them any more. What the
+/// clients of a busy machine can't read before the drain is over is no fault of the server's, so it
+/// waits after a while, until the end is near, and once more when it is writing again.
+fn feed_without_end(server: &mut TestServer) -> (JoinHandle<()>, Arc<Barrier>) {
     let mut feed = server.take_feed();
-    thread::spawn(move || {
-        let mut next = 1_u64;
-        loop {
-            let lines: String = (next..next + 50)
-                .map(|n| format!("buy BTCUSDT 75000.00 {n}\n"))
+    let near_the_end = Arc::new(Barrier::new(2));
+    let waits = Arc::clone(&near_the_end);
+    let feeder = thread::spawn(move || {
+        for batch in 0_u64.. {
+            if [40, 60].contains(&batch) {
+                waits.wait();
+            }
+            let lines: String = (1..=50)
+                .map(|n| format!("buy BTCUSDT 75000.00 {}\n", batch * 50 + n))
                 .collect();
             if feed.write_all(lines.as_bytes()).is_err() {
                 return;
             }
-            next += 50;
         }
-    })
+    });
+    (feeder, near_the_end)
 }
 
 /// A client that cannot keep up: its socket is full, and it does not read.
@@ -57,10 +64,12 @@ fn end_of(server: TestServer, start: Instant) -> (ExitStatus, Duration, String) 
 async fn every_client_has_the_last_signal(signal: Signal, name: &str) {
     let mut server = TestServer::start("--drain 20s");
     let mut clients = server.clients(20).await;
-    let feeder = feed_without_end(&mut server);
+    let (feeder, near_the_end) = feed_without_end(&mut server);
     for client in &mut clients {
         client.texts(1000).await;
     }
+    near_the_end.wait();
+    near_the_end.wait();
     let start = Instant::now();
     server.signal(signal);
     let ends = join_all(clients.iter_mut().map(TestClient::texts_until_close)).await;
