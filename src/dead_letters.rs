@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use serde::Serialize;
 use tracing::{error, warn};
 
@@ -244,6 +245,8 @@ fn open(path: &Path) -> io::Result<(File, Option<u64>)> {
         .append(true)
         .create(true)
         .mode(PRIVATE)
+        // A pipe that nobody empties must not hold up the feed.
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -418,6 +421,28 @@ mod tests {
         assert_eq!(letters.counts().collect::<Vec<_>>(), [(&source, 3)]);
         let mode = fs::metadata("/dev/full").unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o666, "a device stays as it is");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_empties_holds_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let (kind, mode) = (
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        );
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        let mut letters = DeadLetters::open(&path, 1 << 20).unwrap();
+        let source = "stdin".into();
+        // Each is longer than what a pipe holds.
+        for _ in 0..3 {
+            letters.write(&letter(
+                &source,
+                &at(None),
+                DeadLine::Whole(&[b'x'; 1 << 17]),
+            ));
+        }
+        assert_eq!(letters.counts().collect::<Vec<_>>(), [(&source, 3)]);
     }
 
     #[test]
