@@ -91,6 +91,15 @@ async fn a_silent_client_is_let_go() {
 }
 
 #[tokio::test]
+async fn the_operator_is_told_that_no_ping_comes_before_the_silence_is_over() {
+    for (silence, told) in [("2s", true), ("1s", true), ("2001ms", false)] {
+        let arguments = format!("--limits-ping 2s --limits-silence {silence}");
+        let log = TestServer::start(&arguments).stop();
+        assert_eq!(log.contains("longer than limits.ping"), told, "{log}");
+    }
+}
+
+#[tokio::test]
 async fn half_a_frame_is_silence() {
     let server = TestServer::start("--limits-ping 100ms --limits-silence 1s");
     let mut client = server.raw_client(&server.token()).await;

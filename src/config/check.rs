@@ -127,6 +127,13 @@ impl Config {
         })
     }
 
+    /// What to say when clients that only listen are disconnected although they answer each ping.
+    pub(super) fn no_time_for_a_pong(&self) -> Option<String> {
+        (self.limits.silence <= self.limits.ping).then(|| {
+            "limits.silence: clients that have nothing to say are disconnected before a ping asks them whether they are there; make it longer than limits.ping".to_owned()
+        })
+    }
+
     fn no_end_to_exit_on(&self) -> Option<Refusal> {
         if !self.server.exit_on_eof || self.sources.iter().any(is_stdin) {
             return None;

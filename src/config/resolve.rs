@@ -91,6 +91,7 @@ impl Config {
             .settings
             .work_out("limits.connections", config.limits.connections);
         config.warnings.extend(config.all_clients_at_one_address());
+        config.warnings.extend(config.no_time_for_a_pong());
         (config, read.refusals)
     }
 }
