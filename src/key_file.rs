@@ -3,8 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
 /// A file of keys or certificates that cannot be used: which one, why, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,9 +72,19 @@ impl KeyFile {
             ),
             _ => UnusableFile::new(path, format!("cannot be read: {error}"), if_missing),
         };
-        let file = File::open(path).map_err(refuse)?;
+        let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(no_wait)
+            .open(path)
+            .map_err(refuse)?;
         // Of the open file, not of the path: it may be replaced in between.
-        let mode = file.metadata().map_err(refuse)?.mode() & 0o7777;
+        let found = file.metadata().map_err(refuse)?;
+        if found.file_type().is_fifo() && !comes_soon(&file).map_err(refuse)? {
+            let reason = "is a pipe to which nobody writes";
+            return Err(UnusableFile::new(path, reason, "put it in a file"));
+        }
+        let mode = found.mode() & 0o7777;
         let mut bytes = Vec::new();
         file.take(most_bytes + 1)
             .read_to_end(&mut bytes)
@@ -103,6 +118,17 @@ impl KeyFile {
             None => Ok(may(0o060, "its group").map(|warning| warning.to_string())),
         }
     }
+}
+
+/// Whether a pipe has something to read, or has ended. Whoever waited for it without end would
+/// learn of no revocation any more.
+fn comes_soon(pipe: &File) -> io::Result<bool> {
+    let mut waiting = [PollFd::new(pipe, PollFlags::IN)];
+    let longest = Timespec {
+        tv_sec: LONGEST_WAIT_SECONDS,
+        tv_nsec: 0,
+    };
+    Ok(poll(&mut waiting, Some(&longest))? > 0)
 }
 
 /// Puts a new file in place, whole or not at all, and never over one that is there. The folder is
@@ -242,11 +268,21 @@ impl Drop for Draft {
     }
 }
 
+/// A shell's `<(command)` needs some of them.
+const LONGEST_WAIT_SECONDS: i64 = 3;
+
 /// Far more than a long certificate chain; less than what a wrong path may name.
 const MOST_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     #[test]
@@ -274,6 +310,29 @@ mod tests {
             assert!(said.contains(expected), "{mode:o}: {said}");
             assert_eq!(said.contains("others"), mode & 0o006 != 0);
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_pipe_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let read = |path: &Path| {
+            let (path, (said, heard)) = (path.to_owned(), mpsc::sync_channel(1));
+            thread::spawn(move || said.send(KeyFile::read(&path, "").map(|file| file.bytes)));
+            heard.recv_timeout(Duration::from_secs(20)).unwrap()
+        };
+        let error = read(&path).unwrap_err().to_string();
+        assert!(
+            error.ends_with("/k: is a pipe to which nobody writes; put it in a file"),
+            "{error}"
+        );
+        // What a shell hands over as `<(command)`.
+        let (reading, writing) = std::io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", reading.as_raw_fd());
+        (&writing).write_all(b"secret").unwrap();
+        drop(writing);
+        assert_eq!(read(Path::new(&path)).unwrap(), b"secret");
     }
 
     #[test]
