@@ -238,20 +238,16 @@ impl Server {
             self.stop_shards.drain.cancel();
             join(shards).await;
         };
-        let in_time = tokio::select! {
-            delivered = timeout_at(deadline, delivered) => delivered.is_ok(),
-            _ = interrupts.next() => false,
+        let cut_short = tokio::select! {
+            delivered = timeout_at(deadline, delivered) => match delivered {
+                Ok(()) => return info!("drained in time"),
+                Err(_) => "the time to drain is over; clients were cut off",
+            },
+            _ = interrupts.next() => "told to stop once more; clients were cut off",
         };
-        if in_time {
-            info!("drained in time");
-        } else {
-            let left = *self.gate.clients.count().borrow();
-            warn!(
-                clients = left,
-                "the time to drain is over; clients were cut off"
-            );
-            self.stop_shards.abort.cancel();
-        }
+        let clients = *self.gate.clients.count().borrow();
+        warn!(clients, "{cut_short}");
+        self.stop_shards.abort.cancel();
     }
 }
 
