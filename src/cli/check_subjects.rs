@@ -59,7 +59,8 @@ fn is_settings(name: &str) -> bool {
         .is_some_and(|ending| ending == "toml")
 }
 
-/// Everything for which `serve` would refuse to start with this file.
+/// Everything for which `serve` would refuse to start with this file, but for a server that runs
+/// with it already.
 fn settings(typed: &mut Typed<'_>, around: &Surroundings, name: &str) -> Option<Subject> {
     is_readable(typed, &around.folder.join(name), name)?;
     let (config, mut refusals) = Config::read(&Layer::default(), Some(Path::new(name)), around);
@@ -67,6 +68,9 @@ fn settings(typed: &mut Typed<'_>, around: &Surroundings, name: &str) -> Option<
     refusals.extend(settings_refused(&config));
     refusals.extend(first_start::look(&config, now));
     let mut warnings = first_start::warnings(&config, now);
+    if let Some(in_use) = config.data_dir_in_use() {
+        warnings.push(in_use.line());
+    }
     warnings.extend(config.warnings);
     Some(Subject::Settings { refusals, warnings })
 }

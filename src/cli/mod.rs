@@ -104,6 +104,9 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
 
 fn serve(config: Config, refusals: &mut Refusals) -> Command {
     refusals.extend(settings_refused(&config));
+    if let Some(in_use) = config.data_dir_in_use() {
+        refusals.push(in_use);
+    }
     // Keys are looked at once more when the server starts, and made if they are missing. But
     // who has mistakes to mend should hear of those too, at once.
     if !refusals.is_empty() {

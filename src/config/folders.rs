@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::{Config, Problem, Refusal, Refusals};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirError};
 
 impl Config {
-    /// Whether a server may write where it has to, and has the data folder to itself.
+    /// Whether a server may write where it has to.
     ///
     /// # Errors
     /// Everything that it may not, all at once.
@@ -30,6 +30,19 @@ impl Config {
         refusals.into_result()
     }
 
+    /// Whether another process has the data folder now. That is nothing wrong with the settings:
+    /// they may be looked at beside the server that uses them.
+    pub fn data_dir_in_use(&self) -> Option<Refusal> {
+        match DataDir::look(&self.data_dir) {
+            Err(taken @ DataDirError::Taken { .. }) => {
+                let Problem { reason, remedy } = Problem::said(taken);
+                Some(self.refusal("data_dir", reason, remedy))
+            }
+            // What else may be wrong is wrong with the folder.
+            _ => None,
+        }
+    }
+
     fn unwritable_data_dir(&self) -> Option<Refusal> {
         if let Err(error) = may_write_in(&self.data_dir) {
             return Some(self.refusal(
@@ -38,8 +51,13 @@ impl Config {
                 "name a folder this user may write to with --data-dir, or change its owner",
             ));
         }
-        let Problem { reason, remedy } = Problem::said(DataDir::look(&self.data_dir).err()?);
-        Some(self.refusal("data_dir", reason, remedy))
+        match DataDir::look(&self.data_dir) {
+            Err(unusable @ DataDirError::Unusable(_)) => {
+                let Problem { reason, remedy } = Problem::said(unusable);
+                Some(self.refusal("data_dir", reason, remedy))
+            }
+            _ => None,
+        }
     }
 
     fn unwritable_dead_letters(&self) -> Option<Refusal> {

@@ -27,7 +27,7 @@ impl Refusal {
         }
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Self {
             thing,
             reason,
