@@ -1,6 +1,7 @@
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 /// What an operator tells the process.
 #[derive(Debug)]
@@ -19,6 +20,19 @@ impl Interrupts {
             interrupt: signal(SignalKind::interrupt())?,
             _hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for one that comes at this time or later.
+    ///
+    /// # Cancel safety
+    /// Cancel safe, but for those that came before.
+    pub(super) async fn after(&mut self, time: Instant) {
+        loop {
+            self.next().await;
+            if Instant::now() >= time {
+                return;
+            }
+        }
     }
 
     /// The name of the next one.

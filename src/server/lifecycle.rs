@@ -224,7 +224,8 @@ impl Server {
     /// Stops in the order in which signals travel: sources, ingest, shards. What was read is
     /// delivered to every client that takes it, within the time for it.
     pub(super) async fn drain(mut self, interrupts: &mut Interrupts) {
-        let deadline = Instant::now() + self.drain;
+        let begun = Instant::now();
+        let deadline = begun + self.drain;
         self.gate.draining.cancel();
         supervisor::stopping();
         self.stop_sources.cancel();
@@ -243,7 +244,7 @@ impl Server {
                 Ok(()) => return info!("drained in time"),
                 Err(_) => "the time to drain is over; clients were cut off",
             },
-            _ = interrupts.next() => "told to stop once more; clients were cut off",
+            () = interrupts.after(begun + ONE_STOP) => "told to stop once more; clients were cut off",
         };
         let clients = *self.gate.clients.count().borrow();
         warn!(clients, "{cut_short}");
@@ -271,6 +272,10 @@ async fn open_sources(
     sources.run(arrivals.clone(), stop.clone()).await;
     stop.cancelled().await;
 }
+
+/// Signals within this time are one: GNU `timeout` sends it to the process and to its group, and
+/// Ctrl-C may reach a program twice, by the terminal and by what started it.
+const ONE_STOP: Duration = Duration::from_secs(1);
 
 /// Waits for threads without blocking the runtime. A panic was reported where it happened.
 async fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
