@@ -51,7 +51,9 @@ async fn ten_thousand_files_are_followed_with_a_hundred_open() {
         let line = folder.line(&mut run).await;
         assert_eq!(line, format!("{n:04}.jsonl:3@40 new"));
     }
-    assert!((3..=96).contains(&open_files(&folder)));
+    // One more for a moment: it is opened before the one not used for longest is closed.
+    let open = open_files(&folder);
+    assert!((3..=96 + 1).contains(&open), "{open}");
     run.stop().await;
 }
 
