@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use signalcast::hub::Segment;
-use signalcast::journal::{Journal, Memory};
+use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::signal::{Signal, TimeUnit, Timestamp};
 
 /// The line of the size that the other figures are for: 109 bytes.
@@ -54,7 +54,7 @@ fn signals_to_frames(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(batch));
         group.bench_function(batch.to_string(), |bencher| {
             let mut journal = Memory::new();
-            let signals = || (0..batch).map(|_| parse(LINE)).collect::<Vec<_>>();
+            let signals = || Batch::of((0..batch).map(|_| parse(LINE)));
             bencher.iter_batched_ref(
                 signals,
                 |signals| Segment::of(&journal.append(signals).unwrap().recorded, Instant::now()),

@@ -3,7 +3,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::signal::Timestamp;
+use crate::signal::{ReceivedAt, Timestamp};
+
+/// The time to the microsecond. A clock set before 1970 counts as 1970.
+pub(crate) fn received_now() -> ReceivedAt {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    ReceivedAt::from_micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+}
 
 /// The time in whole seconds. A clock set before 1970 counts as 1970.
 pub(crate) fn now() -> Timestamp {

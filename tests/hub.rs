@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use signalcast::hub::{Follower, Gone, Hub, Segment, frame};
-use signalcast::journal::{Journal, Memory};
+use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::shard::Run;
 use signalcast::signal::{Seq, Signal, SymbolFilter, TimeUnit, Timestamp};
 
@@ -106,7 +106,7 @@ impl Model {
             batch.push(signal);
         }
         self.hub.publish(
-            &self.journal.append(&mut batch).unwrap().recorded,
+            &self.journal.append(&mut Batch::of(batch)).unwrap().recorded,
             Instant::now(),
         );
     }

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use signalcast::dead_letters::DeadLetters;
 use signalcast::hub::Hub;
-use signalcast::ingest::{ARRIVALS_CAPACITY, Ingest};
+use signalcast::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
 use signalcast::journal::Memory;
 use signalcast::signal::TimeUnit;
-use signalcast::source::{Arrival, Lines, Origin};
+use signalcast::source::{Arrival, Handover, Lines, Origin};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const LINE: &str = "buy BTCUSDT 75000.00 1720000000\n";
 const LINES: usize = 2000;
 
-fn lines() -> Arrival {
-    Arrival::Lines(Lines {
+fn lines() -> Handover {
+    let lines = Lines {
         origin: Origin {
             source: "stdin".into(),
             file: None,
@@ -27,7 +27,8 @@ fn lines() -> Arrival {
         first_offset: 0,
         read_at: Instant::now(),
         bytes: LINE.repeat(LINES).into_bytes(),
-    })
+    };
+    vec![Arrival::Lines(lines)].into()
 }
 
 #[tokio::test]
@@ -39,12 +40,16 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
     followers.pop();
     let follower = &mut followers[0];
     let mut head = follower.head();
-    let ingest = Ingest::new(Memory::new(), hub, dead_letters, None);
-    let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
-    let ingest = thread::spawn(move || ingest.run(arriving));
+    let (recorder, inlet) = Recorder::new(Box::new(Memory::new()), hub);
+    let ingest = Ingest::new(inlet, dead_letters, None);
+    let (arrivals, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
+    let threads = [
+        thread::spawn(move || ingest.run(arriving)),
+        thread::spawn(move || recorder.run()),
+    ];
 
     // Far more than fits into the channel and what a shard may be behind.
-    let (all, mut sent) = (10 * ARRIVALS_CAPACITY, 0);
+    let (all, mut sent) = (10 * HANDOVERS_CAPACITY, 0);
     while let Ok(room) = timeout(Duration::from_millis(500), arrivals.reserve()).await {
         assert_ne!(
             sent, all,
@@ -74,5 +79,7 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
         }
     };
     tokio::join!(feeding, shard);
-    ingest.join().unwrap();
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use signalcast::hub::{Segment, frame};
-use signalcast::journal::{Journal, Memory};
+use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::shard::{Offered, Outlet, Run, Socket};
 use signalcast::signal::{Seq, Signal, SymbolFilter, TimeUnit, Timestamp};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameSocket;
@@ -101,7 +101,7 @@ fn play(outlet: &mut Outlet, socket: &Trickle, events: &[Event]) -> (Vec<String>
         match event {
             Event::Signals { count, extra } => {
                 let note = "x".repeat(*extra);
-                let mut batch: Vec<Signal> = (0..*count)
+                let batch: Vec<Signal> = (0..*count)
                     .map(|index| {
                         let line = format!(
                             r#"{{"side":"buy","symbol":"S{index}","price":1.50,"note":"{note}"}}"#
@@ -117,7 +117,7 @@ fn play(outlet: &mut Outlet, socket: &Trickle, events: &[Event]) -> (Vec<String>
                     signals.push(String::from_utf8(text).unwrap());
                 }
                 segments.push(Segment::of(
-                    &journal.append(&mut batch).unwrap().recorded,
+                    &journal.append(&mut Batch::of(batch)).unwrap().recorded,
                     Instant::now(),
                 ));
             }
@@ -196,7 +196,7 @@ fn a_stalled_client_keeps_at_most_one_frame() {
     let socket = socket(vec![50]);
     let mut outlet = Outlet::new(None);
     let mut frames = Vec::new();
-    let mut batch: Vec<Signal> = (0..1000)
+    let batch: Vec<Signal> = (0..1000)
         .map(|_| {
             let now = Timestamp::new(1).unwrap();
             let signal = Signal::parse_line(b"buy X 1", TimeUnit::Seconds, now)
@@ -207,7 +207,10 @@ fn a_stalled_client_keeps_at_most_one_frame() {
         })
         .collect();
     let segment = Segment::of(
-        &Memory::new().append(&mut batch).unwrap().recorded,
+        &Memory::new()
+            .append(&mut Batch::of(batch))
+            .unwrap()
+            .recorded,
         Instant::now(),
     );
     assert_eq!(segment.bytes(), frames);
@@ -230,7 +233,7 @@ fn a_stalled_client_keeps_at_most_one_frame() {
 fn a_run_may_be_cut_anywhere_and_goes_on_from_there() {
     let now = Timestamp::new(1).unwrap();
     let lines: [&[u8]; 4] = [b"buy A 1", b"buy B 2", b"buy C 3", b"buy A 4"];
-    let mut batch: Vec<Signal> = lines
+    let batch: Vec<Signal> = lines
         .iter()
         .map(|line| {
             let signal = Signal::parse_line(line, TimeUnit::Seconds, now);
@@ -238,7 +241,10 @@ fn a_run_may_be_cut_anywhere_and_goes_on_from_there() {
         })
         .collect();
     let segment = Segment::of(
-        &Memory::new().append(&mut batch).unwrap().recorded,
+        &Memory::new()
+            .append(&mut Batch::of(batch))
+            .unwrap()
+            .recorded,
         Instant::now(),
     );
     for patterns in [&["*"][..], &["A", "C"], &["B"]] {

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -5,7 +6,6 @@ use std::time::Duration;
 use super::{CheckError, Report};
 use crate::clock;
 use crate::config::Refusals;
-use crate::journal::{Journal, Memory};
 use crate::signal::{Id, Signal};
 use crate::source::{Arrival, Lines, Position, Unfinished};
 
@@ -14,9 +14,7 @@ pub(super) struct Findings<W: Write> {
     /// None: nobody reads any more.
     out: Option<BufWriter<W>>,
     max_age: Option<Duration>,
-    /// Knows a repeated id by the same rule as the server.
-    ids: Memory,
-    batch: Vec<Signal>,
+    ids: HashSet<Id>,
     report: Report,
 }
 
@@ -25,8 +23,7 @@ impl<W: Write> Findings<W> {
         Self {
             out: Some(BufWriter::new(out)),
             max_age,
-            ids: Memory::new(),
-            batch: Vec::new(),
+            ids: HashSet::new(),
             report: Report::default(),
         }
     }
@@ -78,7 +75,7 @@ impl<W: Write> Findings<W> {
         let now = clock::now();
         for (position, line) in lines.iter() {
             match Signal::parse_line(line, lines.origin.unit, now) {
-                Ok(Some(signal)) => self.signal(&position, signal.with_max_age(self.max_age))?,
+                Ok(Some(signal)) => self.signal(&position, &signal.with_max_age(self.max_age))?,
                 Ok(None) => self.report.skipped += 1,
                 Err(why) => self.refuse(&position, &why)?,
             }
@@ -86,22 +83,17 @@ impl<W: Write> Findings<W> {
         Ok(())
     }
 
-    fn signal(&mut self, position: &Position, signal: Signal) -> Result<(), CheckError> {
+    fn signal(&mut self, position: &Position, signal: &Signal) -> Result<(), CheckError> {
         *self.report.signals.get_or_insert(0) += 1;
         self.report.tests += u64::from(signal.is_test());
         let stale = signal
             .stale_after()
             .is_some_and(|after| after <= clock::now());
         self.report.stale += u64::from(stale);
-        let Some(id) = signal.id().copied() else {
-            return Ok(());
-        };
-        self.batch.push(signal);
-        let appended = self.ids.append(&mut self.batch);
-        if appended.expect("memory takes every signal").duplicates > 0 {
-            self.duplicate(position, id)?;
+        match signal.id() {
+            Some(id) if !self.ids.insert(*id) => self.duplicate(position, *id),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn duplicate(&mut self, position: &Position, id: Id) -> Result<(), CheckError> {

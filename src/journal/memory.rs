@@ -1,7 +1,9 @@
 use std::collections::{HashSet, VecDeque};
 
-use super::{Appended, Epoch, Journal, JournalError, Recorded};
-use crate::signal::{Id, Seq, Signal};
+use super::made_ids::MadeIds;
+use super::{Appended, Archive, Batch, Entry, Epoch, Journal, JournalError, Recorded, Tended};
+use crate::signal::{Id, ReceivedAt, Seq, Signal};
+use crate::source::{Bookmark, SourceName};
 
 /// A log that lives and dies with the process: `--journal none`.
 ///
@@ -11,6 +13,8 @@ use crate::signal::{Id, Seq, Signal};
 pub struct Memory {
     epoch: Epoch,
     head: Option<Seq>,
+    newest_received_at: Option<ReceivedAt>,
+    made_ids: MadeIds,
     given: HashSet<Id>,
     given_in_order: VecDeque<Id>,
 }
@@ -28,6 +32,8 @@ impl Memory {
         Self {
             epoch: Epoch::begin(),
             head: None,
+            newest_received_at: None,
+            made_ids: MadeIds::new(),
             given: HashSet::new(),
             given_in_order: VecDeque::new(),
         }
@@ -57,21 +63,51 @@ impl Journal for Memory {
         self.head
     }
 
-    fn append(&mut self, batch: &mut Vec<Signal>) -> Result<Appended, JournalError> {
+    fn newest_received_at(&self) -> Option<ReceivedAt> {
+        self.newest_received_at
+    }
+
+    fn bookmarks(&self, _: &SourceName) -> Result<Option<Vec<Bookmark>>, JournalError> {
+        Ok(None)
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<Appended, JournalError> {
         let mut appended = Appended {
-            recorded: Vec::with_capacity(batch.len()),
+            recorded: Vec::with_capacity(batch.entries.len()),
             duplicates: 0,
         };
-        for signal in batch.drain(..) {
-            if self.is_duplicate(&signal) {
+        batch.places.clear();
+        for entry in batch.entries.drain(..) {
+            if self.is_duplicate(&entry.signal) {
                 appended.duplicates += 1;
                 continue;
             }
             let seq = self.head.map_or(Seq::FIRST, Seq::next);
             self.head = Some(seq);
-            appended.recorded.push(Recorded { seq, signal });
+            let Entry {
+                signal,
+                source,
+                received_at,
+            } = entry;
+            self.newest_received_at = Some(received_at);
+            let given = signal.id().copied();
+            appended.recorded.push(Recorded {
+                seq,
+                id: given.unwrap_or_else(|| self.made_ids.make(received_at)),
+                source,
+                received_at,
+                signal,
+            });
         }
         Ok(appended)
+    }
+
+    fn tend(&mut self) -> Result<Tended, JournalError> {
+        Ok(Tended::Done)
+    }
+
+    fn archive(&self) -> Result<Option<Archive>, JournalError> {
+        Ok(None)
     }
 }
 
@@ -93,10 +129,10 @@ mod tests {
         let with_id = r#"{"id":"a","side":"buy","symbol":"X","price":1}"#;
         let plain = "buy X 1";
         let first = journal
-            .append(&mut vec![signal(with_id), signal(plain)])
+            .append(&mut Batch::of([signal(with_id), signal(plain)]))
             .unwrap();
         let second = journal
-            .append(&mut vec![signal(with_id), signal(plain)])
+            .append(&mut Batch::of([signal(with_id), signal(plain)]))
             .unwrap();
 
         let seqs = |appended: &Appended| -> Vec<u64> {

@@ -2,13 +2,21 @@
 //!
 //! Knows nothing of sockets or frames. Order everywhere: durable first, broadcast second.
 
+mod batch;
 mod epoch;
+mod made_ids;
 mod memory;
+mod read;
+mod recorded;
 
-use crate::signal::{Seq, Signal};
+use crate::signal::{ReceivedAt, Seq};
+use crate::source::{Bookmark, SourceName};
 
+pub use batch::{Batch, Entry, Part};
 pub use epoch::Epoch;
 pub use memory::Memory;
+pub use read::{Archive, Oldest, ReadError, Reader};
+pub use recorded::Recorded;
 
 /// The log that all sources append to and all clients read from.
 ///
@@ -20,32 +28,44 @@ pub trait Journal: Send {
     /// The place of the newest signal; `None` while the log is empty.
     fn head(&self) -> Option<Seq>;
 
+    /// When the newest signal was received.
+    fn newest_received_at(&self) -> Option<ReceivedAt>;
+
+    /// How far each part of this source was read when it was last heard of; `None` if the log has
+    /// never heard of it.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    fn bookmarks(&self, source: &SourceName) -> Result<Option<Vec<Bookmark>>, JournalError>;
+
     /// Makes a batch durable in one commit and gives each signal its place, in order. A signal
     /// whose id the log already holds is left out and counted. The batch is empty afterwards.
     ///
     /// # Errors
     /// The batch is as it was and may be tried again.
-    fn append(&mut self, batch: &mut Vec<Signal>) -> Result<Appended, JournalError>;
+    fn append(&mut self, batch: &mut Batch) -> Result<Appended, JournalError>;
+
+    /// Does a little of what is not urgent: lets go of signals that need not be kept any more. To
+    /// be called between batches, and now and then when there are none.
+    ///
+    /// # Errors
+    /// The log can't be written.
+    fn tend(&mut self) -> Result<Tended, JournalError>;
+
+    /// How it can be read; `None` if it keeps nothing.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn archive(&self) -> Result<Option<Archive>, JournalError>;
 }
 
-/// A signal the journal holds. Only a journal makes one and [`crate::hub::Hub::publish`] takes
-/// nothing else, so what a client has seen is never lost.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    seq: Seq,
-    signal: Signal,
-}
-
-impl Recorded {
-    /// Its place in the log.
-    pub fn seq(&self) -> Seq {
-        self.seq
-    }
-
-    /// What was recorded.
-    pub fn signal(&self) -> &Signal {
-        &self.signal
-    }
+/// Whether there is more to tend to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tended {
+    /// Call again soon.
+    More,
+    /// Nothing more for now.
+    Done,
 }
 
 /// What became of one batch.
@@ -57,7 +77,7 @@ pub struct Appended {
     pub duplicates: usize,
 }
 
-/// The log could not take a batch.
+/// The log can't be used just now.
 #[derive(Debug, thiserror::Error)]
 #[error("the log cannot be written")]
 pub struct JournalError(#[from] std::io::Error);

@@ -1,25 +1,17 @@
 use std::collections::HashMap;
-use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 
 use super::registry::Registry;
-use super::table::{
-    DEAD_LETTERS, DUPLICATES, JOURNAL_COMMIT, JOURNAL_FAILURES, JOURNAL_WRITABLE, SIGNALS,
-    SOURCE_LAST_SIGNAL,
-};
+use super::table::{DEAD_LETTERS, SIGNALS, SOURCE_LAST_SIGNAL};
 use crate::signal::Side;
 use crate::source::{SourceName, States};
 
-/// What is counted on the way from a line to the log.
+/// What is counted of what the sources bring.
 #[derive(Debug)]
 pub struct Feeds {
     registry: Registry,
     sources: HashMap<SourceName, Feed>,
-    duplicates: Counter,
-    commit: Histogram,
-    failures: Counter,
-    writable: Gauge,
 }
 
 /// What is counted of one source.
@@ -44,15 +36,9 @@ impl Feeds {
         let feeds = sources
             .iter()
             .map(|(name, _)| (name.clone(), Feed::new(registry, name)));
-        let writable = registry.gauge(&JOURNAL_WRITABLE, &[]);
-        writable.set(1.0);
         Self {
             registry: registry.clone(),
             sources: feeds.collect(),
-            duplicates: registry.counter(&DUPLICATES, &[]),
-            commit: registry.histogram(&JOURNAL_COMMIT, &[]),
-            failures: registry.counter(&JOURNAL_FAILURES, &[]),
-            writable,
         }
     }
 
@@ -71,25 +57,6 @@ impl Feeds {
     /// A line of this source went to the dead letters.
     pub fn refused(&mut self, source: &SourceName) {
         self.of(source).dead_letters.increment(1);
-    }
-
-    /// A batch was recorded, which took this long; so many of its signals were duplicates.
-    pub fn recorded(&self, took: Duration, duplicates: u64) {
-        self.commit.record(took);
-        if duplicates > 0 {
-            self.duplicates.increment(duplicates);
-        }
-    }
-
-    /// The log could not be written.
-    pub fn not_recorded(&self) {
-        self.failures.increment(1);
-        self.writable.set(0.0);
-    }
-
-    /// It can be written again.
-    pub fn writable_again(&self) {
-        self.writable.set(1.0);
     }
 
     /// Sources that are in no configuration are our own, and few.

@@ -21,13 +21,13 @@ use super::room::Room;
 use super::shards::{self, ShardParts};
 use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::hub::Hub;
-use crate::ingest::{ARRIVALS_CAPACITY, Ingest};
+use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
 use crate::journal::{Journal, Memory};
 use crate::jwks;
-use crate::metrics::{Feeds, Registry};
+use crate::metrics::{Commits, Feeds, Registry};
 use crate::session::Departures;
 use crate::shard::Stop;
-use crate::source::{Arrival, SourceName, Sources, State, States};
+use crate::source::{Handover, SourceName, Sources, State, States};
 use crate::supervisor;
 
 /// A server that runs.
@@ -44,7 +44,8 @@ pub(super) struct Server {
     died: CancellationToken,
     /// The accept loops, the sources, and who follows the key set.
     workers: JoinSet<()>,
-    ingest: Option<thread::JoinHandle<()>>,
+    /// Ingest and the recorder.
+    feed: Vec<thread::JoinHandle<()>>,
     shards: Vec<thread::JoinHandle<()>>,
 }
 
@@ -59,7 +60,9 @@ impl Server {
         let (epoch, head) = (journal.epoch(), journal.head());
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
         let head = hub.head();
-        let ingest = Ingest::new(journal, hub, parts.dead_letters, parts.max_age)
+        let (recorder, inlet) = Recorder::new(Box::new(journal), hub);
+        let recorder = recorder.counting(Commits::new(&metrics));
+        let ingest = Ingest::new(inlet, parts.dead_letters, parts.max_age)
             .counting(Feeds::new(&metrics, &states));
         let (keeper, key_refresh) = parts.issuer.unzip();
         let gate = Arc::new(Gate::new(
@@ -73,7 +76,7 @@ impl Server {
         gauges::head(&metrics, head);
         gauges::sources(&metrics, states.clone());
         let readiness = Readiness {
-            log: ingest.log(),
+            log: recorder.log(),
             draining: gate.draining.clone(),
             sources: states.clone(),
         };
@@ -100,13 +103,13 @@ impl Server {
             departures,
             drain: parts.drain,
             exit_after: parts.exit_after,
-            ended: ingest.ended(),
+            ended: recorder.ended(),
             sources: states,
             stop_sources: CancellationToken::new(),
             stop_shards,
             died,
             workers: JoinSet::new(),
-            ingest: None,
+            feed: Vec::new(),
             shards: shards.threads,
         };
         server.accept(listeners, &shards.inboxes, room);
@@ -114,7 +117,7 @@ impl Server {
             server.keep_keys(keeper);
         }
         server.show_metrics(monitoring, &metrics, readiness)?;
-        server.feed(ingest, parts.sources, parts.wait_clients)?;
+        server.feed(ingest, recorder, parts.sources, parts.wait_clients)?;
         Ok(server)
     }
 
@@ -162,21 +165,14 @@ impl Server {
 
     fn feed(
         &mut self,
-        ingest: Ingest<Memory>,
+        ingest: Ingest,
+        recorder: Recorder,
         sources: Sources,
         wait_clients: usize,
     ) -> io::Result<()> {
-        let (arrivals, arriving) = mpsc::channel(ARRIVALS_CAPACITY);
-        let died = self.died.clone().drop_guard();
-        let run = move || {
-            let _died = died;
-            ingest.run(arriving);
-        };
-        self.ingest = Some(
-            thread::Builder::new()
-                .name("ingest".to_owned())
-                .spawn(run)?,
-        );
+        let (arrivals, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
+        self.start_thread("ingest", move || ingest.run(arriving))?;
+        self.start_thread("journal", move || recorder.run())?;
         self.workers.spawn(open_sources(
             sources,
             wait_clients,
@@ -184,6 +180,17 @@ impl Server {
             arrivals,
             self.stop_sources.clone(),
         ));
+        Ok(())
+    }
+
+    fn start_thread(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let died = self.died.clone().drop_guard();
+        let run = move || {
+            let _died = died;
+            run();
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        self.feed.push(thread);
         Ok(())
     }
 
@@ -232,10 +239,13 @@ impl Server {
         let clients = *self.gate.clients.count().borrow();
         info!(clients, "draining");
         self.departures.begin(clients);
-        let (ingest, shards) = (self.ingest.take(), std::mem::take(&mut self.shards));
+        let (feed, shards) = (
+            std::mem::take(&mut self.feed),
+            std::mem::take(&mut self.shards),
+        );
         let delivered = async {
             // Ends when the sources have let go of their channel.
-            join(ingest).await;
+            join(feed).await;
             self.stop_shards.drain.cancel();
             join(shards).await;
         };
@@ -258,7 +268,7 @@ async fn open_sources(
     sources: Sources,
     wait_clients: usize,
     mut clients: watch::Receiver<usize>,
-    arrivals: mpsc::Sender<Arrival>,
+    arrivals: mpsc::Sender<Handover>,
     stop: CancellationToken,
 ) {
     if wait_clients > 0 {

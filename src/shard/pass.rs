@@ -135,7 +135,7 @@ impl Turn {
 mod tests {
     use super::*;
     use crate::hub::Hub;
-    use crate::journal::{Journal, Memory};
+    use crate::journal::{Batch, Journal, Memory};
     use crate::metrics::{Passes, Registry};
     use crate::signal::{Signal, SymbolFilter, TimeUnit};
 
@@ -145,7 +145,7 @@ mod tests {
         let metrics = Passes::new(&Registry::default(), 0);
         let shard = Shard::new(followers.remove(0), metrics);
         let line = Signal::parse_line(b"buy X 1 7", TimeUnit::Seconds, clock::now());
-        let mut batch = vec![line.unwrap().unwrap()];
+        let mut batch = Batch::of([line.unwrap().unwrap()]);
         let recorded = Memory::new().append(&mut batch).unwrap().recorded;
         hub.publish(&recorded, Instant::now());
 

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use uuid::Uuid;
+
 use super::excerpt::Excerpt;
 
 /// The name of one signal, given by its source or made: a second signal with the same id is
@@ -42,6 +44,15 @@ impl FromStr for Id {
         let mut bytes = [0; Self::MOST];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         Ok(Self { bytes })
+    }
+}
+
+/// The UUID in its usual form, which fills an id exactly.
+impl From<Uuid> for Id {
+    fn from(uuid: Uuid) -> Self {
+        let mut bytes = [0; Self::MOST];
+        uuid.as_hyphenated().encode_lower(&mut bytes);
+        Self { bytes }
     }
 }
 

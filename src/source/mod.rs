@@ -5,6 +5,7 @@
 //! terminal) delays neither the others nor the server.
 
 mod file;
+mod handover;
 mod lines;
 mod spec;
 mod splitter;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 pub(crate) use file::matching;
+pub use handover::{Bookmark, Handover};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
@@ -127,7 +129,7 @@ impl Sources {
     ///
     /// # Cancel safety
     /// Dropped, it stops the sources as `stop` does, without waiting for them.
-    pub async fn run(self, arrivals: mpsc::Sender<Arrival>, stop: CancellationToken) {
+    pub async fn run(self, arrivals: mpsc::Sender<Handover>, stop: CancellationToken) {
         // Threads of tokio's blocking pool: they live as long as their source.
         let mut running = JoinSet::new();
         // Dropping a source's stopper ends its thread.
@@ -173,15 +175,15 @@ fn report(ended: Result<(), JoinError>) {
 /// Where a source hands on what it has read. A source that hangs does not keep the channel open:
 /// [`Sources::run`] does that.
 #[derive(Clone, Debug)]
-struct Arrivals(mpsc::WeakSender<Arrival>);
+struct Arrivals(mpsc::WeakSender<Handover>);
 
 impl Arrivals {
     /// Waits while the channel is full; false if it is closed.
-    fn send(&self, ready: impl IntoIterator<Item = Arrival>) -> bool {
+    fn send(&self, ready: impl Into<Handover>) -> bool {
+        let ready = ready.into();
         self.0.upgrade().is_some_and(|arrivals| {
-            ready
-                .into_iter()
-                .all(|arrival| arrivals.blocking_send(arrival).is_ok())
+            (ready.arrivals.is_empty() && ready.bookmarks.is_empty())
+                || arrivals.blocking_send(ready).is_ok()
         })
     }
 }
@@ -224,7 +226,8 @@ mod tests {
         let (sender, mut arrivals) = mpsc::channel(1);
         let run = sources.with_stdin(reader.into()).run(sender, stop.clone());
         let other = async {
-            assert!(matches!(arrivals.recv().await, Some(Arrival::Lines(_))));
+            let handover = arrivals.recv().await.unwrap();
+            assert!(matches!(handover.arrivals[..], [Arrival::Lines(_)]));
             while states.get(&hung) != Some(State::Failed) {
                 tokio::task::yield_now().await;
             }

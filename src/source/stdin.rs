@@ -107,7 +107,7 @@ impl Reader {
             let last = end.is_some();
             ready.extend(end);
             // Each line goes on as soon as its newline was read, without waiting for more.
-            let wanted = arrivals.send(ready.drain(..));
+            let wanted = arrivals.send(std::mem::take(&mut ready));
             if last || !wanted {
                 return;
             }

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use signalcast::source::{Arrival, Sources, Spec, State, States};
+use signalcast::source::{Arrival, Handover, Sources, Spec, State, States};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -95,7 +95,8 @@ pub fn lines(name: &str, numbers: std::ops::Range<usize>) -> String {
 
 /// Running sources and what they have brought.
 pub struct Run {
-    arrivals: mpsc::Receiver<Arrival>,
+    handovers: mpsc::Receiver<Handover>,
+    arrivals: VecDeque<Arrival>,
     lines: VecDeque<String>,
     states: States,
     stop: CancellationToken,
@@ -113,12 +114,13 @@ pub fn text(bytes: &[u8]) -> &str {
 impl Run {
     pub fn start(sources: Sources) -> Self {
         // Two, so that sources have to wait for the test.
-        let (sender, arrivals) = mpsc::channel(2);
+        let (sender, handovers) = mpsc::channel(2);
         let (states, stop) = (sources.states(), CancellationToken::new());
         let mut running = JoinSet::new();
         running.spawn(sources.run(sender, stop.clone()));
         Self {
-            arrivals,
+            handovers,
+            arrivals: VecDeque::new(),
             lines: VecDeque::new(),
             states,
             stop,
@@ -149,10 +151,14 @@ impl Run {
     /// The next thing that arrives and is no line.
     pub async fn arrival(&mut self) -> Arrival {
         assert_eq!(self.lines, Vec::<String>::new(), "lines not looked at");
-        timeout(PATIENCE, self.arrivals.recv())
-            .await
-            .expect("something arrives in time")
-            .expect("the sources are running")
+        while self.arrivals.is_empty() {
+            let handover = timeout(PATIENCE, self.handovers.recv())
+                .await
+                .expect("something arrives in time")
+                .expect("the sources are running");
+            self.arrivals.extend(handover.arrivals);
+        }
+        self.arrivals.pop_front().unwrap()
     }
 
     /// Waits until the only source is in this state.
@@ -172,12 +178,12 @@ impl Run {
         self.stop.cancel();
         // Lets the sources know before any more of what they bring is taken.
         tokio::task::yield_now().await;
-        let mut rest = Vec::new();
-        while let Some(arrival) = timeout(PATIENCE, self.arrivals.recv())
+        let mut rest = Vec::from(std::mem::take(&mut self.arrivals));
+        while let Some(handover) = timeout(PATIENCE, self.handovers.recv())
             .await
             .expect("the sources stop in time")
         {
-            rest.push(arrival);
+            rest.extend(handover.arrivals);
         }
         self.join().await;
         rest
@@ -185,12 +191,12 @@ impl Run {
 
     /// The sources have ended by themselves.
     pub async fn ended(mut self) {
-        assert_eq!(timeout(PATIENCE, self.arrivals.recv()).await, Ok(None));
+        assert_eq!(timeout(PATIENCE, self.handovers.recv()).await, Ok(None));
         self.join().await;
     }
 
     pub async fn nobody_listens(mut self) {
-        self.arrivals.close();
+        self.handovers.close();
         self.join().await;
     }
 

@@ -1,0 +1,180 @@
+//! From raw lines to published signals, on two threads: one parses what the sources bring, the
+//! other has it recorded and publishes it. Each is alone at its work, so the order in which lines
+//! arrive is the order of the log. Neither waits for a client.
+
+mod recorder;
+
+use std::error::Error;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::clock;
+use crate::dead_letters::{DeadLetter, DeadLetters, DeadLine};
+use crate::journal::{Batch, Entry};
+use crate::metrics::{Brought, Feeds, Registry};
+use crate::signal::{ReceivedAt, Signal};
+use crate::source::{Arrival, Handover, Lines, Origin, Position, SourceName, States, TooLong};
+
+pub use recorder::{Inlet, LogState, Recorder};
+
+/// Handovers that wait for ingest, each up to one read of a source (64 KiB). When they are more,
+/// the sources wait, and with them whoever feeds them.
+pub const HANDOVERS_CAPACITY: usize = 16;
+
+/// Validates what the sources bring, and hands it to the recorder.
+#[derive(Debug)]
+pub struct Ingest {
+    recorder: Inlet,
+    dead_letters: DeadLetters,
+    max_age: Option<Duration>,
+    parsed: Parsed,
+    /// The latest time of receipt so far.
+    received_at: ReceivedAt,
+    metrics: Feeds,
+}
+
+/// What was made of some handovers: what goes into the log, and what is to be known afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    batch: Batch,
+    /// When the oldest of its lines was read.
+    read_at: Option<Instant>,
+    /// Sources that ended with it.
+    ended: Vec<SourceName>,
+}
+
+/// Signals in one commit, about: it bounds how long a signal waits for those behind it.
+const MOST_BATCH: usize = 4096;
+
+impl Ingest {
+    /// What brings signals to a recorder. `max_age`: signals that say nothing of how long they are
+    /// valid are stale after this time.
+    pub fn new(recorder: Inlet, dead_letters: DeadLetters, max_age: Option<Duration>) -> Self {
+        Self {
+            received_at: recorder.received_at,
+            recorder,
+            dead_letters,
+            max_age,
+            parsed: Parsed::default(),
+            metrics: Feeds::new(&Registry::default(), &States::new([])),
+        }
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub fn counting(self, metrics: Feeds) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Goes on until every source has let go of its end of the channel, or the recorder has ended.
+    pub fn run(mut self, mut handovers: mpsc::Receiver<Handover>) {
+        while let Some(handover) = handovers.blocking_recv() {
+            self.take(handover);
+            while self.parsed.batch.entries.len() < MOST_BATCH
+                && let Ok(handover) = handovers.try_recv()
+            {
+                self.take(handover);
+            }
+            // A recorder that is busy makes us wait, and then the sources.
+            let parsed = mem::take(&mut self.parsed);
+            if self.recorder.batches.send(parsed).is_err() {
+                break;
+            }
+        }
+        for (source, count) in self.dead_letters.counts() {
+            warn!(%source, count, "lines were refused");
+        }
+    }
+
+    fn take(&mut self, handover: Handover) {
+        for arrival in handover.arrivals {
+            self.take_arrival(arrival);
+        }
+        for bookmark in handover.bookmarks {
+            self.parsed.batch.mark(bookmark);
+        }
+    }
+
+    fn take_arrival(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Lines(lines) => self.parse(&lines),
+            Arrival::TooLong(line) => {
+                let TooLong {
+                    origin,
+                    position,
+                    head,
+                    length,
+                    sha256,
+                } = &line;
+                let rest = DeadLine::Cut {
+                    head,
+                    length: *length,
+                    sha256,
+                };
+                self.refuse(origin, position, rest, &line);
+            }
+            Arrival::Unfinished(line) => {
+                let whole = DeadLine::Whole(&line.line);
+                self.refuse(&line.origin, &line.position, whole, &line);
+            }
+            Arrival::Ended(source) | Arrival::Failed(source) => self.parsed.ended.push(source),
+        }
+    }
+
+    fn parse(&mut self, lines: &Lines) {
+        let now = clock::now();
+        self.received_at = self.received_at.max(clock::received_now());
+        let mut brought = Brought::default();
+        self.parsed.read_at.get_or_insert(lines.read_at);
+        for (position, line) in lines.iter() {
+            match Signal::parse_line(line, lines.origin.unit, now) {
+                Ok(Some(signal)) => {
+                    brought.count(signal.side());
+                    self.parsed.batch.entries.push(Entry {
+                        signal: signal.with_max_age(self.max_age),
+                        source: lines.origin.source.clone(),
+                        received_at: self.received_at,
+                    });
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    self.refuse(&lines.origin, &position, DeadLine::Whole(line), &why);
+                }
+            }
+        }
+        self.metrics
+            .brought(&lines.origin.source, brought, now.get());
+    }
+
+    fn refuse(
+        &mut self,
+        origin: &Origin,
+        position: &Position,
+        line: DeadLine<'_>,
+        why: &dyn Error,
+    ) {
+        let (time, reason) = (jiff::Timestamp::now(), why.to_string());
+        let (source, reason) = (&origin.source, reason.as_str());
+        self.metrics.refused(source);
+        self.dead_letters.write(&DeadLetter {
+            time,
+            source,
+            position,
+            reason,
+            line,
+        });
+    }
+}
+
+impl Parsed {
+    /// Takes what comes after it into the same commit.
+    fn extend(&mut self, later: Self) {
+        self.batch.extend(later.batch);
+        self.read_at = self.read_at.or(later.read_at);
+        self.ended.extend(later.ended);
+    }
+}

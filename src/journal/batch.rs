@@ -1,0 +1,59 @@
+use std::collections::HashMap;
+
+use crate::signal::{ReceivedAt, Signal};
+use crate::source::{Bookmark, SourceName};
+
+/// What goes into the log in one commit: signals, and how far their sources are after them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The signals, in order.
+    pub entries: Vec<Entry>,
+    /// The newest place of each part of a source; `None`: the part is no more.
+    pub places: HashMap<Part, Option<Box<str>>>,
+}
+
+/// A part of a source: its name, and which part.
+pub type Part = (SourceName, Box<str>);
+
+/// A signal on its way into the log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The signal.
+    pub signal: Signal,
+    /// Where it came from.
+    pub source: SourceName,
+    /// When. Never before that of an entry recorded earlier.
+    pub received_at: ReceivedAt,
+}
+
+impl Batch {
+    /// Signals that were received from nowhere at the beginning of time: for tests and benchmarks.
+    pub fn of(signals: impl IntoIterator<Item = Signal>) -> Self {
+        let entry = |signal| Entry {
+            signal,
+            source: "test".into(),
+            received_at: ReceivedAt::MIN,
+        };
+        Self {
+            entries: signals.into_iter().map(entry).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.places.is_empty()
+    }
+
+    /// The source is there when all signals so far have been recorded.
+    pub fn mark(&mut self, bookmark: Bookmark) {
+        let part = (bookmark.source, bookmark.part);
+        self.places.insert(part, bookmark.place);
+    }
+
+    /// Takes what comes after it into the same commit.
+    pub fn extend(&mut self, later: Self) {
+        self.entries.extend(later.entries);
+        self.places.extend(later.places);
+    }
+}
