@@ -2,7 +2,7 @@
 //! bot and dashboard that holds a WebSocket connection gets it, in order and exact to the digit.
 //!
 //! The modules stand in the order in which a signal travels:
-//! source → signal (parse) → ingest → journal → hub → shard → session → socket. `server` opens
+//! source → signal (parse) → ingest → journal → hub (history) → shard → session → socket. `server` opens
 //! the doors and `auth` guards them. docs/ARCHITECTURE.md tells the whole.
 
 /// Raw lines with their place, from everything that `--source` names.
@@ -22,6 +22,9 @@ pub mod journal;
 
 /// The hot tail as ready frames, and the head that moves; nothing per client.
 pub mod hub;
+
+/// The part of the log that has left the hot tail, read back for clients that are further behind.
+pub mod history;
 
 /// One thread and the clients it owns: writes what is new straight to those that are caught up.
 pub mod shard;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proptest::prelude::*;
-use signalcast::hub::{Follower, Gone, Hub, Segment, frame};
+use signalcast::hub::{Follower, Gone, Hub, Segment, View, frame};
 use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::shard::Run;
 use signalcast::signal::{Seq, Signal, SymbolFilter, TimeUnit, Timestamp};
@@ -128,7 +128,7 @@ fn read(follower: &Follower, from: Seq, filter: &SymbolFilter, now: u64) -> Resu
     let mut run = Run::default();
     run.begin(from);
     for segment in follower.tail().from(from)? {
-        run.take(segment, filter, Timestamp::new(now).unwrap());
+        run.take(segment, &View::of(filter), Timestamp::new(now).unwrap());
     }
     Ok(run)
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
-use signalcast::hub::{Segment, frame};
+use signalcast::hub::{Segment, View, frame};
 use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::shard::{Offered, Outlet, Run, Socket};
 use signalcast::signal::{Seq, Signal, SymbolFilter, TimeUnit, Timestamp};
@@ -86,7 +86,7 @@ fn play(outlet: &mut Outlet, socket: &Trickle, events: &[Event]) -> (Vec<String>
         }
         while let Some(segment) = segments.iter().find(|segment| segment.last() >= *cursor) {
             run.begin(*cursor);
-            run.take(segment, &SymbolFilter::All, now);
+            run.take(segment, &View::default(), now);
             match outlet.offer(socket, &run).unwrap() {
                 Offered::Taken => *cursor = run.next(),
                 Offered::Blocked(next) => {
@@ -216,7 +216,7 @@ fn a_stalled_client_keeps_at_most_one_frame() {
     assert_eq!(segment.bytes(), frames);
     let mut run = Run::default();
     run.begin(Seq::FIRST);
-    run.take(&segment, &SymbolFilter::All, Timestamp::new(1).unwrap());
+    run.take(&segment, &View::default(), Timestamp::new(1).unwrap());
     assert_eq!(
         outlet.offer(&socket, &run).unwrap(),
         Offered::Blocked(Seq::FIRST.next())
@@ -253,7 +253,7 @@ fn a_run_may_be_cut_anywhere_and_goes_on_from_there() {
             let mut run = Run::default();
             run.begin(from);
             if from <= segment.last() {
-                run.take(&segment, &filter, now);
+                run.take(&segment, &View::of(&filter), now);
             }
             run
         };

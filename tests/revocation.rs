@@ -16,7 +16,8 @@ use common::jwt::{claims, now, token, with};
 use common::{Folder, PATIENCE, TestClient, TestServer, patiently, upgrade_request, wire};
 use serde_json::json;
 use signalcast::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
-use signalcast::hub::Hub;
+use signalcast::history::History;
+use signalcast::hub::{Hub, View};
 use signalcast::metrics::{Passes, Registry};
 use signalcast::session::{Departures, Session, Settings, TestSignal};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
@@ -224,7 +225,8 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
             async move {
                 let socket = TcpStream::from_std(socket).unwrap();
                 let client = Client::new(socket, Outlet::new(None), shard.next());
-                let mut session = Session::new(shard, client, principal, settings, b"");
+                let mut session =
+                    Session::new(shard, client, principal, &View::default(), settings, b"");
                 session.run().await;
             }
         }
@@ -253,6 +255,7 @@ fn settings(authenticator: watch::Receiver<Arc<Authenticator>>) -> Settings {
         silence: PATIENCE * 2,
         write_timeout: PATIENCE * 2,
         authenticator,
+        history: History::of(None),
         departures: Arc::new(Departures::over(Duration::ZERO)),
         test: TestSignal {
             symbol: "X".parse().unwrap(),

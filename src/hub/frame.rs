@@ -8,6 +8,19 @@ const PING: u8 = 0x9;
 /// A ping without payload.
 pub const EMPTY_PING: [u8; 2] = [FIN | PING, 0];
 
+/// What a whole, unmasked message says.
+///
+/// # Panics
+/// If it is none.
+pub fn payload(message: &[u8]) -> &[u8] {
+    let header = match message[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    &message[header..]
+}
+
 /// Appends one whole text message: the header, then what `write` appends.
 ///
 /// The payload is written once, in place: room for the longest usual header is left in front of

@@ -9,6 +9,8 @@ mod follower;
 pub mod frame;
 mod segment;
 mod tail;
+mod view;
+mod write;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,8 +23,10 @@ use crate::journal::Recorded;
 use crate::signal::Seq;
 
 pub use follower::Follower;
-pub use segment::{FrameView, Segment};
+pub use segment::{Detail, FrameView, Segment};
 pub use tail::{Gone, Tail};
+pub use view::{Stale, Tests, View};
+pub use write::Freshness;
 
 use chain::{Link, Published};
 

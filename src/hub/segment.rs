@@ -2,8 +2,11 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frame;
+use super::view::View;
+use super::write::{self, Freshness};
 use crate::journal::Recorded;
-use crate::signal::{Seq, Signal, Symbol, Timestamp};
+use crate::signal::{Id, ReceivedAt, Seq, Symbol, Timestamp};
+use crate::source::SourceName;
 
 /// A stretch of the log as ready WebSocket frames, back to back, with an index. Immutable once
 /// published, so every thread reads it without a lock.
@@ -14,7 +17,9 @@ pub struct Segment {
     read_at: Instant,
     bytes: Vec<u8>,
     frames: Vec<Frame>,
+    details: Vec<Detail>,
     symbols: Vec<Symbol>,
+    sources: Vec<SourceName>,
     /// When each frame becomes stale; empty when none ever does.
     stale_after: Vec<Option<Timestamp>>,
 }
@@ -26,6 +31,18 @@ struct Frame {
     end: u32,
     /// Its symbol's place in the segment's list.
     symbol: u32,
+    is_test: bool,
+}
+
+/// What `signalcast.v2` tells of a signal besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Detail {
+    /// The id that its source gave, or the one that was made.
+    pub id: Id,
+    /// When it was received.
+    pub received_at: ReceivedAt,
+    /// The source's place in the segment's list.
+    source: u32,
 }
 
 /// One frame of a segment, for a reader.
@@ -37,8 +54,21 @@ pub struct FrameView<'a> {
     pub bytes: &'a [u8],
     /// The symbol's place in [`Segment::symbols`].
     pub symbol: usize,
+    /// Whether nobody may trade on it.
+    pub is_test: bool,
     /// From then on nobody may act on it.
     pub stale_after: Option<Timestamp>,
+    /// What else is known.
+    pub detail: &'a Detail,
+    /// Where it came from.
+    pub source: &'a SourceName,
+}
+
+impl FrameView<'_> {
+    /// Appends the frame in the form of this view.
+    pub fn write(&self, out: &mut Vec<u8>, view: &View, freshness: Freshness) {
+        write::write(out, self, view, freshness);
+    }
 }
 
 impl Segment {
@@ -50,10 +80,16 @@ impl Segment {
     pub fn of(recorded: &[Recorded], read_at: Instant) -> Self {
         let mut segment = Self::empty(recorded[0].seq(), read_at);
         let mut places = SymbolPlaces::default();
-        for signal in recorded.iter().map(Recorded::signal) {
+        for recorded in recorded {
+            let signal = recorded.signal();
             let symbol = places.of(&mut segment.symbols, signal.symbol());
-            frame::write_text(&mut segment.bytes, |out| Signal::write_v1(signal, out));
-            segment.push(symbol, signal.stale_after());
+            let detail = Detail {
+                id: *recorded.id(),
+                received_at: recorded.received_at(),
+                source: segment.place_of(recorded.source()),
+            };
+            frame::write_text(&mut segment.bytes, |out| signal.write_v1(out));
+            segment.push(symbol, signal.is_test(), signal.stale_after(), detail);
         }
         segment
     }
@@ -70,12 +106,17 @@ impl Segment {
         for part in parts {
             for view in part.from(part.first) {
                 let symbol = places.of(&mut segment.symbols, &part.symbols[view.symbol]);
+                let detail = Detail {
+                    source: segment.place_of(view.source),
+                    ..*view.detail
+                };
                 segment.bytes.extend_from_slice(view.bytes);
-                segment.push(symbol, view.stale_after);
+                segment.push(symbol, view.is_test, view.stale_after, detail);
             }
         }
         segment.bytes.shrink_to_fit();
         segment.frames.shrink_to_fit();
+        segment.details.shrink_to_fit();
         segment.symbols.shrink_to_fit();
         segment
     }
@@ -105,16 +146,13 @@ impl Segment {
         &self.symbols
     }
 
-    /// Whether some of its signals become stale, so that readers must look at the time.
-    pub fn goes_stale(&self) -> bool {
-        !self.stale_after.is_empty()
-    }
-
     /// What it takes in memory, in bytes, without its symbols' text.
     pub fn footprint(&self) -> usize {
         size_of::<Self>()
             + self.bytes.capacity()
             + self.frames.capacity() * size_of::<Frame>()
+            + self.details.capacity() * size_of::<Detail>()
+            + self.sources.capacity() * size_of::<SourceName>()
             + self.symbols.capacity() * size_of::<Symbol>()
             + self.stale_after.capacity() * size_of::<Option<Timestamp>>()
     }
@@ -138,7 +176,10 @@ impl Segment {
                 seq: self.first.plus(index as u64),
                 bytes,
                 symbol: frame.symbol as usize,
+                is_test: frame.is_test,
                 stale_after: self.stale_after.get(index).copied().flatten(),
+                detail: &self.details[index],
+                source: &self.sources[self.details[index].source as usize],
             }
         })
     }
@@ -149,13 +190,15 @@ impl Segment {
             read_at,
             bytes: Vec::new(),
             frames: Vec::new(),
+            details: Vec::new(),
             symbols: Vec::new(),
+            sources: Vec::new(),
             stale_after: Vec::new(),
         }
     }
 
     /// Ends the frame whose bytes were just written.
-    fn push(&mut self, symbol: u32, stale_after: Option<Timestamp>) {
+    fn push(&mut self, symbol: u32, is_test: bool, stale_after: Option<Timestamp>, detail: Detail) {
         if stale_after.is_some() && self.stale_after.is_empty() {
             self.stale_after.resize(self.frames.len(), None);
         }
@@ -163,7 +206,22 @@ impl Segment {
             self.stale_after.push(stale_after);
         }
         let end = u32::try_from(self.bytes.len()).expect("a segment is far below 4 GiB");
-        self.frames.push(Frame { end, symbol });
+        self.frames.push(Frame {
+            end,
+            symbol,
+            is_test,
+        });
+        self.details.push(detail);
+    }
+
+    /// A source's place in the list. Sources are few, and most often it is the same as before.
+    fn place_of(&mut self, source: &SourceName) -> u32 {
+        let place = self.sources.iter().rposition(|known| known == source);
+        let place = place.unwrap_or_else(|| {
+            self.sources.push(source.clone());
+            self.sources.len() - 1
+        });
+        u32::try_from(place).expect("fewer sources than frames")
     }
 }
 

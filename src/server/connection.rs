@@ -25,6 +25,7 @@ use super::gate::{Admitted, Gate};
 use super::http::{Guest, Visitors, turn_away};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
+use crate::hub::View;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
@@ -116,7 +117,9 @@ impl Upgraded {
         span.in_scope(|| info!(after = self.next.get() - 1, "subscribed"));
         let client = Client::new(self.socket, Outlet::new(self.tls), self.next);
         let settings = Rc::clone(&host.sessions);
-        let session = Session::new(Rc::clone(shard), client, principal, settings, &self.early);
+        let view = View::of(principal.symbols());
+        let shard = Rc::clone(shard);
+        let session = Session::new(shard, client, principal, &view, settings, &self.early);
         Subscription {
             session: Box::new(session),
             span,

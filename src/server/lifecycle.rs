@@ -20,6 +20,7 @@ use super::readiness::Readiness;
 use super::room::Room;
 use super::shards::{self, ShardParts};
 use super::{Parts, ServerError, gauges, monitoring, routes};
+use crate::history::History;
 use crate::hub::Hub;
 use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
 use crate::journal::{Journal, Memory};
@@ -58,6 +59,7 @@ impl Server {
         let (metrics, states) = (parts.metrics, parts.sources.states());
         let journal = Memory::new();
         let (epoch, head) = (journal.epoch(), journal.head());
+        let history = History::of(journal.archive()?);
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
         let head = hub.head();
         let (recorder, inlet) = Recorder::new(Box::new(journal), hub);
@@ -91,6 +93,7 @@ impl Server {
             gate: Arc::clone(&gate),
             readiness: readiness.clone(),
             epoch,
+            history,
             tls: parts.tls,
             limits: parts.limits,
             proxies: Proxies::new(&parts.trusted_proxies),

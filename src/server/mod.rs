@@ -35,6 +35,7 @@ use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
+use crate::journal::JournalError;
 use crate::jwks;
 use crate::metrics::Registry;
 use crate::session::TestSignal;
@@ -127,6 +128,9 @@ pub enum ServerError {
     /// No thread, no runtime, no signal handler.
     #[error("the system refuses what the server needs to start")]
     Start(#[from] io::Error),
+    /// The log can't be read.
+    #[error(transparent)]
+    Log(#[from] JournalError),
     /// A feed that the server was to end with could not be read to its end.
     #[error("{0} could not be read to its end, so what follows in it is missing; the log says why")]
     Feed(SourceName),

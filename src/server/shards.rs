@@ -13,6 +13,7 @@ use super::gate::Gate;
 use super::proxy::Proxies;
 use super::readiness::Readiness;
 use super::{Limits, ServerError, routes};
+use crate::history::History;
 use crate::hub::Follower;
 use crate::journal::Epoch;
 use crate::metrics::{Passes, Registry};
@@ -25,6 +26,7 @@ pub(super) struct ShardParts {
     pub(super) gate: Arc<Gate>,
     pub(super) readiness: Readiness,
     pub(super) epoch: Epoch,
+    pub(super) history: History,
     /// `None`: plaintext.
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) limits: Limits,
@@ -82,6 +84,7 @@ impl ShardParts {
             silence: self.limits.silence,
             write_timeout: self.limits.write_timeout,
             authenticator: self.gate.authenticator.clone(),
+            history: self.history,
             departures: self.departures,
             test: self.test,
         };

@@ -149,6 +149,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
+    use crate::history::History;
     use crate::session::{Departures, TestSignal};
 
     const PING: Duration = Duration::from_secs(30);
@@ -167,6 +168,7 @@ mod tests {
             silence: Duration::from_secs(120),
             write_timeout: Duration::from_secs(60),
             authenticator: watch::Sender::new(Arc::new(authenticator)).subscribe(),
+            history: History::of(None),
             departures: Arc::new(Departures::over(Duration::ZERO)),
             test: TestSignal {
                 symbol: "X".parse().unwrap(),

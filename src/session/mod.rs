@@ -24,7 +24,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::auth::{Authenticator, Principal};
-use crate::hub::{Gone, frame};
+use crate::history::History;
+use crate::hub::{Gone, View, frame};
 use crate::shard::{Client, Group, Shard};
 
 pub use close::Close;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// Who is let in, as it changes: who would be let in no more is let go.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
+    /// What the hot tail does not hold any more.
+    pub history: History,
     /// When each client is let go as the server shuts down.
     pub departures: Arc<Departures>,
     /// The answer to `test`.
@@ -125,16 +128,17 @@ enum Standing {
 const TURN_WRITES: usize = 4;
 
 impl Session {
-    /// The session of a client that was let in. `early` is what the client sent right behind its
+    /// The session of a client that was let in and gets what this view shows. `early` is what the client sent right behind its
     /// request.
     pub fn new(
         shard: Rc<Shard>,
         client: Client,
         principal: Principal,
+        view: &View,
         settings: Rc<Settings>,
         early: &[u8],
     ) -> Self {
-        let group = shard.groups().of(principal.symbols());
+        let group = shard.groups().of(view);
         let mut inlet = Inlet::new(settings.message_bytes);
         inlet.feed(early);
         let rate = settings.commands_per_second;
@@ -301,7 +305,7 @@ impl Session {
                 return Ok(Standing::CaughtUp);
             }
             let mut scratch = shard.scratch().borrow_mut();
-            let found = shard.catch_up(&mut scratch.run, client.next(), self.group.filter());
+            let found = shard.catch_up(&mut scratch.run, client.next(), self.group.view());
             if found == Err(Gone) {
                 drop(scratch);
                 self.close(Close::LagLost);

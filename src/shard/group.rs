@@ -5,13 +5,13 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::client::{Client, Place};
-use crate::signal::SymbolFilter;
+use crate::hub::View;
 
 /// The clients of one shard that see the same signals in the same form, so that filtering
 /// happens once for all of them.
 #[derive(Debug)]
 pub struct Group {
-    filter: SymbolFilter,
+    view: View,
     /// Those that have everything up to the shard's head.
     caught_up: RefCell<Slab<Rc<Client>>>,
     /// Where the next pass begins, so that nobody is always last.
@@ -20,8 +20,8 @@ pub struct Group {
 
 impl Group {
     /// What its clients see.
-    pub fn filter(&self) -> &SymbolFilter {
-        &self.filter
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// From now on passes write to this client. It must stand at the shard's head.
@@ -65,16 +65,15 @@ impl Group {
 
 /// The groups of one shard.
 #[derive(Debug, Default)]
-pub struct Groups(RefCell<HashMap<SymbolFilter, Rc<Group>>>);
+pub struct Groups(RefCell<HashMap<View, Rc<Group>>>);
 
 impl Groups {
     /// The group of clients that see this, made when the first of them comes.
-    pub fn of(&self, filter: &SymbolFilter) -> Rc<Group> {
+    pub fn of(&self, view: &View) -> Rc<Group> {
         let mut groups = self.0.borrow_mut();
-        let group = groups.entry(filter.clone()).or_insert_with(|| {
-            let filter = filter.clone();
+        let group = groups.entry(view.clone()).or_insert_with(|| {
             Rc::new(Group {
-                filter,
+                view: view.clone(),
                 caught_up: RefCell::default(),
                 start: Cell::new(0),
             })
@@ -86,7 +85,7 @@ impl Groups {
     pub fn release(&self, group: &Rc<Group>) {
         const MAP_AND_CALLER: usize = 2;
         if Rc::strong_count(group) <= MAP_AND_CALLER {
-            self.0.borrow_mut().remove(&group.filter);
+            self.0.borrow_mut().remove(&group.view);
         }
     }
 

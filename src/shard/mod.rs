@@ -28,9 +28,9 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::clock;
-use crate::hub::{Follower, Gone, Segment};
+use crate::hub::{Follower, Gone, Segment, View};
 use crate::metrics::Passes;
-use crate::signal::{Seq, SymbolFilter};
+use crate::signal::Seq;
 
 pub use behind::Behind;
 pub use client::{Client, Sent};
@@ -267,7 +267,7 @@ impl Shard {
     ///
     /// # Errors
     /// The hot tail has moved past this place.
-    pub fn catch_up(&self, run: &mut Run, from: Seq, filter: &SymbolFilter) -> Result<(), Gone> {
+    pub fn catch_up(&self, run: &mut Run, from: Seq, view: &View) -> Result<(), Gone> {
         run.begin(from);
         let now = clock::now();
         let follower = self.follower.borrow();
@@ -275,7 +275,7 @@ impl Shard {
             if run.bytes().len() >= CATCH_UP_BYTES {
                 break;
             }
-            run.take(segment, filter, now);
+            run.take(segment, view, now);
         }
         Ok(())
     }

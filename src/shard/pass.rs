@@ -66,7 +66,7 @@ impl Pass {
     async fn over(&mut self, group: &Group, from: Seq, now: Timestamp, written: &mut Written) {
         self.run.begin(from);
         for segment in &self.new {
-            self.run.take(segment, group.filter(), now);
+            self.run.take(segment, group.view(), now);
         }
         for place in group.places() {
             let Some(client) = group.at(place) else {
@@ -135,9 +135,10 @@ impl Turn {
 mod tests {
     use super::*;
     use crate::hub::Hub;
+    use crate::hub::View;
     use crate::journal::{Batch, Journal, Memory};
     use crate::metrics::{Passes, Registry};
-    use crate::signal::{Signal, SymbolFilter, TimeUnit};
+    use crate::signal::{Signal, TimeUnit};
 
     #[tokio::test]
     async fn a_group_whose_last_client_goes_during_a_pass_is_forgotten() {
@@ -149,8 +150,8 @@ mod tests {
         let recorded = Memory::new().append(&mut batch).unwrap().recorded;
         hub.publish(&recorded, Instant::now());
 
-        let held = shard.groups().of(&SymbolFilter::All);
-        let own = shard.groups().of(&SymbolFilter::All);
+        let held = shard.groups().of(&View::default());
+        let own = shard.groups().of(&View::default());
         shard.groups().release(&own);
         drop((own, held));
         assert_eq!(shard.groups().all().len(), 1, "somebody held it");

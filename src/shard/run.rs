@@ -1,5 +1,5 @@
-use crate::hub::Segment;
-use crate::signal::{Seq, SymbolFilter, Timestamp};
+use crate::hub::{Freshness, Segment, Stale, Tests, View};
+use crate::signal::{Seq, Timestamp};
 
 /// The frames of a stretch of the log that pass one filter, back to back: what is written to a
 /// client in one go. Made once for all clients that stand at the same place and see the same.
@@ -41,26 +41,30 @@ impl Run {
         (self.from, self.next) = (from, from);
     }
 
-    /// Goes on with the frames of this segment that pass and are not stale at `now`. The segment
-    /// must hold the place where the run stands.
-    pub fn take(&mut self, segment: &Segment, filter: &SymbolFilter, now: Timestamp) {
+    /// Goes on with the frames of this segment that pass, in the form of this view; which are stale
+    /// is judged at `now`. The segment must hold the place where the run stands.
+    pub fn take(&mut self, segment: &Segment, view: &View, now: Timestamp) {
         debug_assert!(segment.first() <= self.next && self.next <= segment.last());
-        let everything = *filter == SymbolFilter::All && !segment.goes_stale();
+        let everything = view.is_everything();
         let passes: Vec<bool> = if everything {
             Vec::new()
         } else {
             segment
                 .symbols()
                 .iter()
-                .map(|symbol| filter.matches(symbol.as_str()))
+                .map(|symbol| view.passes(symbol.as_str()))
                 .collect()
         };
         for frame in segment.from(self.next) {
-            let stale = frame
-                .stale_after
-                .is_some_and(|stale_after| stale_after <= now);
-            if everything || (passes[frame.symbol] && !stale) {
-                self.bytes.extend_from_slice(frame.bytes);
+            let wanted = everything
+                || (passes[frame.symbol] && (!frame.is_test || view.tests == Tests::Sent));
+            let stale_after = frame.stale_after;
+            let freshness = match stale_after {
+                Some(stale_after) if stale_after <= now => Freshness::Stale,
+                _ => Freshness::Fresh,
+            };
+            if wanted && (freshness == Freshness::Fresh || view.stale == Stale::Marked) {
+                frame.write(&mut self.bytes, view, freshness);
                 self.frames.push((self.bytes.len(), frame.seq));
             }
         }

@@ -36,7 +36,7 @@ pub use seq::Seq;
 pub use side::{InvalidSide, Side};
 pub use symbol::{InvalidSymbol, Symbol};
 pub use timestamp::{InvalidTimestamp, TimeUnit, Timestamp};
-pub use wire::PriceForm;
+pub use wire::{PriceForm, Protocol};
 
 /// One trading signal, as a strategy made it.
 #[derive(Clone, Debug, PartialEq, Eq)]

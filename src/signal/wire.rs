@@ -2,6 +2,16 @@ use std::io::Write;
 
 use super::Signal;
 
+/// How a server and a client talk after the upgrade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// `signalcast.v1`: signals and nothing else.
+    #[default]
+    V1,
+    /// `signalcast.v2`: each signal with its seq, its id and where it came from.
+    V2,
+}
+
 /// How a frame writes the price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PriceForm {

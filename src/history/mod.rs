@@ -1,0 +1,179 @@
+//! The part of the log that has left the hot tail, read back for clients that are further behind.
+//!
+//! It is read in stretches of equal length, off the shards, by a bounded number of readers. Who
+//! wants the same stretch shares one read of it, and what was read last is kept within a bound, so
+//! that a crowd that comes back at once costs little more than one client.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::hub::Segment;
+use crate::journal::{Archive, JournalError, Oldest, ReadError, Reader};
+use crate::signal::{ReceivedAt, Seq};
+
+/// What a log holds, for whoever reads it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct History(Option<Arc<Shelf>>);
+
+/// What the readers of one log share.
+struct Shelf {
+    /// Those that have nothing to do.
+    readers: Mutex<Vec<Box<dyn Reader>>>,
+    idle: Arc<Semaphore>,
+    oldest: Oldest,
+    stretches: Cache<u64, Arc<Segment>, Footprint>,
+}
+
+/// Signals in a stretch: about a write's worth.
+const STRETCH: u64 = 512;
+
+/// Memory for stretches that somebody else may want soon.
+const MOST_KEPT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Stretches in that much memory, for the cache to begin with.
+const USUALLY_KEPT: usize = 256;
+
+impl History {
+    /// The history of a log; of one that keeps nothing if there is no archive.
+    pub fn of(archive: Option<Archive>) -> Self {
+        Self(archive.map(|Archive { readers, oldest }| {
+            Arc::new(Shelf {
+                idle: Arc::new(Semaphore::new(readers.len())),
+                readers: Mutex::new(readers),
+                oldest,
+                stretches: Cache::with_weighter(USUALLY_KEPT, MOST_KEPT_BYTES, Footprint),
+            })
+        }))
+    }
+
+    /// The place of the oldest signal that is kept; `None` if the log keeps nothing.
+    pub fn oldest(&self) -> Option<Seq> {
+        self.0.as_ref().map(|shelf| shelf.oldest.get())
+    }
+
+    /// A stretch of the log that holds this place, which must not be beyond the head.
+    ///
+    /// # Errors
+    /// The place is older than what is kept, or the log can't be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn stretch(&self, seq: Seq) -> Result<Arc<Segment>, ReadError> {
+        let shelf = self.shelf(seq)?;
+        let number = (seq.get() - 1) / STRETCH;
+        match shelf.stretches.get_value_or_guard_async(&number).await {
+            Ok(known) if known.first() <= seq => Ok(known),
+            // Read when more of it was gone than now: it can't be.
+            Ok(known) => Err(ReadError::Gone {
+                oldest: known.first(),
+            }),
+            Err(place) => {
+                let read = shelf
+                    .read(move |reader, oldest| read(reader, oldest, seq))
+                    .await?;
+                // The newest one still grows.
+                if read.last().get() == (number + 1) * STRETCH {
+                    // Only if it was let go of meanwhile, and then it does not matter.
+                    place.insert(Arc::clone(&read)).ok();
+                }
+                Ok(read)
+            }
+        }
+    }
+
+    /// The place of the first signal received at this time or later; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// What was received then is not all kept, or the log can't be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn received_since(&self, at: ReceivedAt) -> Result<Option<Seq>, ReadError> {
+        let shelf = self.shelf(Seq::FIRST)?;
+        shelf.read(move |reader, _| reader.received_since(at)).await
+    }
+
+    fn shelf(&self, wanted: Seq) -> Result<&Arc<Shelf>, ReadError> {
+        self.0.as_ref().ok_or(ReadError::Gone {
+            oldest: wanted.next(),
+        })
+    }
+}
+
+impl Shelf {
+    /// Lets an idle reader do this, on a thread that may wait for the disk.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: impl FnOnce(&mut dyn Reader, &Oldest) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        // Never closed.
+        let turn = Arc::clone(&self.idle)
+            .acquire_owned()
+            .await
+            .map_err(failed)?;
+        let shelf = Arc::clone(self);
+        let reading = spawn_blocking(move || {
+            let reader = shelf.lock().pop();
+            let mut reader = reader.expect("there are as many turns as readers");
+            let read = what(&mut *reader, &shelf.oldest);
+            shelf.lock().push(reader);
+            drop(turn);
+            read
+        });
+        reading.await.map_err(failed)?
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Reader>>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the stretch that holds this place, as far as it is kept.
+fn read(reader: &mut dyn Reader, oldest: &Oldest, seq: Seq) -> Result<Arc<Segment>, ReadError> {
+    let number = (seq.get() - 1) / STRETCH;
+    let first = Seq::FIRST.plus(number * STRETCH).max(oldest.get());
+    let read = |reader: &mut dyn Reader, from: Seq| {
+        let end = (number + 1) * STRETCH;
+        let most = (end + 1).saturating_sub(from.get());
+        reader.read(from, usize::try_from(most).unwrap_or(usize::MAX))
+    };
+    let recorded = match read(reader, first) {
+        // Retention went on meanwhile.
+        Err(ReadError::Gone { oldest }) if oldest <= seq => read(reader, oldest),
+        other => other,
+    }?;
+    match recorded.last() {
+        Some(last) if last.seq() >= seq => Ok(Arc::new(Segment::of(&recorded, Instant::now()))),
+        _ => Err(ReadError::Gone {
+            oldest: oldest.get(),
+        }),
+    }
+}
+
+fn failed(why: impl std::error::Error + Send + Sync + 'static) -> ReadError {
+    JournalError::from(std::io::Error::other(why)).into()
+}
+
+/// Stretches count by what they take in memory.
+#[derive(Clone)]
+struct Footprint;
+
+impl Weighter<u64, Arc<Segment>> for Footprint {
+    fn weight(&self, _: &u64, stretch: &Arc<Segment>) -> u64 {
+        stretch.footprint() as u64
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf")
+            .field("oldest", &self.oldest)
+            .finish_non_exhaustive()
+    }
+}
