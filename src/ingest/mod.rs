@@ -2,6 +2,7 @@
 //! other has it recorded and publishes it. Each is alone at its work, so the order in which lines
 //! arrive is the order of the log. Neither waits for a client.
 
+mod patience;
 mod recorder;
 
 use std::error::Error;
@@ -49,6 +50,9 @@ pub(crate) struct Parsed {
 /// Signals in one commit, about: it bounds how long a signal waits for those behind it.
 const MOST_BATCH: usize = 4096;
 
+/// How often dead letters that wait to be written are thought of while nothing arrives.
+const BETWEEN_LETTERS: Duration = Duration::from_millis(200);
+
 impl Ingest {
     /// What brings signals to a recorder. `max_age`: signals that say nothing of how long they are
     /// valid are stale after this time.
@@ -71,7 +75,7 @@ impl Ingest {
 
     /// Goes on until every source has let go of its end of the channel, or the recorder has ended.
     pub fn run(mut self, mut handovers: mpsc::Receiver<Handover>) {
-        while let Some(handover) = handovers.blocking_recv() {
+        while let Some(handover) = self.next(&mut handovers) {
             self.take(handover);
             while self.parsed.batch.entries.len() < MOST_BATCH
                 && let Ok(handover) = handovers.try_recv()
@@ -84,8 +88,22 @@ impl Ingest {
                 break;
             }
         }
+        self.dead_letters.close();
         for (source, count) in self.dead_letters.counts() {
             warn!(%source, count, "lines were refused");
+        }
+    }
+
+    /// The next one. While dead letters can't be written, they are tried again in between.
+    fn next(&mut self, handovers: &mut mpsc::Receiver<Handover>) -> Option<Handover> {
+        loop {
+            self.dead_letters.retry(Instant::now());
+            if !self.dead_letters.are_waiting() {
+                return handovers.blocking_recv();
+            }
+            if let Some(received) = patience::recv_within(handovers, BETWEEN_LETTERS) {
+                return received;
+            }
         }
     }
 

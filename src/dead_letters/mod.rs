@@ -1,32 +1,33 @@
 //! What could not be read: a file of JSON lines, so that nothing is dropped in silence.
 
+mod file;
+mod waiting;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use rustix::fs::OFlags;
 use serde::Serialize;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::source::{Position, SourceName};
 
-/// The file of dead letters. Writing never fails: a full disk is logged, and the feed goes on.
+use file::LetterFile;
+use waiting::Waiting;
+
+/// The file of dead letters. A full disk never stops the feed: letters wait in memory until there
+/// is room, up to a bound.
 #[derive(Debug)]
 pub struct DeadLetters {
-    path: PathBuf,
-    max_bytes: u64,
-    file: File,
-    /// Bytes of the file; none are counted of a device or pipe, which is not ours to put aside.
-    length: Option<u64>,
+    file: LetterFile,
+    waiting: Waiting,
     counts: BTreeMap<SourceName, u64>,
     refusals: Burst,
-    failures: Burst,
+    losses: Burst,
 }
 
 /// A line that could not be read.
@@ -78,18 +79,14 @@ impl DeadLetters {
     /// It can't be opened or made.
     pub fn open(path: impl Into<PathBuf>, max_bytes: u64) -> Result<Self, DeadLettersError> {
         let path = path.into();
-        let (file, length) = open(&path).map_err(|why| DeadLettersError {
-            path: path.clone(),
-            why,
-        })?;
+        let file = LetterFile::open(path.clone(), max_bytes)
+            .map_err(|why| DeadLettersError { path, why })?;
         Ok(Self {
-            path,
-            max_bytes,
             file,
-            length,
+            waiting: Waiting::default(),
             counts: BTreeMap::new(),
             refusals: Burst::default(),
-            failures: Burst::default(),
+            losses: Burst::default(),
         })
     }
 
@@ -104,12 +101,36 @@ impl DeadLetters {
         if let Some(suppressed) = self.refusals.admit(now) {
             warn!(at = %letter.position, source = %letter.source, reason = letter.reason, suppressed, "line refused");
         }
-        if let Err(why) = self.append(&letter.to_json_line())
-            && let Some(suppressed) = self.failures.admit(now)
+        if !self.waiting.push(letter.to_json_line())
+            && let Some(suppressed) = self.losses.admit(now)
         {
             error!(
-                file = %self.path.display(), %why, suppressed,
-                "can't write a dead letter, it is lost; free space on the disk or set dead_letters.path"
+                file = %self.file.path().display(), at = %letter.position, suppressed,
+                "too many dead letters wait to be written, this one is lost; free space on the disk or set dead_letters.path"
+            );
+        }
+        self.retry(now);
+    }
+
+    /// Whether letters could not be written yet: try again from time to time.
+    pub fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Tries again to write those that wait, unless the last try was just now.
+    pub fn retry(&mut self, now: Instant) {
+        if self.waiting.is_due(now) {
+            self.write_waiting(now);
+        }
+    }
+
+    /// Tries for the last time to write those that wait.
+    pub fn close(&mut self) {
+        self.write_waiting(Instant::now());
+        if self.are_waiting() {
+            error!(
+                file = %self.file.path().display(), letters = self.waiting.count(),
+                "dead letters could not be written and are lost; free space on the disk or set dead_letters.path"
             );
         }
     }
@@ -119,47 +140,23 @@ impl DeadLetters {
         self.counts.iter().map(|(source, count)| (source, *count))
     }
 
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let size = line.len() as u64;
-        self.find_again()?;
-        // What can't be rotated is still written.
-        let rotated = match self.length {
-            Some(length) if length > 0 && length + size > self.max_bytes => self.rotate(),
-            _ => Ok(()),
-        };
-        let written = self.file.write_all(line);
-        if let Some(length) = &mut self.length {
-            match &written {
-                Ok(()) => *length += size,
-                // Take back what there may be of it: half a letter would spoil the next one.
-                Err(_) => self.file.set_len(*length)?,
+    fn write_waiting(&mut self, now: Instant) {
+        while let Some(letter) = self.waiting.first() {
+            let (written, outcome) = self.file.append(letter);
+            self.waiting.written(written);
+            if let Err(why) = outcome {
+                if self.waiting.failed(now) {
+                    error!(
+                        file = %self.file.path().display(), %why,
+                        "dead letters can't be written and wait in memory; free space on the disk or set dead_letters.path"
+                    );
+                }
+                return;
             }
         }
-        written.and(rotated)
-    }
-
-    /// Whoever has read the letters may move, empty or delete the file while it is open here.
-    fn find_again(&mut self) -> io::Result<()> {
-        let Some(length) = &mut self.length else {
-            return Ok(());
-        };
-        let ours = self.file.metadata()?;
-        let is_there = fs::metadata(&self.path)
-            .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
-        if is_there {
-            *length = ours.len();
-        } else {
-            (self.file, self.length) = open(&self.path)?;
+        if let Some(letters) = self.waiting.over() {
+            info!(file = %self.file.path().display(), letters, "dead letters can be written again");
         }
-        Ok(())
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut older = self.path.clone().into_os_string();
-        older.push(".1");
-        fs::rename(&self.path, &older)?;
-        (self.file, self.length) = open(&self.path)?;
-        Ok(())
     }
 }
 
@@ -235,43 +232,6 @@ struct Place<'a> {
     offset: u64,
 }
 
-/// The file, which ends with a newline, and its length.
-fn open(path: &Path) -> io::Result<(File, Option<u64>)> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(PRIVATE)
-        // A pipe that nobody empties must not hold up the feed.
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok((file, None));
-    }
-    if metadata.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(PRIVATE))?;
-    }
-    let mut length = metadata.len();
-    if length > 0 {
-        // A crash may have left half a letter: the next one gets a line of its own.
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-            length += 1;
-        }
-    }
-    Ok((file, Some(length)))
-}
-
-/// Lines may hold what somebody wants to keep to himself.
-const PRIVATE: u32 = 0o600;
-
 /// Lets the first of a burst of messages through, then at most one a second.
 #[derive(Debug, Default)]
 struct Burst {
@@ -295,6 +255,10 @@ const BETWEEN_MESSAGES: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn letter<'a>(
@@ -419,12 +383,42 @@ mod tests {
             letters.write(&letter(&source, &at(None), DeadLine::Whole(b"x")));
         }
         assert_eq!(letters.counts().collect::<Vec<_>>(), [(&source, 3)]);
+        assert!(letters.are_waiting());
         let mode = fs::metadata("/dev/full").unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o666, "a device stays as it is");
     }
 
     #[test]
-    fn a_pipe_that_nobody_empties_holds_nothing_up() {
+    fn letters_that_could_not_be_written_are_written_later_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/dead-letters.jsonl");
+        let mut letters = DeadLetters::open(&path, 1 << 20).unwrap();
+        let source = "stdin".into();
+        // Nobody can write where a folder should be and is none.
+        fs::remove_dir_all(folder.path().join("data")).unwrap();
+        fs::write(folder.path().join("data"), "").unwrap();
+        for line in [b"1", b"2", b"3"] {
+            letters.write(&letter(&source, &at(None), DeadLine::Whole(line)));
+        }
+        assert!(letters.are_waiting());
+        fs::remove_file(folder.path().join("data")).unwrap();
+        let now = Instant::now();
+        letters.retry(now);
+        assert!(letters.are_waiting(), "tried again too soon");
+        letters.retry(now + BETWEEN_MESSAGES);
+        assert!(!letters.are_waiting());
+        let lines: Vec<String> = fs::read_to_string(&path)
+            .unwrap()
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["line"].to_string()
+            })
+            .collect();
+        assert_eq!(lines, [r#""1""#, r#""2""#, r#""3""#]);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_empties_holds_nothing_up_and_gets_whole_letters_later() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         let (kind, mode) = (
@@ -443,6 +437,22 @@ mod tests {
             ));
         }
         assert_eq!(letters.counts().collect::<Vec<_>>(), [(&source, 3)]);
+        let (mut now, mut text) = (Instant::now(), Vec::new());
+        let mut pipe = File::open(&path).unwrap();
+        while letters.are_waiting() {
+            let mut some = vec![0; 1 << 16];
+            let count = pipe.read(&mut some).unwrap();
+            text.extend(&some[..count]);
+            now += BETWEEN_MESSAGES;
+            letters.retry(now);
+        }
+        drop(letters);
+        pipe.read_to_end(&mut text).unwrap();
+        let lines: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), 3);
+        for line in lines {
+            serde_json::from_slice::<serde_json::Value>(line).unwrap();
+        }
     }
 
     #[test]
