@@ -92,6 +92,9 @@ pub mod log;
 /// What the service manager is told.
 mod supervisor;
 
+/// Standard output, for commands whose reader may be slow or gone.
+mod output;
+
 /// Waits between tries, longer each time.
 mod backoff;
 

@@ -15,12 +15,12 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 
+use crate::output::Output;
 use crate::printable::printable;
 
 mod line;
 mod loss;
 mod options;
-mod output;
 
 pub use loss::ListenError;
 pub use options::Options;
@@ -28,7 +28,6 @@ pub(crate) use options::{Form, USUAL_CA};
 
 use loss::Lost;
 use options::without_query;
-use output::Output;
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
 ///

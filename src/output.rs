@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Standard output, or in tests something else.
 #[derive(Debug)]
-pub(super) enum Output<W> {
+pub(crate) enum Output<W> {
     /// Standard output. It stays blocking, because the shell and others share it.
     Standard {
         /// Another handle of it.
@@ -32,7 +32,7 @@ impl Output<io::Stdout> {
     ///
     /// # Errors
     /// No handles left.
-    pub(super) fn standard() -> io::Result<Self> {
+    pub(crate) fn standard() -> io::Result<Self> {
         let fd = Arc::new(io::stdout().as_fd().try_clone_to_owned()?);
         let gone = CancellationToken::new();
         let (watched, told) = (Arc::clone(&fd), gone.clone());
@@ -51,7 +51,7 @@ impl<W: Write> Output<W> {
     ///
     /// # Cancel safety
     /// Dropped, it may have written a part.
-    pub(super) async fn write(&mut self, text: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let fd = match self {
             Self::Standard { fd, .. } => &*fd,
             Self::Taken(to) => return to.write_all(text).and_then(|()| to.flush()),
@@ -79,7 +79,7 @@ impl<W: Write> Output<W> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         match self {
             Self::Standard { gone, .. } => gone.cancelled().await,
             Self::Taken(_) => std::future::pending().await,
