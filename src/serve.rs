@@ -7,10 +7,11 @@ use std::time::SystemTime;
 
 use tracing::{info, warn};
 
-use crate::config::{Config, Problem, Refusals};
+use crate::config::{Config, JournalKind, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
 use crate::first_start::{self, Announcement, Reader};
+use crate::journal::{Journal, Memory, Sqlite};
 use crate::jwks::{Keeper, Refresh};
 use crate::log::{self, Dropped};
 use crate::metrics::Registry;
@@ -99,6 +100,7 @@ fn parts(
     issuer: Option<(Keeper, Refresh)>,
     metrics: Registry,
 ) -> Result<Parts, Refusals> {
+    let journal = journal(config)?;
     let finite = config
         .sources
         .iter()
@@ -123,6 +125,7 @@ fn parts(
         sources,
         exit_after,
         wait_clients: config.server.wait_clients,
+        journal,
         dead_letters,
         max_age: config.signals.max_age,
         tail_bytes: config.hub.tail_bytes,
@@ -132,6 +135,17 @@ fn parts(
         limits: config.limits.clone(),
         test: config.test.clone(),
     })
+}
+
+/// Opened before anything else is, for the rest goes on from where it is.
+fn journal(config: &Config) -> Result<Box<dyn Journal>, Refusals> {
+    match config.journal.kind {
+        JournalKind::None => Ok(Box::new(Memory::new())),
+        JournalKind::Sqlite => match Sqlite::open(&config.data_dir, config.journal.keeping) {
+            Ok(log) => Ok(Box::new(log)),
+            Err(error) => Err(refusal(config, "data_dir", &error)),
+        },
+    }
 }
 
 fn refusal(config: &Config, key: &str, error: &dyn std::error::Error) -> Refusals {

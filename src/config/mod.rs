@@ -8,6 +8,7 @@ use hyper::Uri;
 use ipnet::IpNet;
 
 use crate::auth::JwtRules;
+use crate::journal::Keeping;
 use crate::server::Limits;
 use crate::session::TestSignal;
 use crate::source::Spec;
@@ -169,11 +170,15 @@ pub enum Jwks {
 pub struct Journal {
     /// Where signals are kept.
     pub kind: JournalKind,
+    /// How they are kept there.
+    pub keeping: Keeping,
 }
 
 /// Where signals are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalKind {
+    /// In a database in the data folder.
+    Sqlite,
     /// In memory only: gone when the process ends.
     None,
 }
@@ -215,6 +220,11 @@ impl Config {
     pub fn is_set(&self, key: &str) -> bool {
         self.settings.is_set(key)
     }
+}
+
+impl Journal {
+    /// What a database without signals takes fits several times.
+    pub const LEAST_RETAIN_BYTES: u64 = 1 << 20;
 }
 
 impl Hub {

@@ -8,6 +8,7 @@ use super::{
     Refusal, Refusals, Server, Settings, Signals, Surroundings, TestSignal, Transport, file, units,
     values,
 };
+use crate::journal::{Durability, Keeping, Retention};
 
 impl Config {
     /// Reads the file and the variables and settles everything.
@@ -65,9 +66,7 @@ impl Config {
                 symbol: read.one("test.symbol", values::symbol),
                 price: read.one("test.price", values::price),
             },
-            journal: Journal {
-                kind: read.one("journal.kind", values::word(&[("none", JournalKind::None)])),
-            },
+            journal: Journal::read(&mut read),
             log: Log {
                 level: read.one("log.level", values::log_level),
                 format: read.one(
@@ -140,6 +139,27 @@ impl Auth {
             leeway: read.one("auth.leeway", units::duration),
             tokens: read.one("auth.tokens", values::path),
             failed_tries_per_minute: read.one("auth.failed_tries_per_minute", values::count_or_off),
+        }
+    }
+}
+
+impl Journal {
+    fn read(read: &mut Reader<'_>) -> Self {
+        let kinds = &[("sqlite", JournalKind::Sqlite), ("none", JournalKind::None)];
+        let durabilities = &[("os", Durability::Os), ("disk", Durability::Disk)];
+        let retention = Retention {
+            age: read.one("journal.retain_age", values::age_or_off),
+            bytes: read.one(
+                "journal.retain_bytes",
+                values::bytes_or_off(Self::LEAST_RETAIN_BYTES),
+            ),
+        };
+        Self {
+            kind: read.one("journal.kind", values::word(kinds)),
+            keeping: Keeping {
+                durability: read.one("journal.durability", values::word(durabilities)),
+                retention,
+            },
         }
     }
 }

@@ -182,8 +182,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("server.shards", Count, WorkedOut("the number of cores"), "Threads that serve clients").short("shards"),
     Setting::new("sources", Source, Texts(&["file:signals/*.jsonl"]), "Where signals come from: stdin, file:PATH (a glob too)").list().short("source"),
     Setting::new("data_dir", Path, Texts(&["data"]), "Folder for what the server keeps; made if missing"),
-    // Honest: nothing but memory exists yet.
-    Setting::new("journal.kind", Choice(&["none"]), Texts(&["none"]), "Where signals are kept: none (in memory only, gone when the process ends)").short("journal"),
+    Setting::new("journal.kind", Choice(&["sqlite", "none"]), Texts(&["sqlite"]), "Where signals are kept: sqlite (signals.db in the data folder) or none (in memory only, gone when the process ends)").short("journal"),
+    // What a crash of the machine may cost is a moment; a sync for each commit costs milliseconds.
+    Setting::new("journal.durability", Choice(&["os", "disk"]), Texts(&["os"]), "What a recorded signal survives: os (the end of the process, however it ends) or disk (a loss of power too; slower)").short("durability"),
+    Setting::new("journal.retain_age", Duration, Texts(&["off"]), "Let go of signals that were received longer ago than this, in whole seconds, or off"),
+    Setting::new("journal.retain_bytes", Bytes, Texts(&["off"]), "Let go of the oldest signals when all take more than this in signals.db, or off"),
     Setting::new("signals.max_age", Duration, Texts(&["off"]), "Send no signal that is older than this, in whole seconds, or off").short("max-age"),
     // Half a million signals of the usual 120 bytes.
     Setting::new("hub.tail_bytes", Bytes, Texts(&["64MiB"]), "Memory for the newest signals, as ready frames"),

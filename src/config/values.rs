@@ -210,6 +210,14 @@ pub(super) fn bytes<T: TryFrom<u64>>(least: u64) -> impl Fn(&str) -> Parsed<T> {
     }
 }
 
+/// `off`, or a size of at least `least` bytes.
+pub(super) fn bytes_or_off(least: u64) -> impl Fn(&str) -> Parsed<Option<u64>> {
+    move |text| match text {
+        "off" => Ok(None),
+        _ => bytes(least)(text).map(Some),
+    }
+}
+
 pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     some_text(text).map(PathBuf::from)
 }

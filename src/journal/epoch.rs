@@ -12,6 +12,11 @@ impl Epoch {
     pub fn begin() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// The name as it is shown.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text).ok().map(Self)
+    }
 }
 
 impl fmt::Display for Epoch {

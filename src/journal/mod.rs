@@ -4,19 +4,25 @@
 
 mod batch;
 mod epoch;
+mod error;
+mod keeping;
 mod made_ids;
 mod memory;
 mod read;
 mod recorded;
+mod sqlite;
 
 use crate::signal::{ReceivedAt, Seq};
 use crate::source::{Bookmark, SourceName};
 
 pub use batch::{Batch, Entry, Part};
 pub use epoch::Epoch;
+pub use error::JournalError;
+pub use keeping::{Durability, Keeping, Retention};
 pub use memory::Memory;
 pub use read::{Archive, Oldest, ReadError, Reader};
 pub use recorded::Recorded;
+pub use sqlite::{OpenError, Sqlite};
 
 /// The log that all sources append to and all clients read from.
 ///
@@ -76,8 +82,3 @@ pub struct Appended {
     /// How many were dropped because the log holds their id already.
     pub duplicates: usize,
 }
-
-/// The log can't be used just now.
-#[derive(Debug, thiserror::Error)]
-#[error("the log cannot be written")]
-pub struct JournalError(#[from] std::io::Error);

@@ -23,7 +23,6 @@ use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::history::History;
 use crate::hub::Hub;
 use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
-use crate::journal::{Journal, Memory};
 use crate::jwks;
 use crate::metrics::{Commits, Feeds, Registry};
 use crate::session::Departures;
@@ -57,12 +56,12 @@ impl Server {
         monitoring: Vec<TcpListener>,
     ) -> Result<Self, ServerError> {
         let (metrics, states) = (parts.metrics, parts.sources.states());
-        let journal = Memory::new();
+        let journal = parts.journal;
         let (epoch, head) = (journal.epoch(), journal.head());
         let history = History::of(journal.archive()?);
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
         let head = hub.head();
-        let (recorder, inlet) = Recorder::new(Box::new(journal), hub);
+        let (recorder, inlet) = Recorder::new(journal, hub);
         let recorder = recorder.counting(Commits::new(&metrics));
         let ingest = Ingest::new(inlet, parts.dead_letters, parts.max_age)
             .counting(Feeds::new(&metrics, &states));

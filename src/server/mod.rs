@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
-use crate::journal::JournalError;
+use crate::journal::{Journal, JournalError};
 use crate::jwks;
 use crate::metrics::Registry;
 use crate::session::TestSignal;
@@ -47,7 +47,6 @@ use lifecycle::Server;
 use listener::bind;
 
 /// Everything a server is made of, checked.
-#[derive(Debug)]
 pub struct Parts {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
@@ -69,6 +68,8 @@ pub struct Parts {
     pub exit_after: HashSet<SourceName>,
     /// Clients that must be subscribed before the sources are opened.
     pub wait_clients: usize,
+    /// Where signals are kept.
+    pub journal: Box<dyn Journal>,
     /// Where unreadable lines go.
     pub dead_letters: DeadLetters,
     /// Signals that do not say how long they are valid are stale after this.

@@ -1,0 +1,136 @@
+use memchr::memmem;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ToSql};
+
+use super::super::made_ids::MadeIds;
+use super::super::{Entry, JournalError};
+use crate::signal::{Id, PriceForm, Seq};
+
+/// Writes signals into the table, within the transaction that is open. Keeps what it works with.
+#[derive(Debug)]
+pub(super) struct Appender {
+    made_ids: MadeIds,
+    content: Vec<u8>,
+    /// What became of each signal: its place, or that the log holds its id already.
+    pub(super) placed: Vec<Option<(Seq, Id)>>,
+}
+
+/// Left out without an error, it changes no row. A seq that is there already is an error: somebody
+/// else has written.
+const INSERT: &str = "INSERT INTO signals (seq, id, id_given, type, symbol, price, timestamp,
+        is_test, stale_after, source, received_at, content)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    ON CONFLICT (id) WHERE id_given DO NOTHING";
+
+impl Appender {
+    pub(super) fn new() -> Self {
+        Self {
+            made_ids: MadeIds::new(),
+            content: Vec::new(),
+            placed: Vec::new(),
+        }
+    }
+
+    /// Writes these signals from this place on, and says in `placed` what became of each.
+    pub(super) fn write(
+        &mut self,
+        db: &Connection,
+        mut next: Seq,
+        entries: &[Entry],
+    ) -> Result<(), JournalError> {
+        self.placed.clear();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut insert = db.prepare_cached(INSERT)?;
+        for entry in entries {
+            let given = entry.signal.id().copied();
+            let id = given.unwrap_or_else(|| self.made_ids.make(entry.received_at));
+            let changed = insert_one(&mut insert, next, &id, entry, &mut self.content)?;
+            self.placed.push((changed > 0).then_some((next, id)));
+            if changed > 0 {
+                next = next.next();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn insert_one(
+    insert: &mut CachedStatement<'_>,
+    seq: Seq,
+    id: &Id,
+    entry: &Entry,
+    content: &mut Vec<u8>,
+) -> Result<usize, JournalError> {
+    let signal = &entry.signal;
+    content.clear();
+    signal.write_content(PriceForm::Number, content);
+    let stale_after = signal
+        .stale_after()
+        .map(|at| ValueRef::Integer(signed(at.get())));
+    let values = [
+        ValueRef::Integer(signed(seq.get())),
+        text(id.as_str()),
+        ValueRef::Integer(signal.id().is_some().into()),
+        text(signal.side().as_str()),
+        text(signal.symbol().as_str()),
+        ValueRef::Text(price_in(content)),
+        ValueRef::Integer(signed(signal.timestamp().get())),
+        ValueRef::Integer(signal.is_test().into()),
+        stale_after.unwrap_or(ValueRef::Null),
+        text(entry.source.as_str()),
+        ValueRef::Integer(entry.received_at.micros()),
+        ValueRef::Text(content),
+    ];
+    for (place, value) in (1..).zip(values) {
+        insert.raw_bind_parameter(place, Borrowed(value))?;
+    }
+    Ok(insert.raw_execute()?)
+}
+
+fn text(text: &str) -> ValueRef<'_> {
+    ValueRef::Text(text.as_bytes())
+}
+
+/// SQLite's integers have a sign; neither seqs nor times get that far.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The digits of the price, which need not be made twice. What stands before them can't be part of
+/// a symbol, where each quote has a backslash in front.
+fn price_in(content: &[u8]) -> &[u8] {
+    const BEFORE: &[u8] = br#"","price":"#;
+    let rest = memmem::find(content, BEFORE).map_or(&[][..], |at| &content[at + BEFORE.len()..]);
+    let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
+    &rest[..end]
+}
+
+/// A value that is bound without being copied first.
+struct Borrowed<'a>(ValueRef<'a>);
+
+impl ToSql for Borrowed<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_price_is_found_in_the_content() {
+        for (content, price) in [
+            (r#"{"symbol":"A","price":-1.50,"timestamp":7}"#, "-1.50"),
+            (
+                r#"{"symbol":"\",\"price\":2","price":3,"timestamp":7,"price ":4}"#,
+                "3",
+            ),
+            (r#"{"symbol":"\\\",\\","price":0.10,"timestamp":7}"#, "0.10"),
+        ] {
+            assert_eq!(price_in(content.as_bytes()), price.as_bytes());
+        }
+    }
+}
