@@ -32,7 +32,7 @@ pub use id::{Id, InvalidId};
 pub use invalid::InvalidSignal;
 pub use pattern::{InvalidPattern, SymbolFilter};
 pub use price::{InvalidPrice, Price};
-pub use received_at::ReceivedAt;
+pub use received_at::{InvalidTime, ReceivedAt};
 pub use seq::Seq;
 pub use side::{InvalidSide, Side};
 pub use stored::{NotAsRecorded, StoredSignal};

@@ -1,8 +1,14 @@
 use std::fmt;
+use std::str::FromStr;
+
+use super::excerpt::Excerpt;
+use super::rfc3339::{self, NotRfc3339};
 
 /// When a signal was received, in microseconds since 1970. In the log it never decreases.
 ///
-/// `Display`: RFC 3339 with six digits of a second, `2026-11-20T10:00:00.123456Z`.
+/// `Display`: RFC 3339 with six digits of a second, `2026-11-20T10:00:00.123456Z`. `FromStr`: RFC
+/// 3339 with any offset and any fraction; of what is finer than a microsecond, the next one, so
+/// that nothing received before a time is received since it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReceivedAt(i64);
 
@@ -31,9 +37,61 @@ impl fmt::Display for ReceivedAt {
     }
 }
 
+/// A text that is no time with an offset.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct InvalidTime(#[from] Reason);
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("{0} is not a time; write RFC 3339 such as 2026-11-20T10:00:00.123456Z")]
+    NotATime(Excerpt),
+    #[error("{0} has no offset; add Z for UTC, or one such as +02:00")]
+    NoOffset(Excerpt),
+}
+
+impl FromStr for ReceivedAt {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let micros = rfc3339::unix_micros(text).map_err(|why| match why {
+            NotRfc3339::NoOffset => Reason::NoOffset(Excerpt::of(text)),
+            NotRfc3339::Malformed => Reason::NotATime(Excerpt::of(text)),
+        })?;
+        Ok(Self::from_micros(micros))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for micros in [0, 1_720_000_000_123_456, ReceivedAt::MAX.micros()] {
+            let time = ReceivedAt::from_micros(micros);
+            assert_eq!(time.to_string().parse::<ReceivedAt>().unwrap(), time);
+        }
+        let early: ReceivedAt = "1960-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(early, ReceivedAt::MIN);
+    }
+
+    #[test]
+    fn what_is_no_time_is_told_what_to_write() {
+        for (text, said) in [
+            (
+                "2026-11-20T10:00:00",
+                r#""2026-11-20T10:00:00" has no offset; add Z for UTC, or one such as +02:00"#,
+            ),
+            (
+                "1720000000",
+                r#""1720000000" is not a time; write RFC 3339 such as 2026-11-20T10:00:00.123456Z"#,
+            ),
+        ] {
+            let error = text.parse::<ReceivedAt>().unwrap_err();
+            assert_eq!(error.to_string(), said);
+        }
+    }
 
     #[test]
     fn it_is_shown_to_the_microsecond() {

@@ -14,14 +14,33 @@ pub(super) enum NotRfc3339 {
 /// leap second (which Unix time does not count: it is read as 59). jiff's own reader takes far
 /// more of ISO 8601 than this, and no more than nine digits of a fraction.
 pub(super) fn unix_seconds(text: &str) -> Result<i64, NotRfc3339> {
+    seconds_and_fraction(text).map(|(seconds, _)| seconds)
+}
+
+/// Unix microseconds of an RFC 3339 time; of what is finer, the next one.
+pub(super) fn unix_micros(text: &str) -> Result<i64, NotRfc3339> {
+    let (seconds, fraction) = seconds_and_fraction(text)?;
+    let (micros, finer) = fraction.split_at(fraction.len().min(MICROS_DIGITS));
+    let digits = micros.iter().chain(&[b'0'; MICROS_DIGITS]);
+    let micros = digits
+        .take(MICROS_DIGITS)
+        .fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0'));
+    let next = i64::from(finer.iter().any(|&digit| digit != b'0'));
+    Ok(seconds * 1_000_000 + micros + next)
+}
+
+const MICROS_DIGITS: usize = 6;
+
+/// Unix seconds, and the digits of the fraction.
+fn seconds_and_fraction(text: &str) -> Result<(i64, &[u8]), NotRfc3339> {
     let (time, rest) = civil(text.as_bytes()).ok_or(NotRfc3339::Malformed)?;
-    let rest = without_fraction(rest).ok_or(NotRfc3339::Malformed)?;
+    let (fraction, rest) = fraction(rest).ok_or(NotRfc3339::Malformed)?;
     if rest.is_empty() {
         return Err(NotRfc3339::NoOffset);
     }
     offset(rest)
         .and_then(|offset| offset.to_timestamp(time).ok())
-        .map(jiff::Timestamp::as_second)
+        .map(|time| (time.as_second(), fraction))
         .ok_or(NotRfc3339::Malformed)
 }
 
@@ -42,14 +61,15 @@ fn civil(text: &[u8]) -> Option<(DateTime, &[u8])> {
     Some((time, rest))
 }
 
-fn without_fraction(rest: &[u8]) -> Option<&[u8]> {
+/// The digits of a fraction, and what follows.
+fn fraction(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let Some(fraction) = rest.strip_prefix(b".") else {
-        return Some(rest);
+        return Some((&[], rest));
     };
     let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
     match digits.count() {
         0 => None,
-        length => Some(&fraction[length..]),
+        length => Some(fraction.split_at(length)),
     }
 }
 
@@ -124,6 +144,24 @@ mod tests {
         ] {
             assert!(unix_seconds(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn microseconds_are_exact_and_what_is_finer_counts_as_the_next_one() {
+        for (fraction, micros) in [
+            ("", 0),
+            (".1", 100_000),
+            (".000001", 1),
+            (".123456", 123_456),
+            (".123456000", 123_456),
+            (".123456001", 123_457),
+            (".999999999999", 1_000_000),
+        ] {
+            let text = format!("2024-07-03T11:46:40{fraction}+02:00");
+            let expected = 1_720_000_000_000_000 + micros;
+            assert_eq!(unix_micros(&text).ok(), Some(expected), "{text}");
+        }
+        assert_eq!(unix_micros("1969-12-31T23:59:59.5Z").ok(), Some(-500_000));
     }
 
     proptest! {
