@@ -38,6 +38,19 @@ impl Follower {
         &self.tail
     }
 
+    /// The place of the signal that comes after all that was published so far, also what the tail
+    /// has not taken yet. Costs a step for each segment of that.
+    pub fn published_next(&self) -> Seq {
+        let (mut at, mut next) = (&self.at, self.tail.next());
+        while let Some(link) = at.next() {
+            if let Some(Published::New(segment)) = link.published() {
+                next = segment.last().next();
+            }
+            at = link;
+        }
+        next
+    }
+
     /// News of the head, for whoever waits for signals.
     pub fn head(&self) -> watch::Receiver<Option<Seq>> {
         self.head.clone()

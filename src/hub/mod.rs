@@ -8,6 +8,7 @@ mod follower;
 /// The few bytes in front of a WebSocket message.
 pub mod frame;
 mod segment;
+mod sieve;
 mod tail;
 mod view;
 mod write;

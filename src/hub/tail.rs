@@ -35,6 +35,11 @@ impl Tail {
         self.next
     }
 
+    /// Its segments, oldest first.
+    pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.segments.iter()
+    }
+
     /// What it takes in memory, in bytes.
     pub fn footprint(&self) -> usize {
         self.footprint

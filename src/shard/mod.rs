@@ -201,6 +201,25 @@ impl Shard {
         self.follower.borrow().tail().next()
     }
 
+    /// Waits until it has all that was published before: what a client of another shard was sent,
+    /// a client of this one may ask for.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn draws_level(&self) {
+        let published = self.follower.borrow().published_next();
+        while self.next() < published {
+            // Passes are what takes it, on this thread: none goes unnoticed.
+            self.passed.notified().await;
+        }
+    }
+
+    /// The hot tail as it is now, oldest segment first.
+    pub fn recent(&self) -> Vec<Arc<Segment>> {
+        let follower = self.follower.borrow();
+        follower.tail().segments().map(Arc::clone).collect()
+    }
+
     /// The groups its clients belong to.
     pub fn groups(&self) -> &Groups {
         &self.groups

@@ -1,4 +1,4 @@
-use crate::hub::{Freshness, Segment, Stale, Tests, View};
+use crate::hub::{Segment, View};
 use crate::signal::{Seq, Timestamp};
 
 /// The frames of a stretch of the log that pass one filter, back to back: what is written to a
@@ -45,28 +45,9 @@ impl Run {
     /// is judged at `now`. The segment must hold the place where the run stands.
     pub fn take(&mut self, segment: &Segment, view: &View, now: Timestamp) {
         debug_assert!(segment.first() <= self.next && self.next <= segment.last());
-        let everything = view.is_everything();
-        let passes: Vec<bool> = if everything {
-            Vec::new()
-        } else {
-            segment
-                .symbols()
-                .iter()
-                .map(|symbol| view.passes(symbol.as_str()))
-                .collect()
-        };
-        for frame in segment.from(self.next) {
-            let wanted = everything
-                || (passes[frame.symbol] && (!frame.is_test || view.tests == Tests::Sent));
-            let stale_after = frame.stale_after;
-            let freshness = match stale_after {
-                Some(stale_after) if stale_after <= now => Freshness::Stale,
-                _ => Freshness::Fresh,
-            };
-            if wanted && (freshness == Freshness::Fresh || view.stale == Stale::Marked) {
-                frame.write(&mut self.bytes, view, freshness);
-                self.frames.push((self.bytes.len(), frame.seq));
-            }
+        for (frame, freshness) in segment.passing(self.next, view, now) {
+            frame.write(&mut self.bytes, view, freshness);
+            self.frames.push((self.bytes.len(), frame.seq));
         }
         self.next = segment.last().next();
     }
