@@ -56,6 +56,13 @@ impl Clients {
         })
     }
 
+    /// Whether there is a place for one more client from this address.
+    pub(super) fn has_room(&self, address: IpAddr) -> bool {
+        let here = self.per_address().get(&subscriber(address)).copied();
+        let most = self.most_per_address.map_or(u32::MAX, NonZeroU32::get);
+        here.unwrap_or_default() < most && *self.count.borrow() < self.most
+    }
+
     /// How many there are, as it changes.
     pub(super) fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
@@ -101,8 +108,10 @@ mod tests {
         let first = clients.enter(one).unwrap();
         let _second = clients.enter(one).unwrap();
         assert!(clients.enter(one).is_none(), "two from one address");
+        assert!(clients.has_room(two) && !clients.has_room(one));
         let _third = clients.enter(two).unwrap();
         assert!(clients.enter(two).is_none(), "three in all");
+        assert!(!clients.has_room(two));
         assert_eq!(*clients.count().borrow(), 3);
         drop(first);
         assert_eq!(*clients.count().borrow(), 2);

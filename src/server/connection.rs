@@ -16,26 +16,25 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{Instrument, Span, debug, info, info_span};
-use warp::filters::BoxedFilter;
-use warp::http::Response;
 
 use super::accept::Accepted;
 use super::clients::Entrance;
 use super::gate::{Admitted, Gate};
 use super::http::{Guest, Visitors, turn_away};
+use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use crate::hub::View;
+use super::routes::{Entry, Routes};
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
-use crate::signal::Seq;
 
 /// How the connections of one shard are served.
 pub(super) struct Host {
     pub(super) gate: Arc<Gate>,
     /// Answers requests.
-    pub(super) routes: BoxedFilter<(Response<String>,)>,
+    pub(super) routes: Routes,
+    pub(super) log: Log,
     /// `None`: plaintext.
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     /// Longest time from accept to the end of the first request's headers.
@@ -53,9 +52,7 @@ struct Upgraded {
     tls: Option<ServerConnection>,
     /// What the client sent right behind its request.
     early: Bytes,
-    admitted: Admitted,
-    /// The first signal it is sent.
-    next: Seq,
+    entry: Entry,
 }
 
 /// A handshake that has not ended after this gives its turn to the next and goes on without: what
@@ -96,28 +93,31 @@ impl Upgraded {
             socket,
             tls,
             early: guest.early,
-            admitted: guest.admitted,
-            next: guest.next,
+            entry: guest.entry,
         }
     }
 
     /// Makes the session. A function of its own, so that what goes into it takes no room in the
     /// task that runs it.
     fn begin(self, host: &Host, shard: &Rc<Shard>, peer: SocketAddr) -> Subscription {
+        let Entry {
+            admitted,
+            view,
+            next,
+        } = self.entry;
         let Admitted {
             principal,
             entrance,
             address,
-        } = self.admitted;
+        } = admitted;
         let span = if address == peer.ip().to_canonical() {
             info_span!("session", %peer, subject = principal.subject())
         } else {
             info_span!("session", peer = %address, proxy = %peer, subject = principal.subject())
         };
-        span.in_scope(|| info!(after = self.next.get() - 1, "subscribed"));
-        let client = Client::new(self.socket, Outlet::new(self.tls), self.next);
+        span.in_scope(|| info!(after = next.get() - 1, "subscribed"));
+        let client = Client::new(self.socket, Outlet::new(self.tls), next);
         let settings = Rc::clone(&host.sessions);
-        let view = View::of(principal.symbols());
         let shard = Rc::clone(shard);
         let session = Session::new(shard, client, principal, &view, settings, &self.early);
         Subscription {
@@ -204,6 +204,7 @@ async fn upgrade(
     let visitors = Visitors {
         routes: &host.routes,
         shard,
+        log: &host.log,
         proxies: &host.proxies,
         peer,
         opening,

@@ -3,7 +3,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use warp::http::header::{AUTHORIZATION, HeaderMap};
@@ -29,9 +30,14 @@ pub(super) struct Gate {
     patience: Duration,
     throttle: Throttle,
     pub(super) clients: Arc<Clients>,
+    /// Turns to fetch past signals.
+    fetches: Arc<Semaphore>,
     pub(super) draining: CancellationToken,
     pub(super) metrics: Doors,
 }
+
+/// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
+const MOST_FETCHES: usize = 32;
 
 /// Somebody who was let in, with a place kept.
 #[derive(Debug)]
@@ -59,17 +65,19 @@ impl Gate {
                 limits.connections,
                 limits.connections_per_address,
             )),
+            fetches: Arc::new(Semaphore::new(MOST_FETCHES)),
             draining: CancellationToken::new(),
             metrics: counters(metrics),
         }
     }
 
-    /// Checks a request in the order in which the protocol promises its answers.
-    pub(super) async fn admit(
+    /// Who it is, if it may read signals. Checks a request in the order in which the protocol
+    /// promises its answers.
+    pub(super) async fn authorise(
         &self,
         headers: &HeaderMap,
         address: IpAddr,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Principal, Refusal> {
         let values = headers
             .get_all(AUTHORIZATION)
             .iter()
@@ -90,12 +98,33 @@ impl Gate {
         if self.draining.is_cancelled() {
             return Err(Refusal::Draining);
         }
+        Ok(principal)
+    }
+
+    /// Whether there is a place for one more client from this address. Nobody has it yet: somebody
+    /// who is turned away in the end was no client at any time.
+    pub(super) fn has_room(&self, address: IpAddr) -> Result<(), Refusal> {
+        let room = self.clients.has_room(address).then_some(());
+        room.ok_or(Refusal::Overloaded)
+    }
+
+    /// Makes a client of somebody.
+    pub(super) fn admit(&self, principal: Principal, address: IpAddr) -> Result<Admitted, Refusal> {
         let entrance = self.clients.enter(address).ok_or(Refusal::Overloaded)?;
         Ok(Admitted {
             principal,
             entrance,
             address,
         })
+    }
+
+    /// A turn to fetch past signals, which ends when it is dropped.
+    pub(super) async fn fetch(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = Arc::clone(&self.fetches).acquire_owned();
+        match timeout(self.patience, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Refusal::Busy),
+        }
     }
 
     /// A good token always gets in; only refused ones count as tries.

@@ -17,23 +17,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
-use warp::filters::BoxedFilter;
 use warp::http::{Request, Response, Version};
 
-use super::gate::Admitted;
+use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
-use super::routes::Visit;
+use super::routes::{Entry, PAST_SIGNALS, Routes, Visit};
 use super::upgrade::HttpVersion;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
-use crate::signal::Seq;
 
 /// Those who come with requests.
 pub(super) struct Visitors<'a> {
-    pub(super) routes: &'a BoxedFilter<(Response<String>,)>,
+    pub(super) routes: &'a Routes,
     pub(super) shard: &'a Shard,
+    pub(super) log: &'a Log,
     pub(super) proxies: &'a Proxies,
     pub(super) peer: SocketAddr,
     pub(super) opening: &'a Opening,
@@ -45,9 +44,7 @@ pub(super) struct Guest<IO> {
     pub(super) io: IO,
     /// What was sent right behind the request.
     pub(super) early: Bytes,
-    pub(super) admitted: Admitted,
-    /// The first signal it is sent.
-    pub(super) next: Seq,
+    pub(super) entry: Entry,
 }
 
 impl Visitors<'_> {
@@ -56,45 +53,50 @@ impl Visitors<'_> {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let admitted = Arc::new(Mutex::new(None));
+        let entry = Arc::new(Mutex::new(None));
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+        let routes = &routes;
         let answer = |mut request: Request<Incoming>| {
-            let target = request
-                .uri()
-                .path_and_query()
-                .map_or(0, |target| target.as_str().len());
-            self.opening.waits(Stage::Begun);
-            let visit = Visit {
-                address: self.proxies.client(self.peer.ip(), request.headers()),
-                http: match request.version() {
-                    Version::HTTP_11 => HttpVersion::Http11,
-                    _ => HttpVersion::Older,
-                },
-                request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
-                next: self.shard.next(),
-                admitted: Arc::clone(&admitted),
-            };
-            request.extensions_mut().insert(visit);
-            Box::pin(routes.call(request))
+            let entry = Arc::clone(&entry);
+            Box::pin(async move {
+                self.opening.waits(Stage::Begun);
+                let visit = self.visit(&request, entry).await;
+                request.extensions_mut().insert(visit);
+                routes.call(request).await
+            })
         };
         let (io, early, talk) = speak_http(io, answer, deadline).await;
         if talk == Talk::Broken {
             self.metrics.handshake_failed(HandshakeFailure::Http);
         }
-        let admitted = admitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some((admitted, next)) = admitted else {
+        let entry = entry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(entry) = entry else {
             hang_up(io).await;
             return None;
         };
-        Some(Guest {
-            io,
-            early,
-            admitted,
-            next,
-        })
+        Some(Guest { io, early, entry })
+    }
+
+    async fn visit(&self, request: &Request<Incoming>, entry: Arc<Mutex<Option<Entry>>>) -> Visit {
+        let uri = request.uri();
+        let target = uri
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
+        let interest = if uri.query().is_some() || uri.path() == PAST_SIGNALS {
+            Interest::InThePast
+        } else {
+            Interest::InTheFuture
+        };
+        Visit {
+            address: self.proxies.client(self.peer.ip(), request.headers()),
+            http: match request.version() {
+                Version::HTTP_11 => HttpVersion::Http11,
+                _ => HttpVersion::Older,
+            },
+            request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
+            past: self.log.now(self.shard, interest).await,
+            entry,
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use warp::http::header::{
 use warp::http::{Method, Response, StatusCode};
 
 use crate::auth::InvalidToken;
+use crate::journal::Epoch;
 
 /// Why a request is turned away. The answer is a status, a JSON body, and the end of the
 /// connection.
@@ -17,8 +19,8 @@ pub(super) enum Refusal {
     NotFound,
     /// Another method than these.
     MethodNotAllowed(&'static [Method]),
-    /// Something about the upgrade is wrong, in these words.
-    BadRequest(&'static str),
+    /// Something about the request is wrong, in these words.
+    BadRequest(Cow<'static, str>),
     UpgradeRequired,
     OtherVersion,
     TooManyAttempts(Duration),
@@ -27,9 +29,28 @@ pub(super) enum Refusal {
     InvalidToken(InvalidToken),
     InsufficientScope,
     Overloaded,
+    /// Too many fetch past signals.
+    Busy,
     Draining,
+    HistoryGone(Gone),
     NotTls,
     Internal,
+}
+
+/// What the log holds instead of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gone {
+    pub(super) why: &'static str,
+    pub(super) epoch: Epoch,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+}
+
+impl Gone {
+    pub(super) const TOO_OLD: &'static str = "what you ask for is older than what is kept; \
+         after_seq may be first_seq - 1 at the least";
+    pub(super) const NOT_YET: &'static str = "after_seq is beyond the newest signal, so it is of a \
+         log that was lost; this one has another epoch: begin anew, without after_seq";
 }
 
 /// What [`Refusal::code`] may say, for whoever counts.
@@ -46,6 +67,7 @@ pub(super) const CODES: &[&str] = &[
     "insufficient_scope",
     "overloaded",
     "draining",
+    "history_gone",
     "internal",
 ];
 
@@ -62,6 +84,15 @@ const REALM: &str = r#"Bearer realm="signalcast""#;
 struct Body<'a> {
     code: &'a str,
     message: &'a str,
+    #[serde(flatten)]
+    held: Option<Held>,
+}
+
+#[derive(Serialize)]
+struct Held {
+    epoch: String,
+    first_seq: u64,
+    last_seq: u64,
 }
 
 impl Refusal {
@@ -71,8 +102,9 @@ impl Refusal {
         let body = serde_json::to_string(&Body {
             code: self.code(),
             message: &message,
+            held: self.held(),
         })
-        .expect("two strings serialize");
+        .expect("strings and numbers serialize");
         let mut response = Response::builder()
             .status(self.status())
             .header(CONNECTION, "close")
@@ -93,7 +125,8 @@ impl Refusal {
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MissingToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::Overloaded | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Busy | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HistoryGone(_) => StatusCode::GONE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -111,8 +144,9 @@ impl Refusal {
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
-            Self::Overloaded => "overloaded",
+            Self::Overloaded | Self::Busy => "overloaded",
             Self::Draining => "draining",
+            Self::HistoryGone(_) => "history_gone",
             Self::Internal => "internal",
         }
     }
@@ -125,7 +159,7 @@ impl Refusal {
             Self::MethodNotAllowed(methods) => {
                 return format!("this path takes only {}", list(methods));
             }
-            Self::BadRequest(problem) => problem,
+            Self::BadRequest(problem) => problem.as_ref(),
             Self::UpgradeRequired => "this is a WebSocket endpoint; ask for an upgrade",
             Self::OtherVersion => "only version 13 of the WebSocket protocol is spoken here",
             Self::TooManyAttempts(_) => "too many refused tokens from your address; wait",
@@ -134,11 +168,24 @@ impl Refusal {
             Self::InvalidToken(problem) => return problem.to_string(),
             Self::InsufficientScope => "the token lacks the scope signals:read",
             Self::Overloaded => "as many clients as allowed are connected; come back later",
+            Self::Busy => "too many are fetching past signals just now; come back in a moment",
             Self::Draining => "the server is shutting down; come back soon",
+            Self::HistoryGone(gone) => gone.why,
             Self::NotTls => "this port speaks TLS; use wss://",
             Self::Internal => "something is wrong in the server; it is logged there",
         }
         .to_owned()
+    }
+
+    fn held(&self) -> Option<Held> {
+        let Self::HistoryGone(gone) = self else {
+            return None;
+        };
+        Some(Held {
+            epoch: gone.epoch.to_string(),
+            first_seq: gone.first_seq,
+            last_seq: gone.last_seq,
+        })
     }
 
     fn headers(&self) -> Vec<(HeaderName, String)> {
@@ -154,7 +201,9 @@ impl Refusal {
             Self::TooManyAttempts(wait) => {
                 vec![(RETRY_AFTER, (wait.as_secs() + 1).to_string())]
             }
-            Self::Overloaded | Self::Draining => vec![(RETRY_AFTER, RETRY_SECONDS.to_string())],
+            Self::Overloaded | Self::Busy | Self::Draining => {
+                vec![(RETRY_AFTER, RETRY_SECONDS.to_string())]
+            }
             Self::MissingToken => vec![(WWW_AUTHENTICATE, REALM.to_owned())],
             Self::TwoCredentials => {
                 vec![(

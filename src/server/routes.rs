@@ -5,6 +5,7 @@ use std::future::ready;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::body::Bytes;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use warp::filters::BoxedFilter;
@@ -14,12 +15,15 @@ use warp::reject::Reject;
 use warp::{Filter, Rejection};
 
 use super::gate::{Admitted, Gate};
+use super::page::{Format, Page};
+use super::past::{Past, Start};
+use super::query::{self, Query};
 use super::readiness::Readiness;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
 use super::upgrade::{Handshake, HttpVersion};
-use crate::journal::Epoch;
+use crate::hub::View;
 use crate::metrics::{Doors, Registry};
-use crate::signal::Seq;
+use crate::signal::{Protocol, Seq};
 
 /// What the connection knows of a request that the request does not say, and where the answer to
 /// "may it come in" is left for the connection. Travels with the request.
@@ -29,34 +33,65 @@ pub(super) struct Visit {
     pub(super) http: HttpVersion,
     /// Bytes of the request line.
     pub(super) request_line: usize,
-    /// The first signal that a client let in now is sent.
-    pub(super) next: Seq,
-    pub(super) admitted: Arc<Mutex<Option<(Admitted, Seq)>>>,
+    /// The log as it stands now.
+    pub(super) past: Past,
+    pub(super) entry: Arc<Mutex<Option<Entry>>>,
 }
+
+/// Somebody who has become a client.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) admitted: Admitted,
+    /// What it gets.
+    pub(super) view: View,
+    /// The first signal it is sent.
+    pub(super) next: Seq,
+}
+
+/// What answers requests.
+pub(super) type Routes = BoxedFilter<(Response<Bytes>,)>;
+
+/// Where past signals are.
+pub(super) const PAST_SIGNALS: &str = "/signals";
 
 impl Reject for Refusal {}
 
 /// All the server answers over HTTP.
-pub(super) fn routes(
-    gate: Arc<Gate>,
-    epoch: Epoch,
-    readiness: Readiness,
-) -> BoxedFilter<(Response<String>,)> {
+pub(super) fn routes(gate: Arc<Gate>, readiness: Readiness) -> Routes {
     let doors = Arc::clone(&gate);
-    let probes = probes(readiness);
+    let (connecting, fetching) = (Arc::clone(&gate), gate);
     let connect = warp::path::end()
         .or(warp::path!("ws"))
         .unify()
         .and(only(&[Method::GET]))
         .and(warp::header::headers_cloned())
+        .and(query())
         .and(warp::ext::get::<Visit>())
-        .then(move |headers: HeaderMap, visit: Visit| {
-            let gate = Arc::clone(&gate);
-            async move { connect(&gate, epoch, &headers, &visit).await }
+        .then(move |headers: HeaderMap, query: String, visit: Visit| {
+            let gate = Arc::clone(&connecting);
+            async move {
+                connect(&gate, &headers, &query, &visit)
+                    .await
+                    .map(Bytes::from)
+            }
         });
+    let fetch = warp::path!("signals")
+        .and(only(&[Method::GET]))
+        .and(warp::header::headers_cloned())
+        .and(query())
+        .and(warp::ext::get::<Visit>())
+        .then(move |headers: HeaderMap, query: String, visit: Visit| {
+            let gate = Arc::clone(&fetching);
+            async move { fetch(&gate, &headers, &query, &visit).await }
+        });
+    let probes = probes(readiness).map(|answer: Response<String>| answer.map(Bytes::from));
+    let refuse = move |rejection| {
+        let answer = refuse(&doors.metrics, &rejection);
+        ready(Ok::<_, Infallible>(answer.map(Bytes::from)))
+    };
     headers_fit()
-        .and(connect.or(probes).unify())
-        .recover(move |rejection| ready(Ok::<_, Infallible>(refuse(&doors.metrics, &rejection))))
+        .and(connect.or(fetch).unify().or(probes).unify())
+        .recover(refuse)
         .unify()
         .boxed()
 }
@@ -95,29 +130,53 @@ fn probes(readiness: Readiness) -> BoxedFilter<(Response<String>,)> {
 }
 
 /// Lets a client in or turns it away.
-async fn connect(
-    gate: &Gate,
-    epoch: Epoch,
-    headers: &HeaderMap,
-    visit: &Visit,
-) -> Response<String> {
+async fn connect(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -> Response<String> {
     let outcome = async {
         let handshake = Handshake::parse(headers, visit.http)?;
-        Ok::<_, Refusal>((handshake, gate.admit(headers, visit.address).await?))
+        let principal = gate.authorise(headers, visit.address).await?;
+        gate.has_room(visit.address)?;
+        let asked = Query::parse(query, query::OF_UPGRADES)?;
+        let view = asked.view(handshake.protocol(), &principal)?;
+        let next = visit.past.first(asked.start.unwrap_or(Start::Live)).await?;
+        let admitted = gate.admit(principal, visit.address)?;
+        let entry = Entry {
+            admitted,
+            view,
+            next,
+        };
+        Ok((handshake, entry))
     };
     match outcome.await {
-        Ok((handshake, admitted)) => {
-            *visit
-                .admitted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some((admitted, visit.next));
-            handshake.response(visit.next, epoch)
+        Ok((handshake, entry)) => {
+            *visit.entry.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry);
+            handshake.response(&visit.past)
         }
-        Err(refusal) => {
-            gate.metrics.refused(refusal.code());
-            refusal.response()
-        }
+        Err(refusal) => turn_away(&gate.metrics, &refusal),
     }
+}
+
+/// Answers with past signals, to somebody who might as well connect.
+async fn fetch(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -> Response<Bytes> {
+    let outcome = async {
+        let principal = gate.authorise(headers, visit.address).await?;
+        let asked = Query::parse(query, query::OF_PAGES)?;
+        let view = asked.view(Protocol::V2, &principal)?;
+        let turn = gate.fetch().await?;
+        let page = Page::of(&visit.past, &asked, &view, Format::wanted(headers)).await?;
+        Ok(page.response(&visit.past, turn))
+    };
+    let page = outcome.await;
+    page.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal).map(Bytes::from))
+}
+
+fn turn_away(metrics: &Doors, refusal: &Refusal) -> Response<String> {
+    metrics.refused(refusal.code());
+    refusal.response()
+}
+
+/// What stands behind the question mark, if there is one.
+fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
 fn answer(code: StatusCode, body: &serde_json::Value) -> Response<String> {
@@ -163,9 +222,7 @@ fn only(methods: &'static [Method]) -> impl Filter<Extract = (), Error = Rejecti
 }
 
 fn refuse(metrics: &Doors, rejection: &Rejection) -> Response<String> {
-    let refusal = refusal(rejection);
-    metrics.refused(refusal.code());
-    refusal.response()
+    turn_away(metrics, &refusal(rejection))
 }
 
 fn refusal(rejection: &Rejection) -> Refusal {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::Accepted;
 use super::connection::{self, Host};
 use super::gate::Gate;
+use super::past::Log;
 use super::proxy::Proxies;
 use super::readiness::Readiness;
 use super::{Limits, ServerError, routes};
@@ -76,7 +77,11 @@ pub(super) fn start(
 
 impl ShardParts {
     fn into_host(self) -> Host {
-        let routes = routes::routes(Arc::clone(&self.gate), self.epoch, self.readiness);
+        let routes = routes::routes(Arc::clone(&self.gate), self.readiness);
+        let log = Log {
+            epoch: self.epoch,
+            history: self.history.clone(),
+        };
         let sessions = Settings {
             message_bytes: self.limits.message_bytes,
             commands_per_second: self.limits.commands_per_second,
@@ -91,6 +96,7 @@ impl ShardParts {
         Host {
             gate: self.gate,
             routes,
+            log,
             tls: self.tls,
             handshake_timeout: self.limits.handshake,
             handshakes: Rc::new(Semaphore::new(self.limits.handshakes.get())),

@@ -9,25 +9,23 @@ use warp::http::header::{
 };
 use warp::http::{Response, StatusCode};
 
+use super::past::Past;
 use super::refusal::Refusal;
-use crate::journal::Epoch;
-use crate::signal::Seq;
+use crate::signal::Protocol;
 
 /// A request to become a WebSocket, well formed.
 #[derive(Debug)]
 pub(super) struct Handshake {
     accept: String,
-    protocol: Protocol,
+    /// What the client asked for by name, if it is known here.
+    named: Option<Protocol>,
 }
 
-/// How the two sides talk after the upgrade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    /// `signalcast.v1`, and whether the client asked for it by name.
-    V1 { named: bool },
-}
-
-const V1: &str = "signalcast.v1";
+/// What the subprotocols are called.
+const SUBPROTOCOLS: [(&str, Protocol); 2] = [
+    ("signalcast.v1", Protocol::V1),
+    ("signalcast.v2", Protocol::V2),
+];
 
 impl Handshake {
     /// Reads what a client asks for.
@@ -37,59 +35,75 @@ impl Handshake {
             return Err(Refusal::UpgradeRequired);
         }
         if http == HttpVersion::Older {
-            return Err(Refusal::BadRequest("an upgrade needs HTTP/1.1"));
+            return Err(Refusal::BadRequest("an upgrade needs HTTP/1.1".into()));
         }
         if !wants.any(|token| token.eq_ignore_ascii_case("websocket")) {
-            return Err(Refusal::BadRequest("the header Upgrade must say websocket"));
+            return Err(Refusal::BadRequest(
+                "the header Upgrade must say websocket".into(),
+            ));
         }
         if !tokens(headers, &CONNECTION)?.any(|token| token.eq_ignore_ascii_case("upgrade")) {
             return Err(Refusal::BadRequest(
-                "the header Connection must say Upgrade",
+                "the header Connection must say Upgrade".into(),
             ));
         }
-        match only(headers, &SEC_WEBSOCKET_VERSION)
-            .ok_or(Refusal::BadRequest("send one header Sec-WebSocket-Version"))?
-        {
+        match only(headers, &SEC_WEBSOCKET_VERSION).ok_or(Refusal::BadRequest(
+            "send one header Sec-WebSocket-Version".into(),
+        ))? {
             b"13" => {}
             version if !version.is_empty() && version.iter().all(u8::is_ascii_digit) => {
                 return Err(Refusal::OtherVersion);
             }
             _ => {
                 return Err(Refusal::BadRequest(
-                    "Sec-WebSocket-Version must be a number",
+                    "Sec-WebSocket-Version must be a number".into(),
                 ));
             }
         }
         let key = only(headers, &SEC_WEBSOCKET_KEY)
             .filter(|key| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16))
             .ok_or(Refusal::BadRequest(
-                "Sec-WebSocket-Key must be 16 bytes in base64, once",
+                "Sec-WebSocket-Key must be 16 bytes in base64, once".into(),
             ))?;
-        let named = tokens(headers, &SEC_WEBSOCKET_PROTOCOL)?.any(|token| token == V1);
+        let named = tokens(headers, &SEC_WEBSOCKET_PROTOCOL)?.find_map(|token| {
+            let mut known = SUBPROTOCOLS.into_iter();
+            known.find(|(name, _)| *name == token)
+        });
         Ok(Self {
             accept: derive_accept_key(key),
-            protocol: Protocol::V1 { named },
+            named: named.map(|(_, protocol)| protocol),
         })
     }
 
-    /// The `101` answer to a client that is sent everything from `next` on.
-    pub(super) fn response(&self, next: Seq, epoch: Epoch) -> Response<String> {
+    /// How the two sides talk after the upgrade.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.named.unwrap_or_default()
+    }
+
+    /// The `101` answer, which says where the log stands.
+    pub(super) fn response(&self, past: &Past) -> Response<String> {
         let mut response = Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)
             .header(UPGRADE, "websocket")
             .header(CONNECTION, "Upgrade")
             .header(SEC_WEBSOCKET_ACCEPT, &self.accept)
-            .header("signalcast-last-seq", next.get() - 1)
-            .header("signalcast-epoch", epoch.to_string());
-        let Protocol::V1 { named } = self.protocol;
-        if named {
-            response = response.header(SEC_WEBSOCKET_PROTOCOL, V1);
+            .header(LAST_SEQ, past.last_seq())
+            .header(EPOCH, past.epoch.to_string());
+        let mut known = SUBPROTOCOLS.into_iter();
+        if let Some((name, _)) = known.find(|(_, known)| Some(*known) == self.named) {
+            response = response.header(SEC_WEBSOCKET_PROTOCOL, name);
         }
         response
             .body(String::new())
             .expect("every value is visible ASCII")
     }
 }
+
+/// The header that says which signal is the newest.
+pub(super) const LAST_SEQ: &str = "signalcast-last-seq";
+
+/// The header that says which log it is.
+pub(super) const EPOCH: &str = "signalcast-epoch";
 
 /// What a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +134,9 @@ fn tokens<'a>(
         .map(|value| value.to_str())
         .collect::<Result<_, _>>()
         .map_err(|_| {
-            Refusal::BadRequest("Upgrade, Connection and Sec-WebSocket-Protocol are plain ASCII")
+            Refusal::BadRequest(
+                "Upgrade, Connection and Sec-WebSocket-Protocol are plain ASCII".into(),
+            )
         })?;
     Ok(values
         .into_iter()

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::refusal::{Gone, Refusal};
+use crate::history::History;
+use crate::hub::Segment;
+use crate::journal::{Epoch, ReadError};
+use crate::shard::Shard;
+use crate::signal::{ReceivedAt, Seq};
+
+/// Where somebody begins to read the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// With what comes next.
+    Live,
+    /// With the oldest that is kept.
+    Oldest,
+    /// With what follows this signal; `None`: with the first there was.
+    After(Option<Seq>),
+    /// With what was received then or later.
+    Since(ReceivedAt),
+}
+
+/// The log behind the clients, as requests ask for it.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) epoch: Epoch,
+    pub(super) history: History,
+}
+
+/// The log as it stood when a request came: where a live client begins was taken first, what was
+/// before is looked up second, so nothing is between.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    pub(super) epoch: Epoch,
+    /// The first signal that a live client is sent.
+    pub(super) next: Seq,
+    history: History,
+    /// The hot tail, if nothing else is kept.
+    recent: Arc<[Arc<Segment>]>,
+}
+
+/// Whether a request may be about signals that were before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    InThePast,
+    InTheFuture,
+}
+
+impl Log {
+    /// How it stands for a request that comes now. Costs a step for each segment of the hot tail,
+    /// if nothing else is kept and the request may be about that.
+    pub(super) async fn now(&self, shard: &Shard, interest: Interest) -> Past {
+        shard.draws_level().await;
+        let recent = match (interest, self.history.oldest()) {
+            (Interest::InThePast, None) => shard.recent(),
+            _ => Vec::new(),
+        };
+        Past {
+            epoch: self.epoch,
+            next: shard.next(),
+            history: self.history.clone(),
+            recent: recent.into(),
+        }
+    }
+}
+
+impl Past {
+    /// The seq of the newest signal; 0 while there is none.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.next.get() - 1
+    }
+
+    /// The first signal for somebody who begins like this.
+    pub(super) async fn first(&self, start: Start) -> Result<Seq, Refusal> {
+        match start {
+            Start::Live => Ok(self.next),
+            Start::Oldest => Ok(self.oldest().min(self.next)),
+            Start::After(last) => self.after(last),
+            Start::Since(at) => self.since(at).await,
+        }
+    }
+
+    /// A stretch of the log that holds this place.
+    pub(super) async fn stretch(&self, seq: Seq) -> Result<Arc<Segment>, ReadError> {
+        if self.history.oldest().is_some() {
+            return self.history.stretch(seq).await;
+        }
+        let index = self.recent.partition_point(|segment| segment.last() < seq);
+        let found = self.recent.get(index).filter(|found| found.first() <= seq);
+        found.cloned().ok_or(ReadError::Gone {
+            oldest: self.oldest(),
+        })
+    }
+
+    /// What to tell somebody whose reading failed.
+    pub(super) fn unreadable(&self, why: &ReadError) -> Refusal {
+        match why {
+            ReadError::Gone { .. } => self.gone(Gone::TOO_OLD),
+            ReadError::Failed(error) => {
+                let error = error as &dyn std::error::Error;
+                error!(error, "the log can't be read for a client");
+                Refusal::Internal
+            }
+        }
+    }
+
+    fn after(&self, last: Option<Seq>) -> Result<Seq, Refusal> {
+        let first = last.map_or(Seq::FIRST, Seq::next);
+        if first > self.next {
+            return Err(self.gone(Gone::NOT_YET));
+        }
+        if first < self.oldest() {
+            return Err(self.gone(Gone::TOO_OLD));
+        }
+        Ok(first)
+    }
+
+    async fn since(&self, at: ReceivedAt) -> Result<Seq, Refusal> {
+        let found = if self.history.oldest().is_some() {
+            self.history.received_since(at).await
+        } else {
+            received_since(&self.recent, at)
+        };
+        let found = found.map_err(|why| self.unreadable(&why))?;
+        // What came after the request did is live, also when its time is still to come.
+        Ok(found.map_or(self.next, |first| first.min(self.next)))
+    }
+
+    fn oldest(&self) -> Seq {
+        let recent = || {
+            self.recent
+                .first()
+                .map_or(self.next, |oldest| oldest.first())
+        };
+        self.history.oldest().unwrap_or_else(recent)
+    }
+
+    fn gone(&self, why: &'static str) -> Refusal {
+        Refusal::HistoryGone(Gone {
+            why,
+            epoch: self.epoch,
+            first_seq: self.oldest().get(),
+            last_seq: self.last_seq(),
+        })
+    }
+}
+
+/// The place of the first signal in the hot tail that was received at this time or later.
+fn received_since(recent: &[Arc<Segment>], at: ReceivedAt) -> Result<Option<Seq>, ReadError> {
+    let before = |segment: &Arc<Segment>| {
+        let newest = segment.from(segment.last()).last();
+        newest.is_some_and(|newest| newest.detail.received_at < at)
+    };
+    let Some(segment) = recent.get(recent.partition_point(before)) else {
+        return Ok(None);
+    };
+    let mut frames = segment.from(segment.first());
+    let found = frames.find(|frame| frame.detail.received_at >= at);
+    let found = found.map(|frame| frame.seq);
+    let oldest = recent[0].first();
+    // Some that were let go of may have been received then, too.
+    if found == Some(oldest) && oldest != Seq::FIRST {
+        return Err(ReadError::Gone { oldest });
+    }
+    Ok(found)
+}
