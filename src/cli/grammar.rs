@@ -132,11 +132,22 @@ fn listen() -> Command {
             "PATH",
             format!("Certificate authority to trust besides the system's, PEM [default: {USUAL_CA}, if it is there]"),
         ))
+        .arg(once(
+            "after-seq",
+            "SEQ",
+            "Begin after this signal of the log; 0: with the oldest that is kept [default: with what comes in from now on]",
+        ))
+        .arg(once("since", "TIME", "Begin with what was received at this time or later (RFC 3339)"))
+        .arg(many(
+            "symbols",
+            "PATTERNS",
+            "Only these symbols, with commas between; * stands for anything; may be repeated [default: all]",
+        ))
         .arg(
             Arg::new("json")
                 .long("json")
                 .action(ArgAction::SetTrue)
-                .help("Print each frame as it came, one a line"),
+                .help("Print each signal's frame as it came, one a line"),
         )
         .arg(config_file())
 }

@@ -7,21 +7,94 @@ use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
 use super::typed::Typed;
-use crate::config::{Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
-use crate::listen::{Form, Options, USUAL_CA, authorization};
+use crate::config::{Problem, Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::listen::{Form, Options, Query, Start, USUAL_CA, authorization};
+use crate::signal::ReceivedAt;
 use crate::trust::trusting;
 
 /// Where to connect and what to print; none if that can't be told.
 pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Options> {
     let url = url(typed, around);
     let token = token(typed, around);
+    let mut query = url.as_ref().map(Query::of).unwrap_or_default();
+    let start = start(typed, &mut query);
+    symbols(typed, &mut query);
     let connector = connector(typed, around, url.as_ref()?);
     let form = if typed.is_there("json") {
         Form::Frame
     } else {
         Form::Line
     };
-    Some(Options::new(url?, token.ok()?, connector?, form))
+    Some(Options::new(
+        url?,
+        query,
+        start?,
+        token.ok()?,
+        connector?,
+        form,
+    ))
+}
+
+/// Where to begin, from flags or from the query of the address; it stands in that no more.
+fn start(typed: &mut Typed<'_>, query: &mut Query) -> Option<Start> {
+    let after = either(typed, "after-seq", query.take("after_seq"));
+    let since = either(typed, "since", query.take("since"));
+    let start = match (after, since) {
+        (None, None) => Start::Live,
+        (Some(_), Some(_)) => {
+            typed.refuse("--since", "is there beside --after-seq", "leave one");
+            return None;
+        }
+        (Some(text), None) => match text.parse() {
+            Ok(seq) => Start::After(seq),
+            Err(_) => {
+                typed.refuse(
+                    "--after-seq",
+                    &format!("{text} is no seq"),
+                    "write the last one that is known, or 0 for everything that is kept",
+                );
+                return None;
+            }
+        },
+        (None, Some(time)) => match time.parse::<ReceivedAt>() {
+            Ok(_) => Start::Since(time),
+            Err(why) => {
+                typed.refusals.push(Problem::said(why).with("--since"));
+                return None;
+            }
+        },
+    };
+    Some(start)
+}
+
+/// Patterns of symbols go into the query.
+fn symbols(typed: &mut Typed<'_>, query: &mut Query) {
+    let patterns = typed.many("symbols");
+    if patterns.is_empty() {
+        return;
+    }
+    if query.take("symbols").is_some() {
+        typed.refuse(
+            "--symbols",
+            "is there beside symbols= in the URL",
+            "leave one",
+        );
+    }
+    query.push("symbols", &patterns.join(","));
+}
+
+/// The value of a flag, or what stands in the URL instead.
+fn either(typed: &mut Typed<'_>, flag: &str, in_url: Option<String>) -> Option<String> {
+    let given = typed.once(flag);
+    if given.is_some() && in_url.is_some() {
+        let key = flag.replace('-', "_");
+        typed.refuse(
+            format!("--{flag}"),
+            &format!("is there beside {key}= in the URL"),
+            "leave one",
+        );
+    }
+    given.or(in_url)
 }
 
 fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {

@@ -41,7 +41,8 @@ pub(super) fn of(frame: &str) -> Option<String> {
     }
     let test = if signal.is_test { " TEST" } else { "" };
     let (time, symbol, price) = (time?, symbol?, price?);
-    let line = format!("{time} {side} {symbol} {price}{test}{extras}");
+    let stale = if signal.stale { " STALE" } else { "" };
+    let line = format!("{time} {side} {symbol} {price}{test}{stale}{extras}");
     Some(printable(&line))
 }
 
@@ -52,6 +53,9 @@ struct Frame<'a> {
     #[serde(borrow)]
     content: Content<'a>,
     is_test: bool,
+    /// Only servers that were asked for stale signals say so.
+    #[serde(default)]
+    stale: bool,
 }
 
 /// The keys of `content` in their order, with their values as they stand.
@@ -97,6 +101,10 @@ mod tests {
                 Some(
                     r#"1970-01-01T00:00:00Z SELL BTC/USDT:USDT 0.1000000000000000000000000001 TEST quantity=1.50 note="a \"b\"""#,
                 ),
+            ),
+            (
+                r#"{"type":"buy","seq":7,"id":"a","content":{"symbol":"A","price":"1.0","timestamp":0,"n":1},"is_test":true,"source":"stdin","received_at":"2026-11-20T10:00:00.123456Z","stale":true}"#,
+                Some("1970-01-01T00:00:00Z BUY A 1.0 TEST STALE n=1"),
             ),
             (
                 r#"{"type":"buy","content":{"symbol":"A\u001b[2J","price":"1.0","timestamp":0},"is_test":false}"#,

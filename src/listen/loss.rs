@@ -47,6 +47,19 @@ pub(super) enum Lost {
         /// What the server asked for.
         at_least: Duration,
     },
+    /// The place that was asked for is not in the log.
+    Gone(Gone),
+}
+
+/// What a server says whose log does not have what was asked for.
+#[derive(Debug)]
+pub(super) struct Gone {
+    /// Which log that is.
+    pub(super) epoch: Option<String>,
+    /// The oldest and the newest seq that it has.
+    pub(super) kept: Option<(u64, u64)>,
+    /// The whole answer, for people.
+    pub(super) words: String,
 }
 
 impl Lost {
@@ -104,16 +117,24 @@ impl Lost {
 fn refused(answer: &Response<Option<Vec<u8>>>) -> Lost {
     let status = answer.status();
     let body = answer.body().as_deref().unwrap_or_default();
-    let words = match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(ErrorBody { code, message }) => format!(
+    let read = serde_json::from_slice::<ErrorBody>(body).ok();
+    let words = match &read {
+        Some(ErrorBody { code, message, .. }) => format!(
             "{} ({}, {}){}",
-            printable(&message),
-            printable(&code),
+            printable(message),
+            printable(code),
             status.as_u16(),
-            remedy(&code)
+            remedy(code)
         ),
-        Err(_) => status.to_string(),
+        None => status.to_string(),
     };
+    if let (StatusCode::GONE, Some(said)) = (status, read) {
+        return Lost::Gone(Gone {
+            epoch: said.epoch.map(|epoch| printable(&epoch)),
+            kept: said.first_seq.zip(said.last_seq),
+            words,
+        });
+    }
     let passes = status.is_server_error()
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
     if !passes {
@@ -139,6 +160,10 @@ fn remedy(code: &str) -> &'static str {
 struct ErrorBody {
     code: String,
     message: String,
+    /// The log, and what it keeps, with `history_gone`.
+    epoch: Option<String>,
+    first_seq: Option<u64>,
+    last_seq: Option<u64>,
 }
 
 /// What to say about a certificate that does not convince; none for other errors.

@@ -4,30 +4,35 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 
 use crate::output::Output;
 use crate::printable::printable;
 
+mod connect;
 mod line;
 mod loss;
+mod message;
 mod options;
+mod place;
+mod query;
 
+pub(crate) use connect::authorization;
 pub use loss::ListenError;
 pub use options::Options;
 pub(crate) use options::{Form, USUAL_CA};
+pub(crate) use place::Start;
+pub(crate) use query::Query;
 
+use connect::{Protocol, Socket, V2, connect};
 use loss::Lost;
+use message::Said;
 use options::without_query;
+use place::Place;
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
 ///
@@ -59,8 +64,8 @@ pub fn run(options: &Options) -> Result<(), ListenError> {
     outcome
 }
 
-/// Connects, prints, and connects again, until `stop` or until `out` is closed. What happens to
-/// the connection is said to `err`.
+/// Connects, prints, and connects again where it left off, until `stop` or until `out` is closed.
+/// What happens to the connection is said to `err`.
 async fn follow(
     options: &Options,
     out: &mut Output<impl Write>,
@@ -69,12 +74,18 @@ async fn follow(
 ) -> Result<(), ListenError> {
     let url = without_query(&options.url);
     let mut backoff = options.backoff.clone();
+    let mut place = Place::new(options.start.clone());
     loop {
         let begun = Instant::now();
-        let (why, at_least) = match one_connection(options, out, err, stop).await {
+        let lost = match one_connection(options, &mut place, out, err, stop).await {
             Ok(()) => return Ok(()),
-            Err(Lost::ForGood(error)) => return Err(error),
-            Err(Lost::ForNow { why, at_least }) => (why, at_least),
+            Err(Lost::Gone(gone)) => place.gone(gone),
+            Err(lost) => lost,
+        };
+        let (why, at_least) = match lost {
+            Lost::ForGood(error) => return Err(error),
+            Lost::ForNow { why, at_least } => (why, at_least),
+            Lost::Gone(gone) => (gone.words, Duration::ZERO),
         };
         if begun.elapsed() >= PROVEN {
             backoff = options.backoff.clone();
@@ -92,24 +103,26 @@ async fn follow(
     }
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
 /// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
 async fn one_connection(
     options: &Options,
+    place: &mut Place,
     out: &mut Output<impl Write>,
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
-    let mut socket = tokio::select! {
-        connected = connect(options) => connected?,
+    let (mut socket, protocol) = tokio::select! {
+        connected = connect(options, place.start()) => connected?,
         () = over(out, stop) => return Ok(()),
     };
-    let _ = writeln!(
-        err,
-        "signalcast: {}: connected",
-        without_query(&options.url)
-    );
+    if protocol == Protocol::V1 {
+        place.unknown();
+        let url = without_query(&options.url);
+        let _ = writeln!(
+            err,
+            "signalcast: {url}: connected, without resuming: {V2} is not spoken there"
+        );
+    }
     let mut silent = Duration::ZERO;
     loop {
         let message = tokio::select! {
@@ -129,18 +142,21 @@ async fn one_connection(
             Err(_) => return Err(Lost::for_now("the server has fallen silent")),
             Ok(None) => return Err(Lost::for_now("the connection was lost")),
             Ok(Some(Err(error))) => return Err(Lost::connected(error)),
-            Ok(Some(Ok(Message::Text(frame)))) => {
-                let printed = tokio::select! {
-                    printed = print(&frame, options.form, out, err) => printed,
-                    () = stop.cancelled() => Err(io::ErrorKind::BrokenPipe.into()),
+            Ok(Some(Ok(Message::Text(text)))) => {
+                let taken = tokio::select! {
+                    taken = take(&text, options, place, out, err) => taken,
+                    () = stop.cancelled() => Ok(Go::Home),
                 };
-                match printed {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                match taken {
+                    Ok(Go::On) => {}
+                    Ok(Go::Home) => {
                         leave(&mut socket).await;
                         return Ok(());
                     }
-                    Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+                    Err(lost) => {
+                        leave(&mut socket).await;
+                        return Err(lost);
+                    }
                 }
             }
             Ok(Some(Ok(Message::Close(frame)))) => {
@@ -157,32 +173,6 @@ async fn one_connection(
     }
 }
 
-async fn connect(options: &Options) -> Result<Socket, Lost> {
-    let connecting = Box::pin(connect_async_tls_with_config(
-        request(options)?,
-        None,
-        true,
-        Some(options.connector.clone()),
-    ));
-    match timeout(CONNECT_WITHIN, connecting).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(error)) => Err(Lost::connecting(error)),
-        Err(_) => Err(Lost::for_now("no answer in time")),
-    }
-}
-
-fn request(options: &Options) -> Result<Request<()>, Lost> {
-    let mut request = options
-        .url
-        .clone()
-        .into_client_request()
-        .map_err(Lost::connecting)?;
-    if let Some(token) = &options.token {
-        request.headers_mut().insert(AUTHORIZATION, token.clone());
-    }
-    Ok(request)
-}
-
 /// Ends when somebody wants it to, or when nobody reads any more.
 async fn over(out: &Output<impl Write>, stop: &CancellationToken) {
     tokio::select! {
@@ -191,7 +181,62 @@ async fn over(out: &Output<impl Write>, stop: &CancellationToken) {
     }
 }
 
-/// Prints one frame: as it came, or as a line to read. What is no signal then goes to `err`.
+/// Whether the connection is of further use.
+enum Go {
+    On,
+    /// Nobody reads any more.
+    Home,
+}
+
+/// Takes a message in: prints a signal, and heeds what is none.
+async fn take(
+    text: &str,
+    options: &Options,
+    place: &mut Place,
+    out: &mut Output<impl Write>,
+    err: &mut impl Write,
+) -> Result<Go, Lost> {
+    let seq = match Said::read(text) {
+        Said::Established(log) => {
+            place.established(&log)?;
+            let url = without_query(&options.url);
+            let (epoch, last) = (printable(&log.epoch), log.last_seq);
+            let _ = writeln!(
+                err,
+                "signalcast: {url}: connected, epoch {epoch}, last seq {last}"
+            );
+            return Ok(Go::On);
+        }
+        Said::Heartbeat { last_seq } => {
+            place.reached(last_seq);
+            return Ok(Go::On);
+        }
+        Said::Signal { seq: Some(seq) } if !place.is_next(seq) => {
+            let text = printable(text);
+            let _ = writeln!(
+                err,
+                "signalcast: a fault of the server: seq {seq} was passed before; not printed: {text}"
+            );
+            return Ok(Go::On);
+        }
+        Said::Signal { seq } => seq,
+        Said::Other => {
+            let _ = writeln!(err, "signalcast: the server says: {}", printable(text));
+            return Ok(Go::On);
+        }
+    };
+    match print(text, options.form, out, err).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Go::Home),
+        Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+    }
+    if let Some(seq) = seq {
+        place.reached(seq);
+    }
+    Ok(Go::On)
+}
+
+/// Prints one signal: as it came, or as a line to read. What that can't be made of goes to `err`.
 async fn print(
     frame: &str,
     form: Form,
@@ -224,17 +269,6 @@ async fn leave(socket: &mut Socket) {
     };
     let _ = timeout(LEAVE_WITHIN, leaving).await;
 }
-
-/// The header for a token; none when it holds what no header may.
-pub(crate) fn authorization(token: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-    // `Debug` prints "Sensitive" instead.
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// DNS, TCP, TLS and the upgrade together.
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
 /// The server pings every 30 s unless told otherwise: after two of those we ask, and after as
 /// long again we give up.

@@ -1,12 +1,17 @@
 use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
+use super::place::Start;
+use super::query::Query;
 use crate::backoff::Backoff;
 
 /// What `listen` was asked for.
 #[derive(Clone)]
 pub struct Options {
     pub(super) url: Uri,
+    /// That of the address, without where to start.
+    pub(super) query: Query,
+    pub(super) start: Start,
     pub(super) token: Option<HeaderValue>,
     pub(super) connector: Connector,
     pub(super) form: Form,
@@ -30,6 +35,7 @@ impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("url", &without_query(&self.url))
+            .field("start", &self.start)
             .field("token", &self.token)
             .field("form", &self.form)
             .finish_non_exhaustive()
@@ -37,15 +43,20 @@ impl std::fmt::Debug for Options {
 }
 
 impl Options {
-    /// Connects to `url` in this way, shows it this token, and prints in this form.
+    /// Connects to `url` in this way, with this query instead of its own, begins there in the log,
+    /// shows this token, and prints in this form.
     pub(crate) fn new(
         url: Uri,
+        query: Query,
+        start: Start,
         token: Option<HeaderValue>,
         connector: Connector,
         form: Form,
     ) -> Self {
         Self {
             url,
+            query,
+            start,
             token,
             connector,
             form,

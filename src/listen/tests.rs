@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::{Connector, accept_async};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::{Connector, WebSocketStream, accept_hdr_async};
 
 use super::*;
 use crate::backoff::Backoff;
@@ -19,6 +22,8 @@ const SIGNAL: &str = r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":7500
 fn options(address: SocketAddr, form: Form) -> Options {
     Options {
         url: format!("ws://{address}/?token=secret").parse().unwrap(),
+        query: Query::of(&"ws://a/?token=secret".parse().unwrap()),
+        start: Start::Live,
         token: authorization("t0ken"),
         connector: Connector::Plain,
         form,
@@ -49,7 +54,56 @@ async fn listen_to<F: Future<Output = ()>>(
 
 async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
     let (stream, _) = listener.accept().await.unwrap();
-    accept_async(stream).await.unwrap()
+    upgrade(stream, Some("signalcast.v1")).await.0
+}
+
+/// Accepts a client that asks for what we would like, and says what it asked for.
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    protocol: Option<&'static str>,
+) -> (WebSocketStream<S>, String) {
+    let mut target = String::new();
+    #[expect(clippy::result_large_err, reason = "tungstenite wants it so")]
+    let answer = |request: &Request, mut response: Response| {
+        target = request.uri().to_string();
+        let headers = response.headers_mut();
+        if let Some(protocol) = protocol {
+            let asked = request.headers().get(SEC_WEBSOCKET_PROTOCOL).unwrap();
+            assert_eq!(asked, "signalcast.v2, signalcast.v1");
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol.parse().unwrap());
+        }
+        Ok(response)
+    };
+    let socket = accept_hdr_async(stream, answer).await.unwrap();
+    (socket, target)
+}
+
+/// Accepts a client with `signalcast.v2`, and greets it. What it asked for.
+async fn accept_v2(
+    listener: &TcpListener,
+    epoch: &str,
+    last_seq: u64,
+) -> (WebSocketStream<TcpStream>, String) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let (mut socket, target) = upgrade(stream, Some("signalcast.v2")).await;
+    let hello = format!(
+        r#"{{"type":"connection_established","client_id":"c","timestamp":"2026-11-20T10:00:00Z","heartbeat_interval":30000,"epoch":"{epoch}","first_seq":1,"last_seq":{last_seq},"sources":{{}}}}"#
+    );
+    socket.send(hello.into()).await.unwrap();
+    (socket, target)
+}
+
+fn signal_v2(seq: u64) -> String {
+    format!(
+        r#"{{"type":"buy","seq":{seq},"id":"i{seq}","content":{{"symbol":"BTCUSDT","price":75000.00,"timestamp":1720000000}},"is_test":false,"source":"stdin","received_at":"2026-11-20T10:00:00.123456Z"}}"#
+    )
+}
+
+/// Waits until all that was sent was taken in: the answer to a ping comes after it.
+async fn taken_in(socket: &mut WebSocketStream<TcpStream>) {
+    let ping = Message::Ping(tungstenite::Bytes::new());
+    socket.send(ping).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_pong());
 }
 
 async fn answer(listener: &TcpListener, status: &str, headers: &str, body: &str) -> String {
@@ -90,7 +144,10 @@ async fn signals_are_printed_for_people_or_exactly_as_they_came() {
         .await;
         assert!(result.is_ok());
         assert_eq!(out, expected);
-        assert_eq!(err, "signalcast: ws://127.0.0.1:PORT: connected\n");
+        assert_eq!(
+            err,
+            "signalcast: ws://127.0.0.1:PORT: connected, without resuming: signalcast.v2 is not spoken there\n"
+        );
     }
 }
 
@@ -107,6 +164,7 @@ async fn a_development_server_is_trusted_with_its_ca_and_not_without() {
         let address = listener.local_addr().unwrap();
         let options = Options {
             url: format!("wss://{address}").parse().unwrap(),
+            query: Query::default(),
             connector: Connector::Rustls(trusting(ca.as_deref()).unwrap()),
             ..options(address, Form::Frame)
         };
@@ -114,7 +172,7 @@ async fn a_development_server_is_trusted_with_its_ca_and_not_without() {
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
             if let Ok(stream) = acceptor.accept(stream).await {
-                let mut socket = accept_async(stream).await.unwrap();
+                let (mut socket, _) = upgrade(stream, Some("signalcast.v1")).await;
                 let ping = Message::Ping(tungstenite::Bytes::new());
                 socket.send(ping).await.unwrap();
                 assert!(socket.next().await.unwrap().unwrap().is_pong());
@@ -222,4 +280,139 @@ async fn a_reader_that_has_left_ends_it_quietly() {
     };
     let (result, ()) = tokio::join!(follow(&options, &mut out, &mut err, &stop), serve);
     assert!(result.is_ok());
+}
+
+#[tokio::test]
+async fn every_connection_goes_on_after_what_was_printed() {
+    let (result, out, err) = listen_to(Form::Frame, |listener, stop| async move {
+        let (mut socket, target) = accept_v2(&listener, "e", 10).await;
+        assert_eq!(target, "/?token=secret", "with what comes in from now on");
+        taken_in(&mut socket).await;
+        drop(socket);
+        let (mut socket, target) = accept_v2(&listener, "e", 12).await;
+        assert_eq!(target, "/?token=secret&after_seq=10");
+        for seq in [11, 14] {
+            socket.send(signal_v2(seq).into()).await.unwrap();
+        }
+        taken_in(&mut socket).await;
+        drop(socket);
+        let (mut socket, target) = accept_v2(&listener, "e", 20).await;
+        assert_eq!(target, "/?token=secret&after_seq=14");
+        // All of ours up to there was sent: the filter left out the rest.
+        let heartbeat =
+            r#"{"type":"heartbeat","timestamp":"2026-11-20T10:00:00Z","last_seq":20,"sources":{}}"#;
+        socket.send(heartbeat.into()).await.unwrap();
+        taken_in(&mut socket).await;
+        drop(socket);
+        let (_socket, target) = accept_v2(&listener, "e", 20).await;
+        assert_eq!(target, "/?token=secret&after_seq=20");
+        stop.cancel();
+    })
+    .await;
+    assert!(result.is_ok());
+    assert_eq!(out, format!("{}\n{}\n", signal_v2(11), signal_v2(14)));
+    let first = err.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "signalcast: ws://127.0.0.1:PORT: connected, epoch e, last seq 10"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_signal_or_came_before_is_not_printed() {
+    for form in [Form::Frame, Form::Line] {
+        let (result, out, err) = listen_to(form, |listener, stop| async move {
+            let (mut socket, _) = accept_v2(&listener, "e", 10).await;
+            for text in [
+                signal_v2(11),
+                signal_v2(11),
+                signal_v2(3),
+                r#"{"type":"error","code":"bad_command","message":"no"}"#.to_owned(),
+                r#"{"type":"halted","reason":"a test"}"#.to_owned(),
+                signal_v2(12),
+            ] {
+                socket.send(text.into()).await.unwrap();
+            }
+            taken_in(&mut socket).await;
+            stop.cancel();
+        })
+        .await;
+        assert!(result.is_ok());
+        assert_eq!(out.lines().count(), 2, "{out}");
+        let said: Vec<&str> = err.lines().skip(1).collect();
+        assert_eq!(said.len(), 4, "{err}");
+        assert!(said[0].starts_with(
+            "signalcast: a fault of the server: seq 11 was passed before; not printed: {"
+        ));
+        assert!(said[1].contains("seq 3 was passed before"));
+        assert!(said[2].starts_with(r#"signalcast: the server says: {"type":"error""#));
+        assert!(said[3].starts_with(r#"signalcast: the server says: {"type":"halted""#));
+    }
+}
+
+#[tokio::test]
+async fn another_log_is_read_from_its_beginning() {
+    let (result, out, err) = listen_to(Form::Frame, |listener, stop| async move {
+        let (mut socket, _) = accept_v2(&listener, "old", 10).await;
+        taken_in(&mut socket).await;
+        drop(socket);
+        let (mut socket, target) = accept_v2(&listener, "new", 30).await;
+        assert_eq!(target, "/?token=secret&after_seq=10");
+        // Not the first of this log, so not yet to be printed.
+        socket.send(signal_v2(11).into()).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+        let (mut socket, target) = accept_v2(&listener, "new", 30).await;
+        assert_eq!(target, "/?token=secret&after_seq=0");
+        socket.send(signal_v2(1).into()).await.unwrap();
+        taken_in(&mut socket).await;
+        stop.cancel();
+    })
+    .await;
+    assert!(result.is_ok());
+    assert_eq!(out, format!("{}\n", signal_v2(1)));
+    let lost = err
+        .lines()
+        .find(|line| line.contains("began anew"))
+        .unwrap();
+    assert!(lost.contains("as epoch new; going on from its beginning; connecting again"));
+}
+
+#[tokio::test]
+async fn what_the_log_has_let_go_of_is_told_and_the_rest_printed() {
+    let gone = |epoch: &str| {
+        format!(
+            r#"{{"type":"error","code":"history_gone","message":"it is gone","epoch":"{epoch}","first_seq":121,"last_seq":300}}"#
+        )
+    };
+    let (result, _, err) = listen_to(Form::Frame, |listener, stop| async move {
+        let (mut socket, _) = accept_v2(&listener, "e", 100).await;
+        taken_in(&mut socket).await;
+        drop(socket);
+        answer(&listener, "410 Gone", "", &gone("e")).await;
+        let (_socket, target) = accept_v2(&listener, "e", 300).await;
+        assert_eq!(target, "/?token=secret&after_seq=120");
+        stop.cancel();
+    })
+    .await;
+    assert!(result.is_ok());
+    assert!(
+        err.contains("20 signals, from 101 to 120, are not kept any more and lost for good; going on from 121; connecting again"),
+        "{err}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_answers_to_no_subprotocol_is_listened_to_all_the_same() {
+    let (result, out, _) = listen_to(Form::Frame, |listener, stop| async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        upgrade(stream, None).await;
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut socket, _) = upgrade(stream, None).await;
+        socket.send(SIGNAL.into()).await.unwrap();
+        taken_in(&mut socket).await;
+        stop.cancel();
+    })
+    .await;
+    assert!(result.is_ok());
+    assert_eq!(out, format!("{SIGNAL}\n"));
 }

@@ -1,0 +1,286 @@
+//! How far a listener has come in the server's log, and where its next connection starts.
+
+use super::loss::{Gone, ListenError, Lost};
+use super::message::Established;
+use crate::signal::ReceivedAt;
+
+/// Where a connection starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With what comes in from now on.
+    Live,
+    /// After the signal of this seq; 0: with the oldest that is kept.
+    After(u64),
+    /// With what was received at this time (RFC 3339) or later.
+    Since(String),
+}
+
+/// The place of a listener in the log of one server.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The log it is in; not known before the first connection.
+    epoch: Option<String>,
+    /// Where the next connection starts. Once a signal was printed, after that one.
+    start: Start,
+}
+
+impl Place {
+    /// Where the user wants to begin.
+    pub(super) fn new(start: Start) -> Self {
+        Self { epoch: None, start }
+    }
+
+    pub(super) fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// What a new connection says of the log.
+    ///
+    /// # Errors
+    /// It is another log than before: this connection began at a place of the old one, and the
+    /// next will begin with the new one.
+    pub(super) fn established(&mut self, said: &Established) -> Result<(), Lost> {
+        let known = self.epoch.replace(said.epoch.clone());
+        if known.is_some_and(|known| known != said.epoch) {
+            return Err(self.began_anew());
+        }
+        // Whoever asked for a time to come gets what comes in from now on, not only from then on.
+        let is_live = match &self.start {
+            Start::Live => true,
+            Start::After(_) => false,
+            Start::Since(time) => is_later(time, &said.timestamp),
+        };
+        if is_live {
+            self.start = Start::After(said.last_seq);
+        }
+        Ok(())
+    }
+
+    /// The server speaks no `signalcast.v2`, so there is no place to remember.
+    pub(super) fn unknown(&mut self) {
+        self.start = Start::Live;
+    }
+
+    /// Whether a signal of this seq may come now. Seqs grow, so another one was sent before.
+    pub(super) fn is_next(&self, seq: u64) -> bool {
+        !matches!(self.start, Start::After(last) if seq <= last)
+    }
+
+    /// All up to this place was printed, or is none of ours.
+    pub(super) fn reached(&mut self, seq: u64) {
+        if self.is_next(seq) {
+            self.start = Start::After(seq);
+        }
+    }
+
+    /// The server does not have what comes next. Where to go on, if that is for us to say.
+    pub(super) fn gone(&mut self, gone: Gone) -> Lost {
+        let Some((first, last)) = gone.kept else {
+            return Lost::ForGood(ListenError::Refused(gone.words));
+        };
+        let oldest = Start::After(first.saturating_sub(1));
+        let is_new = match (&self.epoch, &gone.epoch) {
+            (Some(known), Some(epoch)) => known != epoch,
+            _ => false,
+        };
+        match (&self.start, &self.epoch) {
+            (Start::After(0), _) => {
+                self.start = oldest;
+                Lost::for_now(format!("the oldest signal that is kept is {first}"))
+            }
+            (&Start::After(after), None) => Lost::ForGood(ListenError::Refused(format!(
+                "{}; {}",
+                gone.words,
+                remedy(after, first, last)
+            ))),
+            (_, None) => Lost::ForGood(ListenError::Refused(format!(
+                "{}; --after-seq 0 begins with the oldest, {first}",
+                gone.words
+            ))),
+            (&Start::After(after), Some(_)) if is_new || after > last => {
+                self.epoch = gone.epoch;
+                self.began_anew()
+            }
+            (&Start::After(after), Some(_)) => {
+                self.start = oldest;
+                let lost = first.saturating_sub(after + 1);
+                Lost::for_now(format!(
+                    "{lost} signals, from {} to {}, are not kept any more and lost for good; \
+                     going on from {first}",
+                    after + 1,
+                    first.saturating_sub(1),
+                ))
+            }
+            (Start::Since(_) | Start::Live, Some(_)) => {
+                self.start = oldest;
+                Lost::for_now(format!(
+                    "not all that was asked for is kept any more; going on from {first}"
+                ))
+            }
+        }
+    }
+
+    fn began_anew(&mut self) -> Lost {
+        if !matches!(self.start, Start::Since(_)) {
+            self.start = Start::After(0);
+        }
+        let epoch = self.epoch.as_deref().unwrap_or("unknown");
+        Lost::for_now(format!(
+            "the log was lost and began anew, as epoch {epoch}; going on from its beginning"
+        ))
+    }
+}
+
+/// What to write instead of `--after-seq`.
+fn remedy(after: u64, first: u64, last: u64) -> String {
+    if after > last {
+        return format!("the newest is {last}; --after-seq 0 begins with the oldest, {first}");
+    }
+    format!("the oldest is {first}; --after-seq 0 begins with it")
+}
+
+/// Whether the first of these times is after the second. What is no time is not.
+fn is_later(one: &str, other: &str) -> bool {
+    let time = |text: &str| text.parse::<ReceivedAt>().ok();
+    matches!((time(one), time(other)), (Some(one), Some(other)) if one > other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(epoch: &str, last_seq: u64) -> Established {
+        Established {
+            epoch: epoch.to_owned(),
+            last_seq,
+            timestamp: "2026-11-20T10:00:00.5Z".to_owned(),
+        }
+    }
+
+    fn gone(epoch: &str, first: u64, last: u64) -> Gone {
+        Gone {
+            epoch: Some(epoch.to_owned()),
+            kept: Some((first, last)),
+            words: "gone".to_owned(),
+        }
+    }
+
+    fn in_log(start: Start) -> Place {
+        let mut place = Place::new(start);
+        place.established(&said("a", 100)).unwrap();
+        place
+    }
+
+    fn why(lost: Lost) -> String {
+        match lost {
+            Lost::ForNow { why, .. } => why,
+            other => panic!("{other:?} is for good"),
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_decides_where_the_first_reconnect_starts() {
+        let since = |time: &str| Start::Since(time.to_owned());
+        for (start, next) in [
+            (Start::Live, Start::After(100)),
+            (Start::After(0), Start::After(0)),
+            (Start::After(60), Start::After(60)),
+            // It is not known yet which seq that was.
+            (
+                since("2026-11-20T11:00:00+01:00"),
+                since("2026-11-20T11:00:00+01:00"),
+            ),
+            (since("2026-11-20T10:00:01Z"), Start::After(100)),
+        ] {
+            assert_eq!(in_log(start.clone()).start(), &next, "{start:?}");
+        }
+    }
+
+    #[test]
+    fn it_only_ever_goes_forward() {
+        let mut place = in_log(Start::Live);
+        for (seq, is_next) in [
+            (101, true),
+            (105, true),
+            (105, false),
+            (104, false),
+            (1, false),
+        ] {
+            assert_eq!(place.is_next(seq), is_next, "{seq}");
+            place.reached(seq);
+        }
+        assert_eq!(place.start(), &Start::After(105));
+        let mut since = in_log(Start::Since("2020-01-01T00:00:00Z".to_owned()));
+        assert!(since.is_next(7));
+        since.reached(7);
+        assert_eq!(since.start(), &Start::After(7));
+    }
+
+    #[test]
+    fn a_log_that_began_anew_is_read_from_its_beginning() {
+        let mut place = in_log(Start::Live);
+        let lost = place.established(&said("b", 500)).unwrap_err();
+        assert!(why(lost).contains("began anew, as epoch b"));
+        assert_eq!(place.start(), &Start::After(0));
+        place.established(&said("b", 500)).unwrap();
+        assert_eq!(place.start(), &Start::After(0));
+
+        // Shorter than where we were, or not: the server may refuse the place in both.
+        for gone in [gone("b", 1, 3), gone("b", 200, 300)] {
+            let mut place = in_log(Start::Live);
+            assert!(why(place.gone(gone)).contains("began anew, as epoch b"));
+            assert_eq!(place.start(), &Start::After(0));
+        }
+    }
+
+    #[test]
+    fn what_is_lost_for_good_is_counted() {
+        let mut place = in_log(Start::Live);
+        assert_eq!(
+            why(place.gone(gone("a", 121, 300))),
+            "20 signals, from 101 to 120, are not kept any more and lost for good; going on from 121"
+        );
+        assert_eq!(place.start(), &Start::After(120));
+    }
+
+    #[test]
+    fn everything_kept_is_whatever_there_is() {
+        let mut place = Place::new(Start::After(0));
+        why(place.gone(gone("a", 121, 300)));
+        assert_eq!(place.start(), &Start::After(120));
+    }
+
+    #[test]
+    fn who_asked_for_a_place_that_is_gone_is_told_what_to_ask_for() {
+        for (start, gone, expected) in [
+            (
+                Start::After(5),
+                gone("a", 121, 300),
+                "gone; the oldest is 121; --after-seq 0 begins with it",
+            ),
+            (
+                Start::After(400),
+                gone("a", 121, 300),
+                "gone; the newest is 300; --after-seq 0 begins with the oldest, 121",
+            ),
+            (
+                Start::Since("2020-01-01T00:00:00Z".to_owned()),
+                gone("a", 121, 300),
+                "gone; --after-seq 0 begins with the oldest, 121",
+            ),
+            (
+                Start::After(5),
+                Gone {
+                    kept: None,
+                    ..gone("a", 1, 1)
+                },
+                "gone",
+            ),
+        ] {
+            let Lost::ForGood(error) = Place::new(start).gone(gone) else {
+                panic!("{expected}");
+            };
+            assert_eq!(error.to_string(), format!("refused: {expected}"));
+        }
+    }
+}
