@@ -4,22 +4,32 @@
 //! wants the same stretch shares one read of it, and what was read last is kept within a bound, so
 //! that a crowd that comes back at once costs little more than one client.
 
+mod incident;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::hub::Segment;
 use crate::journal::{Archive, JournalError, Oldest, ReadError, Reader};
+use crate::metrics::{Reads, Registry};
 use crate::signal::{ReceivedAt, Seq};
+
+use incident::Incident;
 
 /// What a log holds, for whoever reads it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct History(Option<Arc<Shelf>>);
+
+/// A place is not kept any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotKept;
 
 /// What the readers of one log share.
 struct Shelf {
@@ -28,6 +38,8 @@ struct Shelf {
     idle: Arc<Semaphore>,
     oldest: Oldest,
     stretches: Cache<u64, Arc<Segment>, Footprint>,
+    incident: Incident,
+    metrics: Reads,
 }
 
 /// Signals in a stretch: about a write's worth.
@@ -39,15 +51,25 @@ const MOST_KEPT_BYTES: u64 = 32 * 1024 * 1024;
 /// Stretches in that much memory, for the cache to begin with.
 const USUALLY_KEPT: usize = 256;
 
+/// Between two tries to read a log that can't be read.
+const READ_RETRY: Duration = Duration::from_millis(500);
+
 impl History {
     /// The history of a log; of one that keeps nothing if there is no archive.
     pub fn of(archive: Option<Archive>) -> Self {
+        Self::counting(archive, Reads::new(&Registry::default()))
+    }
+
+    /// The same, counting here.
+    pub fn counting(archive: Option<Archive>, metrics: Reads) -> Self {
         Self(archive.map(|Archive { readers, oldest }| {
             Arc::new(Shelf {
                 idle: Arc::new(Semaphore::new(readers.len())),
                 readers: Mutex::new(readers),
                 oldest,
                 stretches: Cache::with_weighter(USUALLY_KEPT, MOST_KEPT_BYTES, Footprint),
+                incident: Incident::default(),
+                metrics,
             })
         }))
     }
@@ -57,32 +79,63 @@ impl History {
         self.0.as_ref().map(|shelf| shelf.oldest.get())
     }
 
+    /// The stretch that holds this place, if it was read lately.
+    pub fn at_hand(&self, seq: Seq) -> Option<Arc<Segment>> {
+        let known = self.0.as_ref()?.stretches.get(&number_of(seq))?;
+        holds(&known, seq).then_some(known)
+    }
+
+    /// A stretch of the log that holds this place, which must not be beyond the head; waits for as
+    /// long as the log can't be read.
+    ///
+    /// # Errors
+    /// The place is older than what is kept.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn insist(&self, seq: Seq) -> Result<Arc<Segment>, NotKept> {
+        loop {
+            match self.stretch(seq).await {
+                Ok(stretch) => return Ok(stretch),
+                Err(ReadError::Gone { .. }) => return Err(NotKept),
+                // Logged and counted already.
+                Err(ReadError::Failed(_)) => sleep(READ_RETRY).await,
+            }
+        }
+    }
+
     /// A stretch of the log that holds this place, which must not be beyond the head.
     ///
     /// # Errors
     /// The place is older than what is kept, or the log can't be read.
     ///
     /// # Cancel safety
-    /// Cancel safe.
+    /// Cancel safe. What was begun to be read for somebody who does not wait any more is lost;
+    /// whoever waits for the same reads it again.
     pub async fn stretch(&self, seq: Seq) -> Result<Arc<Segment>, ReadError> {
         let shelf = self.shelf(seq)?;
-        let number = (seq.get() - 1) / STRETCH;
-        match shelf.stretches.get_value_or_guard_async(&number).await {
-            Ok(known) if known.first() <= seq => Ok(known),
-            // Read when more of it was gone than now: it can't be.
-            Ok(known) => Err(ReadError::Gone {
-                oldest: known.first(),
-            }),
-            Err(place) => {
-                let read = shelf
-                    .read(move |reader, oldest| read(reader, oldest, seq))
-                    .await?;
-                // The newest one still grows.
-                if read.last().get() == (number + 1) * STRETCH {
-                    // Only if it was let go of meanwhile, and then it does not matter.
-                    place.insert(Arc::clone(&read)).ok();
+        let number = number_of(seq);
+        loop {
+            match shelf.stretches.get_value_or_guard_async(&number).await {
+                Ok(known) if holds(&known, seq) => return Ok(known),
+                // Read when more of it was gone than now: it can't be.
+                Ok(known) if seq < known.first() => {
+                    return Err(ReadError::Gone {
+                        oldest: known.first(),
+                    });
                 }
-                Ok(read)
+                // It was the newest one, and has grown.
+                Ok(known) => {
+                    let is_known = |stretch: &Arc<Segment>| Arc::ptr_eq(stretch, &known);
+                    shelf.stretches.remove_if(&number, is_known);
+                }
+                Err(place) => {
+                    let read = shelf.read(move |reader, oldest| read(reader, oldest, seq));
+                    let read = read.await?;
+                    // Refused only if it was let go of meanwhile, and then it does not matter.
+                    place.insert(Arc::clone(&read)).ok();
+                    return Ok(read);
+                }
             }
         }
     }
@@ -124,9 +177,21 @@ impl Shelf {
             let read = what(&mut *reader, &shelf.oldest);
             shelf.lock().push(reader);
             drop(turn);
+            shelf.note(&read);
             read
         });
         reading.await.map_err(failed)?
+    }
+
+    /// Counts it, and says once if it went wrong.
+    fn note<T>(&self, read: &Result<T, ReadError>) {
+        if let Err(ReadError::Failed(why)) = read {
+            self.metrics.failed();
+            self.incident.failed(why, Instant::now());
+        } else {
+            self.metrics.read();
+            self.incident.read(Instant::now());
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Reader>>> {
@@ -134,9 +199,18 @@ impl Shelf {
     }
 }
 
+/// Which of the stretches holds this place.
+fn number_of(seq: Seq) -> u64 {
+    (seq.get() - 1) / STRETCH
+}
+
+fn holds(stretch: &Segment, seq: Seq) -> bool {
+    stretch.first() <= seq && seq <= stretch.last()
+}
+
 /// Reads the stretch that holds this place, as far as it is kept.
 fn read(reader: &mut dyn Reader, oldest: &Oldest, seq: Seq) -> Result<Arc<Segment>, ReadError> {
-    let number = (seq.get() - 1) / STRETCH;
+    let number = number_of(seq);
     let first = Seq::FIRST.plus(number * STRETCH).max(oldest.get());
     let read = |reader: &mut dyn Reader, from: Seq| {
         let end = (number + 1) * STRETCH;
@@ -148,8 +222,10 @@ fn read(reader: &mut dyn Reader, oldest: &Oldest, seq: Seq) -> Result<Arc<Segmen
         Err(ReadError::Gone { oldest }) if oldest <= seq => read(reader, oldest),
         other => other,
     }?;
-    match recorded.last() {
-        Some(last) if last.seq() >= seq => Ok(Arc::new(Segment::of(&recorded, Instant::now()))),
+    match (recorded.first(), recorded.last()) {
+        (Some(first), Some(last)) if first.seq() <= seq && seq <= last.seq() => {
+            Ok(Arc::new(Segment::of(&recorded, Instant::now())))
+        }
         _ => Err(ReadError::Gone {
             oldest: oldest.get(),
         }),
@@ -177,3 +253,6 @@ impl fmt::Debug for Shelf {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

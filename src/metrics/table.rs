@@ -107,6 +107,10 @@ metrics! {
     JOURNAL_FAILURES = counter("signalcast_journal_failures_total", Unit::Count, &[], "Tries to write the log that failed; each is tried again");
     /// Whether signals get through.
     JOURNAL_WRITABLE = gauge("signalcast_journal_writable", Unit::Count, &[], "1 while the log takes signals, 0 while they wait because it cannot be written");
+    /// Parts of the log that clients had to be brought.
+    HISTORY_READS = counter("signalcast_history_reads_total", Unit::Count, &[], "Stretches of the log read back for clients that are further behind than the newest signals in memory; those who want the same one share it");
+    /// Parts of the log that nobody could read.
+    HISTORY_FAILURES = counter("signalcast_history_failures_total", Unit::Count, &[], "Tries to read the log back that failed; whoever waits for it tries again");
     /// The head.
     HEAD_SEQ = gauge("signalcast_head_seq", Unit::Count, &[], "Seq of the newest signal of the log; 0 while it is empty");
     /// The hot tail.

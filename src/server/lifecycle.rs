@@ -24,7 +24,7 @@ use crate::history::History;
 use crate::hub::Hub;
 use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
 use crate::jwks;
-use crate::metrics::{Commits, Feeds, Registry};
+use crate::metrics::{Commits, Feeds, Reads, Registry};
 use crate::session::Departures;
 use crate::shard::Stop;
 use crate::source::{Handover, SourceName, Sources, State, States};
@@ -58,7 +58,7 @@ impl Server {
         let (metrics, states) = (parts.metrics, parts.sources.states());
         let journal = parts.journal;
         let (epoch, head) = (journal.epoch(), journal.head());
-        let history = History::of(journal.archive()?);
+        let history = History::counting(journal.archive()?, Reads::new(&metrics));
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
         let head = hub.head();
         let (recorder, inlet) = Recorder::new(journal, hub);

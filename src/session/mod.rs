@@ -10,6 +10,7 @@ mod command;
 mod deadlines;
 mod departures;
 mod inlet;
+mod reading;
 mod receive;
 
 use std::io;
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::auth::{Authenticator, Principal};
 use crate::history::History;
-use crate::hub::{Gone, View, frame};
+use crate::hub::{View, frame};
 use crate::shard::{Client, Group, Shard};
 
 pub use close::Close;
@@ -35,6 +36,7 @@ pub use departures::Departures;
 use command::Commands;
 use deadlines::{Deadlines, Due};
 use inlet::Inlet;
+use reading::{Next, Reading};
 use receive::Input;
 
 /// What holds for every session.
@@ -73,6 +75,7 @@ pub struct Session {
     command_rate: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
     deadlines: Deadlines,
     phase: Phase,
+    reading: Reading,
     /// The changes of the shard that it has taken note of.
     changes_seen: u16,
 }
@@ -122,6 +125,8 @@ enum Standing {
     Blocked,
     /// It takes more at once, or has sent more, but others want their turn.
     Behind,
+    /// What it gets next is being read from the log.
+    Reading,
 }
 
 /// Writes of a session that is behind, each of about 64 KiB, before others get their turn.
@@ -149,6 +154,7 @@ impl Session {
             client: Rc::new(client),
             commands: Commands::new(),
             phase: Phase::Open,
+            reading: Reading::Nothing,
             // None of them yet: what let it in may have changed on the way here.
             changes_seen: shard.changes().wrapping_sub(1),
             shard,
@@ -218,7 +224,7 @@ impl Session {
                 self.shard.behind().remove(&self.client);
                 self.group.join(&self.client);
             }
-            (Phase::Open, Standing::Blocked | Standing::Behind) => {
+            (Phase::Open, Standing::Blocked | Standing::Behind | Standing::Reading) => {
                 self.shard.behind().add(&self.client);
             }
             (Phase::Closing { why, listen }, Standing::CaughtUp) => {
@@ -243,12 +249,14 @@ impl Session {
     }
 
     /// # Cancel safety
-    /// Cancel safe: nothing is taken while waiting.
-    async fn wait(&self, standing: Standing) {
-        let (client, socket) = (&self.client, self.client.socket());
+    /// Cancel safe: nothing is taken while waiting, and what comes from the log is put where the
+    /// next step finds it.
+    async fn wait(&mut self, standing: Standing) {
+        let (client, socket, reads) = (&self.client, self.client.socket(), self.reads());
         tokio::select! {
             // A broken connection shows itself at the next read or write.
-            _ = socket.readable(), if self.reads() => {}
+            _ = socket.readable(), if reads => {}
+            () = self.reading.done(), if standing == Standing::Reading => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
             () = client.news() => {}
             () = tokio::time::sleep_until(self.deadlines.next(&self.principal)) => {}
@@ -296,6 +304,8 @@ impl Session {
 
     /// Writes what the client is to get, as far as its socket takes it.
     fn send(&mut self) -> io::Result<Standing> {
+        // Whoever turns out to take nothing keeps nothing of the log: it asks again.
+        let mut reading = std::mem::take(&mut self.reading);
         for _ in 0..TURN_WRITES {
             let (client, shard) = (&self.client, &self.shard);
             if !client.outlet().borrow_mut().flush(client.socket())? {
@@ -305,11 +315,17 @@ impl Session {
                 return Ok(Standing::CaughtUp);
             }
             let mut scratch = shard.scratch().borrow_mut();
-            let found = shard.catch_up(&mut scratch.run, client.next(), self.group.view());
-            if found == Err(Gone) {
-                drop(scratch);
-                self.close(Close::LagLost);
-                continue;
+            match self.next_run(&mut reading, &mut scratch.run) {
+                Next::Ready => {}
+                Next::Reading => {
+                    self.reading = reading;
+                    return Ok(Standing::Reading);
+                }
+                Next::Gone => {
+                    drop(scratch);
+                    self.close(Close::LagLost);
+                    continue;
+                }
             }
             let sent = client.offer(&scratch.run)?;
             shard.metrics().sent(sent.signals, 0);

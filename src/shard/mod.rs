@@ -282,19 +282,37 @@ impl Shard {
         self.changed.notify_waiters();
     }
 
-    /// What a client that stands at `from` is sent next, as far as one write goes.
+    /// What a client that stands at `from` is sent next, as far as one write goes. `stretch`: what
+    /// was read back from the log for it, for when the hot tail has moved past this place.
     ///
     /// # Errors
-    /// The hot tail has moved past this place.
-    pub fn catch_up(&self, run: &mut Run, from: Seq, view: &View) -> Result<(), Gone> {
+    /// Neither of them holds this place.
+    pub fn catch_up(
+        &self,
+        run: &mut Run,
+        from: Seq,
+        view: &View,
+        stretch: Option<&Segment>,
+    ) -> Result<(), Gone> {
         run.begin(from);
         let now = clock::now();
         let follower = self.follower.borrow();
-        for segment in follower.tail().from(from)? {
-            if run.bytes().len() >= CATCH_UP_BYTES {
-                break;
+        let tail = follower.tail();
+        // The log may be ahead of this shard, and what is ahead comes with the next pass.
+        let end = tail.next();
+        match (tail.from(from), stretch) {
+            (Ok(segments), _) => {
+                for segment in segments {
+                    if run.bytes().len() >= CATCH_UP_BYTES {
+                        break;
+                    }
+                    run.take_until(end, segment, view, now, CATCH_UP_BYTES);
+                }
             }
-            run.take(segment, view, now);
+            (Err(Gone), Some(stretch)) if stretch.first() <= from && from <= stretch.last() => {
+                run.take_until(end, stretch, view, now, CATCH_UP_BYTES);
+            }
+            (Err(Gone), _) => return Err(Gone),
         }
         Ok(())
     }

@@ -44,12 +44,31 @@ impl Run {
     /// Goes on with the frames of this segment that pass, in the form of this view; which are stale
     /// is judged at `now`. The segment must hold the place where the run stands.
     pub fn take(&mut self, segment: &Segment, view: &View, now: Timestamp) {
+        self.take_until(segment.last().next(), segment, view, now, usize::MAX);
+    }
+
+    /// The same for what comes before `end`, and only until the run holds about so many bytes.
+    pub fn take_until(
+        &mut self,
+        end: Seq,
+        segment: &Segment,
+        view: &View,
+        now: Timestamp,
+        most_bytes: usize,
+    ) {
         debug_assert!(segment.first() <= self.next && self.next <= segment.last());
         for (frame, freshness) in segment.passing(self.next, view, now) {
+            if frame.seq >= end {
+                break;
+            }
+            if self.bytes.len() >= most_bytes {
+                self.next = frame.seq;
+                return;
+            }
             frame.write(&mut self.bytes, view, freshness);
             self.frames.push((self.bytes.len(), frame.seq));
         }
-        self.next = segment.last().next();
+        self.next = segment.last().next().min(end);
     }
 
     /// The frames, back to back.
