@@ -103,3 +103,6 @@ mod printable;
 
 /// Wall time.
 mod clock;
+
+/// Points at which tests let the process die.
+mod crash;

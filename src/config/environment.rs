@@ -91,7 +91,12 @@ pub(crate) const URL_VARIABLE: &str = "SIGNALCAST_URL";
 pub(crate) const TOKEN_VARIABLE: &str = "SIGNALCAST_TOKEN";
 
 /// Variables of ours that are no settings.
-const OTHER_VARIABLES: &[&str] = &[URL_VARIABLE, TOKEN_VARIABLE];
+const OTHER_VARIABLES: &[&str] = &[
+    URL_VARIABLE,
+    TOKEN_VARIABLE,
+    #[cfg(debug_assertions)]
+    crate::crash::VARIABLE,
+];
 
 /// The soft limit becomes the hard one; returns what holds then.
 fn raise_open_files() -> Option<u64> {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::{MOST_BATCH, Parsed};
+use crate::crash;
 use crate::hub::Hub;
 use crate::journal::{Appended, Journal, JournalError, Tended};
 use crate::metrics::{Commits, Registry};
@@ -126,11 +127,13 @@ impl Recorder {
             ended,
         } = parsed;
         if !batch.is_empty() {
+            crash::point("before_commit");
             let start = Instant::now();
             let Appended {
                 recorded,
                 duplicates,
             } = self.insist(|journal| journal.append(&mut batch));
+            crash::point("after_commit");
             self.metrics.recorded(start.elapsed(), duplicates as u64);
             self.duplicates += duplicates as u64;
             self.hub

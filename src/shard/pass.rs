@@ -6,6 +6,7 @@ use super::client::Sent;
 use super::group::Group;
 use super::run::Run;
 use crate::clock;
+use crate::crash;
 use crate::hub::Segment;
 use crate::metrics::Written;
 use crate::signal::{Seq, Timestamp};
@@ -81,6 +82,7 @@ impl Pass {
                         bytes,
                     }) => {
                         written.client(signals, bytes);
+                        crash::point("mid_broadcast");
                         if !all {
                             group.leave(&client);
                             client.hand_over(None);
