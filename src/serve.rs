@@ -18,7 +18,7 @@ use crate::metrics::Registry;
 use crate::metrics::table::{BUILD_INFO, LOG_LINES_DROPPED};
 use crate::reload::Reload;
 use crate::server::{self, Parts, Process, ServerError};
-use crate::source::{Sources, Spec};
+use crate::source::{Remembered, Sources, Spec};
 use crate::supervisor;
 
 /// Why a server did not come to be, or how it failed.
@@ -110,8 +110,8 @@ fn parts(
     } else {
         HashSet::new()
     };
-    let sources =
-        Sources::prepare(&config.sources).map_err(|error| refusal(config, "sources", &error))?;
+    let sources = Sources::prepare(&config.sources, Remembered::new())
+        .map_err(|error| refusal(config, "sources", &error))?;
     let dead_letters = DeadLetters::open(&config.dead_letters.path, config.dead_letters.max_bytes)
         .map_err(|error| refusal(config, "dead_letters.path", &error))?;
     Ok(Parts {

@@ -5,14 +5,15 @@ mod source;
 
 use std::fs;
 
-use signalcast::source::{Arrival, CutOff, Sources};
+use signalcast::source::{Arrival, CutOff, Remembered, Sources};
 use source::{Folder, Run, spec, text};
 
 #[tokio::test]
 async fn a_deleted_file_is_read_to_its_end_and_its_half_line_is_told() {
     let folder = Folder::new();
     folder.append("live.jsonl", "");
-    let sources = Sources::prepare(&[spec(&folder.source("live.jsonl"))]).unwrap();
+    let sources =
+        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Remembered::new()).unwrap();
     folder.append("live.jsonl", "one\nhalf");
     fs::remove_file(folder.path("live.jsonl")).unwrap();
     let mut run = Run::start(sources);

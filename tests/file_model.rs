@@ -4,19 +4,23 @@
 
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use source::{Folder, Run};
+use signalcast::source::Arrival;
+use source::{Folder, Log, Run, text};
 
 /// A feed that is written to, rotated and spoilt, and what has come of it.
 struct Model {
     folder: Folder,
-    run: Run,
+    /// None while the server is down.
+    run: Option<Run>,
+    log: Log,
     random: u64,
+    restarts: bool,
     history: Vec<String>,
     /// How many lines were written, each numbered, and how many of them have come.
     written: usize,
@@ -30,6 +34,8 @@ struct Model {
     file: usize,
     /// Lines in the file that is there now.
     in_file: usize,
+    /// The file that is there now was known when the server went down.
+    known: bool,
     /// Files put aside so far.
     aside: usize,
     /// Still open after the file was renamed.
@@ -37,14 +43,16 @@ struct Model {
 }
 
 impl Model {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, restarts: bool) -> Self {
         let folder = Folder::new();
         folder.append("live.jsonl", "");
         let run = folder.run("*.jsonl");
         Self {
             folder,
-            run,
+            run: Some(run),
+            log: Log::default(),
             random: seed,
+            restarts,
             history: Vec::new(),
             written: 0,
             come: 0,
@@ -53,6 +61,7 @@ impl Model {
             last: HashMap::new(),
             file: 0,
             in_file: 0,
+            known: false,
             aside: 0,
             writer: None,
         }
@@ -88,28 +97,50 @@ impl Model {
     fn begin(&mut self) {
         self.file += 1;
         self.in_file = 0;
+        self.known = false;
     }
 
     /// Waits until all lines that were written have come.
     async fn catch_up(&mut self) {
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
         while self.come < self.written {
-            let Ok(text) = tokio::time::timeout(Duration::from_secs(8), self.run.line()).await
-            else {
+            let Ok(text) = tokio::time::timeout(Duration::from_secs(8), run.line()).await else {
                 let missing = self.counts.iter().position(|count| *count == 0);
                 panic!("line {missing:?} never came: {}", self.tale());
             };
-            let line = text.rsplit_once(' ').unwrap().1;
-            let line: usize = line.parse().unwrap();
-            self.counts[line] += 1;
-            assert_eq!(self.counts[line], 1, "{text} came again: {}", self.tale());
-            let last = self.last.insert(self.files[line], line);
-            assert!(last < Some(line), "{last:?} before {line}: {}", self.tale());
-            self.come += 1;
+            self.comes(&text);
+        }
+        self.run = Some(run);
+    }
+
+    fn comes(&mut self, text: &str) {
+        let line = text.rsplit_once(' ').unwrap().1;
+        let line: usize = line.parse().unwrap();
+        self.counts[line] += 1;
+        assert_eq!(self.counts[line], 1, "{text} came again: {}", self.tale());
+        let last = self.last.insert(self.files[line], line);
+        assert!(last < Some(line), "{last:?} before {line}: {}", self.tale());
+        self.come += 1;
+    }
+
+    fn all_come(&mut self, arrivals: Vec<Arrival>, lines: VecDeque<String>) {
+        for line in lines {
+            self.comes(&line);
+        }
+        for arrival in arrivals {
+            let Arrival::Lines(lines) = arrival else {
+                panic!("not a line: {arrival:?}: {}", self.tale());
+            };
+            for (at, line) in lines.iter() {
+                self.comes(&format!("{at} {}", text(line)));
+            }
         }
     }
 
     fn tale(&self) -> String {
-        let recent = self.history.len().saturating_sub(12);
+        let recent = self.history.len().saturating_sub(20);
         self.history[recent..].join(", ")
     }
 
@@ -208,8 +239,84 @@ impl Model {
         }
     }
 
+    /// The server is stopped or killed; things happen; it starts again.
+    async fn restart(&mut self) {
+        if self.below(2) == 0 {
+            self.catch_up().await;
+            self.known = true;
+        } else {
+            self.known = false;
+            self.some_come().await;
+        }
+        self.go_down().await;
+        for _ in 0..self.below(5) {
+            self.happens_unseen().await;
+        }
+        self.run = Some(self.folder.run_again("*.jsonl", self.log.clone()));
+        self.known = false;
+        self.history.push("start".to_owned());
+    }
+
+    /// Takes a part of what is there to be taken, so that there is something to lose.
+    async fn some_come(&mut self) {
+        let most = self.written - self.come;
+        let count = self.below(most + 1);
+        let mut run = self.run.take().unwrap();
+        for _ in 0..count {
+            let line = tokio::time::timeout(Duration::from_secs(8), run.line()).await;
+            let line = line.unwrap_or_else(|_| panic!("a line never came: {}", self.tale()));
+            self.comes(&line);
+        }
+        self.run = Some(run);
+    }
+
+    async fn go_down(&mut self) {
+        let mut run = self.run.take().unwrap();
+        if self.below(3) == 0 {
+            self.history.push("stop".to_owned());
+            let lines = run.lines_taken();
+            let (arrivals, log) = run.shut_down().await;
+            self.all_come(arrivals, lines);
+            self.log = log;
+        } else {
+            self.history.push("crash".to_owned());
+            let (arrivals, lines, log) = run.crash().await;
+            self.all_come(arrivals, lines);
+            self.log = log;
+        }
+    }
+
+    async fn happens_unseen(&mut self) {
+        let step = self.below(12);
+        let all_read = self.known && self.come == self.written;
+        let (name, done) = match step {
+            0..4 => ("append", true),
+            4 => ("rename within the glob", true),
+            5 => ("rename out of the glob", self.known),
+            6 => ("late lines", true),
+            7..9 => ("copy and truncate", true),
+            9 => ("write anew", all_read),
+            10 => ("replace", all_read),
+            _ => ("delete", all_read),
+        };
+        if !done {
+            return;
+        }
+        self.history.push(format!("(down) {name}"));
+        match step {
+            0..4 => self.append(),
+            4 => self.rename(".jsonl"),
+            5 => self.rename(""),
+            6 => self.late(),
+            7..9 => self.copy_and_truncate().await,
+            9 => self.write_anew().await,
+            10 => self.replace().await,
+            _ => self.delete().await,
+        }
+    }
+
     async fn step(&mut self) {
-        let step = self.below(24);
+        let step = self.below(if self.restarts { 30 } else { 24 });
         self.history.push(
             match step {
                 0..8 => "append",
@@ -221,7 +328,8 @@ impl Model {
                 16..19 => "write anew",
                 19..21 => "replace",
                 21..23 => "delete",
-                _ => "tidy",
+                23 => "tidy",
+                _ => "restart",
             }
             .to_owned(),
         );
@@ -238,28 +346,39 @@ impl Model {
             16..19 => self.write_anew().await,
             19..21 => self.replace().await,
             21..23 => self.delete().await,
-            _ => self.tidy().await,
+            23 => self.tidy().await,
+            _ => self.restart().await,
         }
     }
 }
 
 /// `SIGNALCAST_SOAK`: for a minute; `SIGNALCAST_SEED`: one that failed.
-#[tokio::test]
-async fn whatever_happens_to_a_file_each_line_comes_once() {
+async fn whatever_happens(restarts: bool) {
     let soak = env::var_os("SIGNALCAST_SOAK").is_some();
     let (steps, time) = if soak { (3000, 60) } else { (150, 0) };
     let first = env::var("SIGNALCAST_SEED").map_or(1, |seed| seed.parse().unwrap());
     let start = Instant::now();
     for seed in first.. {
         eprintln!("seed {seed}");
-        let mut model = Model::new(seed);
+        let mut model = Model::new(seed, restarts);
         for _ in 0..steps {
             model.step().await;
         }
         model.catch_up().await;
-        assert_eq!(model.run.stop().await, [], "seed {seed}");
+        let rest = model.run.take().unwrap().stop().await;
+        assert_eq!(rest, [], "seed {seed}");
         if start.elapsed() >= Duration::from_secs(time) {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn whatever_happens_to_a_file_each_line_comes_once() {
+    whatever_happens(false).await;
+}
+
+#[tokio::test]
+async fn whatever_happens_while_the_server_is_down_each_line_comes_once() {
+    whatever_happens(true).await;
 }

@@ -6,7 +6,7 @@ mod source;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
-use signalcast::source::{Arrival, CutOff, Sources};
+use signalcast::source::{Arrival, CutOff, Remembered, Sources};
 use source::{Folder, Run, lines, spec, text};
 
 #[tokio::test]
@@ -32,7 +32,8 @@ async fn a_truncated_file_is_read_from_its_start_and_the_half_line_is_told() {
 fn unseen(old: &str, change: impl FnOnce(&Folder)) -> (Folder, Run) {
     let folder = Folder::new();
     folder.append("live.jsonl", old);
-    let sources = Sources::prepare(&[spec(&folder.source("live.jsonl"))]).unwrap();
+    let sources =
+        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Remembered::new()).unwrap();
     change(&folder);
     let run = Run::start(sources);
     (folder, run)

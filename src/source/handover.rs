@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::{Arrival, SourceName};
 
 /// What a source hands over at once, and how far it is when that has been recorded.
@@ -25,6 +27,9 @@ pub struct Bookmark {
     /// Where to go on, as text that the source understands; `None`: the part is no more.
     pub place: Option<Box<str>>,
 }
+
+/// What the log knows of the sources that were started before, each by its name.
+pub type Remembered = HashMap<SourceName, Vec<Bookmark>>;
 
 impl From<Vec<Arrival>> for Handover {
     fn from(arrivals: Vec<Arrival>) -> Self {

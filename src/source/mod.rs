@@ -23,8 +23,9 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+pub use file::Unreadable;
 pub(crate) use file::matching;
-pub use handover::{Bookmark, Handover};
+pub use handover::{Bookmark, Handover, Remembered};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
@@ -62,22 +63,36 @@ pub enum SourceError {
     /// No thread to look at files on.
     #[error("can't start a thread to look for files; raise the limit of processes (ulimit -u)")]
     File(#[source] std::io::Error),
+    /// What the log knows of where a source was is not understood.
+    #[error(
+        "the log knows of {source_name} what this version does not understand; run the version \
+         that wrote it, or a newer one"
+    )]
+    Bookmark {
+        /// The source.
+        source_name: SourceName,
+        /// What it is that is not understood.
+        #[source]
+        why: Unreadable,
+    },
     /// No pipe for stopping the reader of standard input.
     #[error("can't prepare to read standard input")]
     Stdin(#[source] std::io::Error),
 }
 
 impl Sources {
-    /// Looks at what is there now: a file that exists at this moment is followed from its end
-    /// (`?from=start`: from its start), and held open from here on.
+    /// Looks at what is there now. Of a source that was never started before, a file that exists
+    /// at this moment is followed from its end (`?from=start`: from its start), and held open from
+    /// here on. One that is remembered goes on where it was, and what it does not know is new.
     ///
     /// Reads the last bytes of each of these files, so it takes a moment for thousands of them. A
     /// file system that does not answer within seconds is not waited for; what is there is taken
     /// when it answers.
     ///
     /// # Errors
-    /// A source that is there twice; no file descriptors or threads left.
-    pub fn prepare(specs: &[Spec]) -> Result<Self, SourceError> {
+    /// A source that is there twice; no file descriptors or threads left; a place in the log that
+    /// is not understood.
+    pub fn prepare(specs: &[Spec], mut remembered: Remembered) -> Result<Self, SourceError> {
         let mut names = HashSet::new();
         for spec in specs {
             let name = spec.name();
@@ -99,8 +114,9 @@ impl Sources {
                     sources.stdin = Some(stdin::Input::new(*spec).map_err(SourceError::Stdin)?);
                 }
                 Spec::File(spec) => {
-                    let feed = file::Preparing::begin(spec.clone(), most_open);
-                    sources.files.push(feed.map_err(SourceError::File)?);
+                    let bookmarks = remembered.remove(&Spec::File(spec.clone()).name());
+                    let feed = file::Preparing::begin(spec.clone(), most_open, bookmarks)?;
+                    sources.files.push(feed);
                 }
             }
         }
@@ -109,6 +125,14 @@ impl Sources {
             feed.wait(deadline);
         }
         Ok(sources)
+    }
+
+    /// Where the sources begin, to be recorded before anybody is told that they run: then a crash
+    /// that comes at once neither loses what is written from now on nor makes old lines new. What
+    /// nobody has asked for here is handed over first.
+    pub fn first_bookmarks(&mut self) -> Vec<Bookmark> {
+        let files = self.files.iter_mut();
+        files.flat_map(file::Preparing::bookmarks).collect()
     }
 
     /// How the sources are doing, from now until after they have ended.
@@ -215,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_hangs_holds_up_neither_the_others_nor_the_stop() {
         let spec: Spec = "stdin".parse().unwrap();
-        let mut sources = Sources::prepare(std::slice::from_ref(&spec)).unwrap();
+        let mut sources = Sources::prepare(std::slice::from_ref(&spec), Remembered::new()).unwrap();
         let hung: SourceName = "file:hung".into();
         let (hanging, answer) = file::Preparing::hanging(hung.clone());
         sources.files.push(hanging);

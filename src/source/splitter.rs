@@ -96,6 +96,11 @@ impl Splitter {
         self.offset
     }
 
+    /// Its number.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
     /// So many bytes before the first line are no part of it.
     pub(super) fn skip(&mut self, bytes: u64) {
         self.offset += bytes;

@@ -6,13 +6,15 @@
     reason = "each test file compiles its own copy and uses a part of it; a test that cannot go on fails"
 )]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use signalcast::source::{Arrival, Handover, Sources, Spec, State, States};
+use signalcast::source::{
+    Arrival, Bookmark, Handover, Remembered, SourceName, Sources, Spec, State, States,
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -65,6 +67,13 @@ impl Folder {
         Run::of(&[&self.source(pattern)])
     }
 
+    /// The server starts again.
+    pub fn run_again(&self, pattern: &str, log: Log) -> Run {
+        let specs = [spec(&self.source(pattern))];
+        let sources = Sources::prepare(&specs, log.remembered()).unwrap();
+        Run::go_on(sources, log)
+    }
+
     /// The next line, with its file's path in this folder.
     pub async fn line(&self, run: &mut Run) -> String {
         let folder = format!("{}/", self.0.path().display());
@@ -93,8 +102,49 @@ pub fn lines(name: &str, numbers: std::ops::Range<usize>) -> String {
     numbers.map(|n| format!("{name} {n:0width$}\n")).collect()
 }
 
+/// What the log knows of where the sources are: what was taken with what was handed over.
+#[derive(Clone, Debug, Default)]
+pub struct Log(BTreeMap<(SourceName, Box<str>), Box<str>>);
+
+impl Log {
+    pub fn commit(&mut self, bookmarks: Vec<Bookmark>) {
+        for Bookmark {
+            source,
+            part,
+            place,
+        } in bookmarks
+        {
+            match place {
+                Some(place) => self.0.insert((source, part), place),
+                None => self.0.remove(&(source, part)),
+            };
+        }
+    }
+
+    pub fn remembered(&self) -> Remembered {
+        let mut remembered = Remembered::new();
+        for ((source, part), place) in &self.0 {
+            let bookmarks = remembered.entry(source.clone()).or_default();
+            bookmarks.push(Bookmark {
+                source: source.clone(),
+                part: part.clone(),
+                place: Some(place.clone()),
+            });
+        }
+        remembered
+    }
+
+    /// The parts that it knows, without the files' heads and histories.
+    pub fn parts(&self) -> Vec<&str> {
+        let parts = self.0.keys().map(|(_, part)| &**part);
+        let is_whole = |part: &&str| !part.ends_with(" head") && !part.ends_with(" ended");
+        parts.filter(is_whole).collect()
+    }
+}
+
 /// Running sources and what they have brought.
 pub struct Run {
+    log: Log,
     handovers: mpsc::Receiver<Handover>,
     arrivals: VecDeque<Arrival>,
     lines: VecDeque<String>,
@@ -113,12 +163,19 @@ pub fn text(bytes: &[u8]) -> &str {
 
 impl Run {
     pub fn start(sources: Sources) -> Self {
+        Self::go_on(sources, Log::default())
+    }
+
+    /// Starts sources that were prepared with what this log knows.
+    pub fn go_on(mut sources: Sources, mut log: Log) -> Self {
+        log.commit(sources.first_bookmarks());
         // Two, so that sources have to wait for the test.
         let (sender, handovers) = mpsc::channel(2);
         let (states, stop) = (sources.states(), CancellationToken::new());
         let mut running = JoinSet::new();
         running.spawn(sources.run(sender, stop.clone()));
         Self {
+            log,
             handovers,
             arrivals: VecDeque::new(),
             lines: VecDeque::new(),
@@ -130,7 +187,7 @@ impl Run {
 
     pub fn of(specs: &[&str]) -> Self {
         let specs: Vec<Spec> = specs.iter().map(|text| spec(text)).collect();
-        Self::start(Sources::prepare(&specs).unwrap())
+        Self::start(Sources::prepare(&specs, Remembered::new()).unwrap())
     }
 
     /// The next line, as `POSITION@OFFSET TEXT`.
@@ -156,7 +213,7 @@ impl Run {
                 .await
                 .expect("something arrives in time")
                 .expect("the sources are running");
-            self.arrivals.extend(handover.arrivals);
+            self.take(handover);
         }
         self.arrivals.pop_front().unwrap()
     }
@@ -173,20 +230,46 @@ impl Run {
         assert!(reached.is_ok(), "{:?}, not {state}", self.states);
     }
 
+    fn take(&mut self, handover: Handover) {
+        self.log.commit(handover.bookmarks);
+        self.arrivals.extend(handover.arrivals);
+    }
+
+    /// Lines that were taken and not looked at.
+    pub fn lines_taken(&mut self) -> VecDeque<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// What the log knows by now.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The server is killed: what it has not recorded is lost. Returns what it has.
+    pub async fn crash(mut self) -> (Vec<Arrival>, VecDeque<String>, Log) {
+        self.handovers.close();
+        self.join().await;
+        (self.arrivals.into(), self.lines, self.log)
+    }
+
     /// Stops the sources; returns what they still bring.
-    pub async fn stop(mut self) -> Vec<Arrival> {
+    pub async fn stop(self) -> Vec<Arrival> {
+        self.shut_down().await.0
+    }
+
+    /// The same with what the log knows then.
+    pub async fn shut_down(mut self) -> (Vec<Arrival>, Log) {
         self.stop.cancel();
         // Lets the sources know before any more of what they bring is taken.
         tokio::task::yield_now().await;
-        let mut rest = Vec::from(std::mem::take(&mut self.arrivals));
         while let Some(handover) = timeout(PATIENCE, self.handovers.recv())
             .await
             .expect("the sources stop in time")
         {
-            rest.extend(handover.arrivals);
+            self.take(handover);
         }
         self.join().await;
-        rest
+        (self.arrivals.into(), self.log)
     }
 
     /// The sources have ended by themselves.

@@ -15,8 +15,10 @@ pub(super) struct History {
     /// The hash at each multiple of `spacing`.
     marks: Vec<u64>,
     spacing: u64,
-    /// Its last bytes, if nothing but these and the head is known of it.
-    outline: Option<Tail>,
+    /// Its last bytes, once it is over.
+    last: Tail,
+    /// Nothing but the first and the last bytes and the length is known of it.
+    is_outline: bool,
 }
 
 impl Default for History {
@@ -27,7 +29,8 @@ impl Default for History {
             hash: DefaultHasher::new(),
             marks: Vec::new(),
             spacing: FIRST_SPACING,
-            outline: None,
+            last: Tail::default(),
+            is_outline: false,
         }
     }
 }
@@ -38,9 +41,21 @@ impl History {
         Self {
             head,
             length,
-            outline: Some(tail),
+            last: tail,
+            is_outline: true,
             ..Self::default()
         }
+    }
+
+    /// Nothing is added to it any more; these are its last bytes.
+    pub(super) fn end(mut self, tail: &Tail) -> Self {
+        self.last = tail.clone();
+        self
+    }
+
+    /// Its last bytes, once it is over.
+    pub(super) fn last(&self) -> &Tail {
+        &self.last
     }
 
     /// Bytes read since the file was begun.
@@ -77,11 +92,11 @@ impl History {
         if self.head[..heads] != other.head[..heads] {
             return false;
         }
-        if shorter <= HEAD_BYTES as u64 {
+        if shorter <= heads as u64 {
             return true;
         }
-        if let Some(outline) = &other.outline {
-            return self.length != other.length || tail == outline;
+        if other.is_outline {
+            return self.length != other.length || *tail == other.last;
         }
         if self.length == other.length {
             return self.hash.finish() == other.hash.finish();
@@ -125,9 +140,22 @@ impl Tail {
         self.0.len()
     }
 
+    pub(super) fn to_vec(&self) -> Vec<u8> {
+        let (first, second) = self.0.as_slices();
+        [first, second].concat()
+    }
+
     /// Whether these are its first bytes.
     pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
         bytes.len() <= self.0.len() && self.0.iter().zip(bytes).all(|(a, b)| a == b)
+    }
+}
+
+impl From<&[u8]> for Tail {
+    fn from(bytes: &[u8]) -> Self {
+        let mut tail = Self::default();
+        tail.push(bytes);
+        tail
     }
 }
 

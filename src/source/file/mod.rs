@@ -1,11 +1,14 @@
 //! Follows files as `tail -F` does: one thread per `file:` source, however many files it matches.
 
+mod bookmark;
 mod complaints;
 mod copies;
 mod followed;
 mod follower;
 mod history;
 mod preparing;
+mod returning;
+mod search;
 mod selection;
 mod unopened;
 mod wake;
@@ -18,11 +21,14 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
-use super::{FileSpec, From, Origin, Spec};
+use super::{Bookmark, FileSpec, From, Origin, Spec};
+use bookmark::{Remembered, Writer};
 use followed::{FileId, Followed};
+use returning::{Missing, Moved};
 use selection::Selection;
 use unopened::Unopened;
 
+pub use bookmark::Unreadable;
 pub(super) use preparing::Preparing;
 
 /// A `file:` source with the files that were there when it was made, not read from yet.
@@ -32,6 +38,18 @@ struct Feed {
     selection: Selection,
     known: Known,
     unopened: Unopened,
+    /// Files that were followed before the server stopped and were not found yet.
+    missing: Vec<Missing>,
+    /// Files that are to be read to their end before all others.
+    moved: Vec<Moved>,
+    /// Files whose places the log need not know any more.
+    forgotten: Vec<FileId>,
+    /// What the files that the log knew are called now.
+    ids: HashMap<FileId, FileId>,
+    /// Files that were found again, and of which it is to be looked up whose copies they are.
+    found: Vec<FileId>,
+    /// The log has never heard of the source.
+    is_new: bool,
 }
 
 /// The files that a source would follow now, in order; a path without wildcards there or not.
@@ -60,9 +78,55 @@ struct Name {
 }
 
 impl Feed {
-    /// Opens what is there now, and holds the newest `most_open` of them open. What can't be opened yet is tried again, and told about, later.
-    fn prepare(spec: &FileSpec, most_open: usize) -> Self {
-        let mut feed = Self {
+    /// Opens what is there now, and holds the newest `most_open` of them open. What can't be
+    /// opened yet is tried again, and told about, later. `remembered`: what the log knows, if the
+    /// source was started before.
+    fn prepare(spec: &FileSpec, most_open: usize, remembered: Option<Remembered>) -> Self {
+        let mut feed = Self::new(spec, most_open, remembered);
+        feed.find_missing();
+        let at_end = feed.is_new && spec.from() == From::End;
+        let mut unreadable = Vec::new();
+        let paths = feed
+            .selection
+            .paths(|why| unreadable.push(why.path().to_owned()));
+        for path in paths {
+            let unopened = &feed.unopened;
+            let old_bytes = |id, size| {
+                if at_end {
+                    size
+                } else {
+                    unopened.old_bytes(&path, id, size)
+                }
+            };
+            if feed.is_missed(&path) {
+                continue;
+            }
+            match feed.known.open(&feed.origin, &path, old_bytes, 0) {
+                Ok(_) => feed.unopened.remove_file(&path),
+                Err(why) => {
+                    debug!(file = %path.display(), %why, "not opened yet");
+                    if at_end {
+                        feed.unopened.add_file(&path);
+                    }
+                }
+            }
+        }
+        if at_end {
+            feed.unopened.add_folders(unreadable);
+        }
+        let (source, files) = (&feed.origin.source, feed.known.files.len());
+        if files == 0 {
+            info!(%source, "no such file yet; waiting for it");
+        } else {
+            info!(%source, files, "following");
+        }
+        feed
+    }
+
+    fn new(spec: &FileSpec, most_open: usize, remembered: Option<Remembered>) -> Self {
+        let is_new = remembered.is_none();
+        let mut remembered = remembered.unwrap_or_default();
+        Self {
             origin: Origin {
                 source: Spec::File(spec.clone()).name(),
                 file: None,
@@ -73,35 +137,41 @@ impl Feed {
                 most_open,
                 ..Known::default()
             },
-            unopened: Unopened::default(),
-        };
-        let from = spec.from();
-        let old_bytes = |_, size| match from {
-            From::Start => 0,
-            From::End => size,
-        };
-        let mut unreadable = Vec::new();
-        let paths = feed
-            .selection
-            .paths(|why| unreadable.push(why.path().to_owned()));
-        for path in paths {
-            if let Err(why) = feed.known.open(&feed.origin, &path, old_bytes, 0) {
-                debug!(file = %path.display(), %why, "not opened yet");
-                if from == From::End {
-                    feed.unopened.add_file(&path);
-                }
+            unopened: Unopened::remembered(&mut remembered),
+            missing: remembered.files.into_iter().map(Missing::from).collect(),
+            moved: Vec::new(),
+            forgotten: Vec::new(),
+            ids: HashMap::new(),
+            found: Vec::new(),
+            is_new,
+        }
+    }
+
+    /// What the log does not know yet of where the source is.
+    fn bookmarks(&mut self) -> Vec<Bookmark> {
+        let source = self.origin.source.clone();
+        let mut writer = Writer::new(&source);
+        if std::mem::take(&mut self.is_new) {
+            writer.started();
+            self.unopened.write_all(&mut writer);
+        }
+        self.forget(&mut writer);
+        for file in self.known.files.values_mut() {
+            file.write(&mut writer);
+        }
+        self.unopened.write_settled(&mut writer);
+        writer.bookmarks
+    }
+
+    /// The log need not know any more of files that are gone.
+    fn forget(&mut self, writer: &mut Writer<'_>) {
+        for id in self.forgotten.drain(..) {
+            // Its inode may be another file's by now, and the log may know of that already.
+            let is_told = |file: &Followed| file.is_told();
+            if !self.known.files.get(&id).is_some_and(is_told) {
+                writer.forget(id);
             }
         }
-        if from == From::End {
-            feed.unopened.add_folders(unreadable);
-        }
-        let (source, files) = (&feed.origin.source, feed.known.files.len());
-        if files == 0 {
-            info!(%source, "no such file yet; waiting for it");
-        } else {
-            info!(%source, files, "following");
-        }
-        feed
     }
 }
 
@@ -138,6 +208,14 @@ impl Known {
         }
         self.names.insert(path.to_owned(), Name { id, seen });
         Ok(Some(id))
+    }
+
+    /// Follows a file again. One that has no name by which it could be opened again is not closed.
+    fn adopt(&mut self, id: FileId, file: Followed, has_name: bool) {
+        self.files.insert(id, file);
+        if has_name {
+            self.used(id);
+        }
     }
 
     /// This file is open. When too many are, the one is closed that was not used for longest.

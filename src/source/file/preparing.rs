@@ -1,4 +1,3 @@
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -7,16 +6,19 @@ use std::time::Instant;
 use tracing::warn;
 
 use super::Feed;
+use super::bookmark::Remembered;
 use super::follower::Follower;
 use super::wake::{Stopper, Wake};
 use crate::source::state::{Report, State, States};
-use crate::source::{Arrivals, FileSpec, SourceName, Spec};
+use crate::source::{Arrivals, Bookmark, FileSpec, SourceError, SourceName, Spec};
 
 /// A `file:` source that looks at what is there, on a thread of its own: its file system may be
 /// slow, or not answer at all.
 #[derive(Debug)]
 pub(in crate::source) struct Preparing {
     source: SourceName,
+    /// It was never started before.
+    is_new: bool,
     looking: Receiver<Feed>,
     ready: Option<Feed>,
 }
@@ -30,18 +32,31 @@ pub(in crate::source) struct Start {
 }
 
 impl Preparing {
-    pub(in crate::source) fn begin(spec: FileSpec, most_open: usize) -> io::Result<Self> {
+    /// `bookmarks`: what the log knows, if the source was started before.
+    pub(in crate::source) fn begin(
+        spec: FileSpec,
+        most_open: usize,
+        bookmarks: Option<Vec<Bookmark>>,
+    ) -> Result<Self, SourceError> {
         let source = Spec::File(spec.clone()).name();
+        let remembered = bookmarks.map(Remembered::read).transpose();
+        let remembered = remembered.map_err(|why| SourceError::Bookmark {
+            source_name: source.clone(),
+            why,
+        })?;
+        let is_new = remembered.is_none();
         let (sender, looking) = sync_channel(1);
         // Not waited for when it hangs; else it ends before the source runs.
         thread::Builder::new()
             .name("look".to_owned())
             .spawn(move || {
                 // Nobody waits any more when the server stops.
-                let _ = sender.send(Feed::prepare(&spec, most_open));
-            })?;
+                let _ = sender.send(Feed::prepare(&spec, most_open, remembered));
+            })
+            .map_err(SourceError::File)?;
         Ok(Self {
             source,
+            is_new,
             looking,
             ready: None,
         })
@@ -51,13 +66,25 @@ impl Preparing {
     pub(in crate::source) fn wait(&mut self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
         self.ready = self.looking.recv_timeout(left).ok();
-        if self.ready.is_none() {
+        if self.ready.is_none() && self.is_new {
             warn!(
                 source = %self.source,
                 "the file system does not answer, starting without this source; \
                  what is written until it answers is not new"
             );
+        } else if self.ready.is_none() {
+            warn!(
+                source = %self.source,
+                "the file system does not answer, starting without this source; \
+                 it goes on where it was when it answers"
+            );
         }
+    }
+
+    /// What the log is to know before anybody is told that the source runs: where it begins. Of
+    /// a file system that does not answer it comes later, with the first that is handed over.
+    pub(in crate::source) fn bookmarks(&mut self) -> Vec<Bookmark> {
+        self.ready.as_mut().map(Feed::bookmarks).unwrap_or_default()
     }
 
     pub(in crate::source) fn into_follower(
@@ -85,6 +112,7 @@ impl Preparing {
         let (sender, looking) = sync_channel(1);
         let hanging = Self {
             source,
+            is_new: true,
             looking,
             ready: None,
         };

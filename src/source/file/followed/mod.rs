@@ -1,11 +1,15 @@
+mod place;
 mod reading;
 mod suspect;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
 
@@ -13,6 +17,7 @@ use super::BETWEEN_LOOKS;
 use super::history::{HEAD_BYTES, History, TAIL_BYTES, Tail};
 use crate::source::Origin;
 use crate::source::splitter::Splitter;
+use place::Told;
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +40,8 @@ pub(super) struct Followed {
     splitter: Splitter,
     /// What stands before the place.
     tail: Tail,
+    /// What stands before the line that is not complete yet.
+    handed_over: Tail,
     /// What was read since the file was begun: all of it, if it is as long as the place is far.
     history: History,
     /// What was read before it was begun anew, the last few times.
@@ -43,7 +50,7 @@ pub(super) struct Followed {
     generation: u64,
     /// Nothing but zeros was read since it was begun anew.
     in_hole: bool,
-    /// The lines before the place where reading began, if they are not all counted yet.
+    /// What stands before the place where reading began, if it was not all looked at yet.
     uncounted: Option<Uncounted>,
     /// The beginning of the file, until all of its old lines were looked at.
     head: Vec<u8>,
@@ -56,6 +63,10 @@ pub(super) struct Followed {
     unsettled: u32,
     /// Looks without news since its last matching name was lost; none while it has one.
     nameless: Option<u32>,
+    /// When it was made, in nanoseconds since 1970, as far as its file system tells.
+    born: Option<u64>,
+    /// What the log was told of it.
+    told: Told,
     /// Waits for its turn to be read.
     pub(super) queued: bool,
 }
@@ -88,7 +99,8 @@ pub(super) struct Original {
 struct Uncounted {
     counted_to: u64,
     end: u64,
-    lines: u64,
+    /// Its lines up to there; `None`: their number is known.
+    lines: Option<u64>,
 }
 
 /// Whether there is more to read at once.
@@ -115,12 +127,41 @@ pub(super) enum Fate {
     IsOver,
 }
 
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.device, self.inode)
+    }
+}
+
 impl FileId {
+    /// No file's.
+    pub(super) const NOBODY: Self = Self::ghost(0);
+
+    pub(super) fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
+    /// For a file that is gone, whose own id may be another's by now.
+    pub(super) const fn ghost(number: u64) -> Self {
+        Self {
+            device: u64::MAX,
+            inode: number,
+        }
+    }
+
+    pub(super) fn is_ghost(self) -> bool {
+        self.device == u64::MAX
+    }
+
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
         }
+    }
+
+    pub(super) fn device(self) -> u64 {
+        self.device
     }
 
     pub(super) fn inode(self) -> u64 {
@@ -150,7 +191,7 @@ impl Followed {
             uncounted = Some(Uncounted {
                 counted_to: 0,
                 end: offset,
-                lines: 0,
+                lines: Some(0),
             });
         }
         Ok(Self {
@@ -158,6 +199,7 @@ impl Followed {
             handle: Some(file),
             at: Some(path.to_owned()),
             splitter: Splitter::new(origin, 1, offset),
+            handed_over: tail.clone(),
             tail,
             history: History::default(),
             ended: VecDeque::new(),
@@ -178,6 +220,8 @@ impl Followed {
                 0
             },
             nameless: None,
+            born: born(metadata),
+            told: Told::default(),
             queued: false,
         })
     }
@@ -188,6 +232,11 @@ impl Followed {
             .file
             .as_deref()
             .expect("a followed file was given an origin with a file")
+    }
+
+    fn path_shared(&self) -> Arc<Path> {
+        let file = self.splitter.origin().file.clone();
+        file.expect("a followed file was given an origin with a file")
     }
 
     /// Bytes of it that were read.
@@ -344,6 +393,12 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     options.read(true).custom_flags(nonblocking).open(path)
 }
 
+/// When the file was made, if its file system tells.
+pub(super) fn born(metadata: &Metadata) -> Option<u64> {
+    let age = metadata.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(age.as_nanos()).ok()
+}
+
 fn modified(metadata: &Metadata) -> (i64, i64) {
     (metadata.mtime(), metadata.mtime_nsec())
 }
@@ -376,7 +431,7 @@ fn end_of_last_line(file: &File, size: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-fn tail_before(file: &File, offset: u64) -> io::Result<Tail> {
+pub(super) fn tail_before(file: &File, offset: u64) -> io::Result<Tail> {
     let (mut tail, mut buffer) = (Tail::default(), [0; TAIL_BYTES]);
     let start = offset.saturating_sub(TAIL_BYTES as u64);
     let length = usize::try_from(offset - start).unwrap_or(TAIL_BYTES);
@@ -386,7 +441,7 @@ fn tail_before(file: &File, offset: u64) -> io::Result<Tail> {
 }
 
 /// As much as the buffer takes, less only at the end of the file.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut count = 0;
     while count < buffer.len() {
         match file.read_at(&mut buffer[count..], offset + count as u64) {

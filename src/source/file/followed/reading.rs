@@ -4,9 +4,9 @@ use std::io;
 
 use tracing::warn;
 
-use super::{COUNT_BYTES, Followed, Progress, Suspicion, read_at, tail_before};
+use super::{COUNT_BYTES, Followed, Progress, Suspicion, Uncounted, read_at, tail_before};
 use crate::source::Arrival;
-use crate::source::file::history::{History, TAIL_BYTES, Tail};
+use crate::source::file::history::{HEAD_BYTES, History, TAIL_BYTES, Tail};
 use crate::source::lines::CutOff;
 
 impl Followed {
@@ -52,15 +52,27 @@ impl Followed {
         let most = left.min(buffer.len());
         let count = read_at(file, &mut buffer[..most], uncounted.counted_to)?;
         self.history.push(&buffer[..count]);
-        uncounted.lines += memchr::memchr_iter(b'\n', &buffer[..count]).count() as u64;
+        if let Some(lines) = &mut uncounted.lines {
+            *lines += memchr::memchr_iter(b'\n', &buffer[..count]).count() as u64;
+        }
         uncounted.counted_to += count as u64;
         // Nothing there: truncated, which the next read finds out.
         if count == 0 || uncounted.counted_to == uncounted.end {
-            self.splitter.count_lines_before(uncounted.lines);
+            self.splitter
+                .count_lines_before(uncounted.lines.unwrap_or(0));
             self.uncounted = None;
+            if !self.is_continued()? {
+                // Begun anew meanwhile, so that was something else.
+                self.history = History::default();
+            }
             self.complete_history();
         }
         Ok(self.uncounted.is_none())
+    }
+
+    /// Whether what stood in it when reading began was not all looked at yet.
+    pub(in crate::source::file) fn is_uncounted(&self) -> bool {
+        self.uncounted.is_some()
     }
 
     /// Whether it begins with these bytes and its old lines were not all looked at yet.
@@ -80,21 +92,46 @@ impl Followed {
 
     /// A line can only be handed over when its number is known.
     fn take(&mut self, bytes: &[u8], arrivals: &mut Vec<Arrival>) -> io::Result<()> {
-        if self.uncounted.is_some() && !bytes.is_empty() {
+        let is_counted = |uncounted: &Uncounted| uncounted.lines.is_none();
+        if !self.uncounted.as_ref().is_none_or(is_counted) && !bytes.is_empty() {
             let mut buffer = vec![0; COUNT_BYTES];
             while !self.count_lines(&mut buffer)? {}
         }
-        self.remember(bytes);
+        let before = self.remember(bytes);
         let line = self.pass_hole(bytes);
         self.splitter.push(&bytes[line..], arrivals);
+        self.hand_over(before, bytes);
         Ok(())
     }
 
-    pub(super) fn remember(&mut self, bytes: &[u8]) {
+    /// Returns what stood before these bytes.
+    pub(super) fn remember(&mut self, bytes: &[u8]) -> Tail {
         if self.history_is_complete() {
             self.history.push(bytes);
+        } else if let Some(uncounted) = &mut self.uncounted {
+            // Looked at later, where they stand.
+            if self.head.len() as u64 == self.splitter.end() {
+                let room = HEAD_BYTES - self.head.len();
+                self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            uncounted.end = self.splitter.end() + bytes.len() as u64;
         }
+        let before = self.tail.clone();
         self.tail.push(bytes);
+        before
+    }
+
+    /// These bytes were taken, which stood after `before`.
+    pub(super) fn hand_over(&mut self, before: Tail, bytes: &[u8]) {
+        let incomplete = usize::try_from(self.end() - self.splitter.line_start());
+        let handed_over = incomplete
+            .ok()
+            .and_then(|left| bytes.len().checked_sub(left));
+        // Otherwise the line began before them, and nothing was.
+        if let Some(handed_over) = handed_over {
+            self.handed_over = before;
+            self.handed_over.push(&bytes[..handed_over]);
+        }
     }
 
     /// A writer that does not append goes on at its old place after a truncation, and leaves a
@@ -119,12 +156,7 @@ impl Followed {
             file = %self.path().display(), read = self.end(), size,
             "file was begun anew; reading it from its start"
         );
-        self.complete_history();
-        self.ended.push_back(std::mem::take(&mut self.history));
-        if self.ended.len() > MOST_ENDED {
-            self.ended.pop_front();
-        }
-        self.generation += 1;
+        self.end_history();
         self.cut_off(CutOff::Truncated, arrivals);
         self.begin();
         Ok(())
@@ -133,6 +165,7 @@ impl Followed {
     pub(super) fn begin(&mut self) {
         self.splitter.begin();
         self.tail = Tail::default();
+        self.handed_over = Tail::default();
         self.history = History::default();
         self.uncounted = None;
         self.head = Vec::new();
@@ -170,14 +203,16 @@ impl Followed {
         }
         if let Some(file) = &self.handle {
             self.tail = tail_before(file, line)?;
+            self.handed_over = self.tail.clone();
         }
         self.history = history;
+        self.uncounted = None;
         self.cut_off(CutOff::Truncated, arrivals);
         Ok(())
     }
 
     /// Makes do with the outline, if what was read or left out can't be looked at any more.
-    fn complete_history(&mut self) {
+    pub(super) fn complete_history(&mut self) {
         let head = std::mem::take(&mut self.head);
         if !self.history_is_complete() {
             self.history = History::outline(head, self.tail.clone(), self.end());
@@ -194,4 +229,4 @@ impl Followed {
 }
 
 /// So many times a file can be begun anew while a copy of what it was is still being read.
-const MOST_ENDED: usize = 4;
+pub(super) const MOST_ENDED: usize = 4;

@@ -30,8 +30,9 @@ impl Followed {
         original: Original,
         read: u64,
     ) {
-        self.remember(bytes);
+        let before = self.remember(bytes);
         self.splitter.push(bytes, &mut Vec::new());
+        self.hand_over(before, bytes);
         self.withheld = self.end();
         let read = match self.suspicion {
             Suspicion::CopyOf { read, .. } => read,

@@ -12,9 +12,11 @@ use tracing::debug;
 
 use super::complaints::{Complaints, is_out_of_files};
 use super::followed::{COUNT_BYTES, Fate, FileId, Followed, Progress, Prompt};
+use super::returning::Moved;
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{BETWEEN_LOOKS, Feed, Name, stands_for};
+use crate::crash;
 use crate::source::Arrivals;
 use crate::source::state::{Report, State};
 
@@ -73,7 +75,45 @@ impl Follower {
         for path in self.feed.known.names.keys() {
             self.watch.follow_link(path);
         }
-        while let Ok(()) = self.follow() {}
+        if let Ok(()) = self.begin() {
+            while let Ok(()) = self.follow() {}
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Ended> {
+        self.tell_places()?;
+        self.read_moved()
+    }
+
+    /// Files that are not where they were when the server stopped are read before what has taken
+    /// their place.
+    fn read_moved(&mut self) -> Result<(), Ended> {
+        for Moved { id, .. } in std::mem::take(&mut self.feed.moved) {
+            self.read_to_end(id)?;
+        }
+        Ok(())
+    }
+
+    fn read_to_end(&mut self, id: FileId) -> Result<(), Ended> {
+        while self.read(id)? == Progress::More {
+            if self.wake.is_stopped() {
+                return Err(Ended);
+            }
+        }
+        Ok(())
+    }
+
+    /// Files of which the log knows and which could not be found before.
+    fn find_missing(&mut self) -> Result<(), Ended> {
+        if self.feed.missing.is_empty() {
+            return Ok(());
+        }
+        self.feed.find_missing();
+        let found = self.feed.known.files.iter();
+        let uncounted = found.filter(|(_, file)| file.is_uncounted());
+        self.uncounted = uncounted.map(|(id, _)| *id).collect();
+        self.tell_places()?;
+        self.read_moved()
     }
 
     /// From one look at everything to the next.
@@ -120,6 +160,7 @@ impl Follower {
 
     fn look(&mut self) -> Result<(), Ended> {
         self.look += 1;
+        self.find_missing()?;
         // Watch first, look second: what comes in between is reported, and looked at again.
         self.watch.follow_folders(self.feed.selection.folders());
         let mut unreadable = Vec::new();
@@ -153,7 +194,7 @@ impl Follower {
             file.no_news_of_copy();
         }
         self.complaints.keep(self.look);
-        Ok(())
+        self.tell_places()
     }
 
     /// Finds out which file this path stands for now and whether there is something to read.
@@ -226,6 +267,10 @@ impl Follower {
     /// first, so that the order stays.
     fn follow_new(&mut self, path: &Path) -> Result<Option<FileId>, Ended> {
         self.lost(path)?;
+        self.find_missing()?;
+        if self.feed.is_missed(path) {
+            return Ok(None);
+        }
         let feed = &mut self.feed;
         let old_bytes = |id, size| feed.unopened.old_bytes(path, id, size);
         match feed.known.open(&feed.origin, path, old_bytes, self.look) {
@@ -257,10 +302,8 @@ impl Follower {
         };
         let names = &known.names;
         let can_be_read = file.moved(path, || elsewhere(path, id, names));
-        while can_be_read && self.read(id)? == Progress::More {
-            if self.wake.is_stopped() {
-                return Err(Ended);
-            }
+        if can_be_read {
+            self.read_to_end(id)?;
         }
         // It may have another name, which is found at the next look at the latest.
         if let Some(file) = self.feed.known.files.get_mut(&id)
@@ -268,6 +311,7 @@ impl Follower {
         {
             file.lost_name();
         }
+        crash::point("rotation_seen");
         Ok(())
     }
 
@@ -300,7 +344,10 @@ impl Follower {
             debug!(file = %file.path().display(), "file is gone");
             let mut ready = Vec::new();
             file.close(&mut ready);
-            self.send(ready)?;
+            self.feed.forgotten.push(id);
+            // With all others, for it may be a copy of this one that they are known by.
+            let bookmarks = self.feed.bookmarks();
+            self.hand_over(ready, bookmarks)?;
         }
         Ok(())
     }

@@ -3,10 +3,11 @@
 use tracing::{debug, error};
 
 use super::{Ended, Follower};
+use crate::source::file::bookmark::Writer;
 use crate::source::file::complaints::is_out_of_files;
 use crate::source::file::copies::{LEAST_SAME, Verdict};
 use crate::source::file::followed::{FileId, Original, Progress, Suspicion};
-use crate::source::{Arrival, READ_BYTES};
+use crate::source::{Arrival, Bookmark, Handover, READ_BYTES};
 
 impl Follower {
     pub(super) fn is_idle(&self) -> bool {
@@ -55,7 +56,7 @@ impl Follower {
         let mut ready = Vec::new();
         let read = file.read(&mut self.buffer[..READ_BYTES], &mut ready);
         let progress = self.progress(id, read);
-        self.send(ready)?;
+        self.send(ready, id)?;
         Ok(progress)
     }
 
@@ -65,6 +66,8 @@ impl Follower {
             Ok(next) => next,
             Err(progress) => return Ok(progress),
         };
+        // One that was withheld before a restart has to be looked at again.
+        self.count_all(id)?;
         for original in self.feed.known.unread_originals(id, &next) {
             self.count_all(original)?;
         }
@@ -220,9 +223,32 @@ impl Follower {
         }
     }
 
-    /// Waits while the channel is full.
-    pub(super) fn send(&self, ready: Vec<Arrival>) -> Result<(), Ended> {
-        if self.arrivals.send(ready) {
+    /// Hands over what was read of a file, and with it where it is now. Waits while the channel is
+    /// full.
+    fn send(&mut self, ready: Vec<Arrival>, file: FileId) -> Result<(), Ended> {
+        let mut writer = Writer::new(&self.feed.origin.source);
+        if let Some(file) = self.feed.known.files.get_mut(&file) {
+            file.write(&mut writer);
+        }
+        self.hand_over(ready, writer.bookmarks)
+    }
+
+    /// Hands over where all files are, as far as the log does not know.
+    pub(super) fn tell_places(&mut self) -> Result<(), Ended> {
+        let bookmarks = self.feed.bookmarks();
+        self.hand_over(Vec::new(), bookmarks)
+    }
+
+    pub(super) fn hand_over(
+        &self,
+        arrivals: Vec<Arrival>,
+        bookmarks: Vec<Bookmark>,
+    ) -> Result<(), Ended> {
+        let handover = Handover {
+            arrivals,
+            bookmarks,
+        };
+        if self.arrivals.send(handover) {
             Ok(())
         } else {
             Err(Ended)
