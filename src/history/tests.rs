@@ -39,8 +39,8 @@ impl Kept {
         }
     }
 
-    fn gated(mut self) -> (Self, mpsc::Sender<()>) {
-        let (open, gate) = mpsc::channel();
+    fn gated(mut self) -> (Self, mpsc::SyncSender<()>) {
+        let (open, gate) = mpsc::sync_channel(1);
         self.gate = Some(Arc::new(Mutex::new(gate)));
         (self, open)
     }
