@@ -16,7 +16,7 @@ pub enum JournalError {
     Locked,
     /// What stands in it can't be true.
     #[error(
-        "it is damaged ({0}); stop the server and put a backup in its place, or move it away to begin a new log"
+        "it is damaged ({0}); while no server runs, put a backup in its place, or move it away to begin a new log"
     )]
     Damaged(String),
     /// What is written now would be lost.
@@ -49,7 +49,7 @@ pub enum JournalError {
     #[error(
         "the system can't open, read or write it ({0}); look at the disk and at who may use the folder"
     )]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Anything else that SQLite says.
     #[error("{0}; please report it")]
     Other(String),
@@ -62,6 +62,16 @@ impl JournalError {
             self,
             Self::Damaged(_) | Self::NotADatabase | Self::Changed | Self::Io(_) | Self::Other(_)
         )
+    }
+}
+
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly,
+            _ => Self::Io(error),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::Scanner;
-use super::{Signal, TimeUnit, Timestamp};
+use super::{PriceForm, Signal, StoredSignal, TimeUnit, Timestamp};
 
 fn read(line: &str) -> Result<Option<Signal>, String> {
     let received_at = Timestamp::new(1_720_000_000).unwrap();
@@ -214,6 +214,27 @@ fn check_accepted(line: &str) -> Result<(), TestCaseError> {
     }
     let again = read(&text).map(|again| again.as_ref().map(wire));
     prop_assert_eq!(again, Ok(Some(text)));
+    check_stored(&signal)
+}
+
+/// What is made of a signal's columns in the log is that signal.
+fn check_stored(signal: &Signal) -> Result<(), TestCaseError> {
+    let mut content = Vec::new();
+    signal.write_content(PriceForm::Number, &mut content);
+    let content = String::from_utf8(content).unwrap();
+    let seconds = |time: Timestamp| i64::try_from(time.get()).unwrap();
+    let stored = StoredSignal {
+        side: signal.side().as_str(),
+        symbol: signal.symbol().clone(),
+        price: &signal.price().to_string(),
+        timestamp: seconds(signal.timestamp()),
+        is_test: signal.is_test(),
+        id: signal.id().copied(),
+        stale_after: signal.stale_after().map(seconds),
+        content: &content,
+    };
+    let again = Signal::from_stored(stored);
+    prop_assert_eq!(again.as_ref(), Ok(signal), "{}", content);
     Ok(())
 }
 

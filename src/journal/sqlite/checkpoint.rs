@@ -30,6 +30,9 @@ const ENOUGH: u32 = 4096;
 /// Pages at which the writer has to wait: 64 MiB.
 const TOO_MANY: u32 = 4 * ENOUGH;
 
+/// Pages at which somebody must be holding it: 1 GiB.
+const HELD_UP: u32 = 64 * ENOUGH;
+
 /// How long the write-ahead log is, as the writer sees it after each commit.
 #[derive(Clone, Debug)]
 struct Watch {
@@ -55,6 +58,7 @@ impl Checkpointer {
             wake_at: Arc::clone(&watch.wake_at),
             writing: Arc::clone(&writing),
             failed: false,
+            warned: false,
         };
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
@@ -117,6 +121,7 @@ struct Worker {
     wake_at: Arc<AtomicU32>,
     writing: Arc<Mutex<()>>,
     failed: bool,
+    warned: bool,
 }
 
 impl Worker {
@@ -139,7 +144,7 @@ impl Worker {
         let writing = Arc::clone(&self.writing);
         let db = self.connected()?;
         let mut reached = checkpoint(db, "PASSIVE")?;
-        if reached.pages >= TOO_MANY && reached.moved < reached.pages {
+        if reached.pages >= TOO_MANY {
             // What came during the first is little, and less is left after it.
             checkpoint(db, "PASSIVE")?;
             let _writing = writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,6 +156,7 @@ impl Worker {
             "moved the write-ahead log into signals.db"
         );
         self.wake_after(reached.moved);
+        self.warn_of(reached.pages);
         Ok(())
     }
 
@@ -160,9 +166,21 @@ impl Worker {
             .store(pages.saturating_add(ENOUGH), Ordering::Relaxed);
     }
 
+    /// Somebody who has the database open and does not end a transaction holds all of it.
+    fn warn_of(&mut self, pages: u32) {
+        if pages < TOO_MANY {
+            self.warned = false;
+        } else if pages >= HELD_UP && !std::mem::replace(&mut self.warned, true) {
+            warn!(
+                pages,
+                "signals.db-wal grows and can't be emptied: a program that reads signals.db does not end its transaction; end it"
+            );
+        }
+    }
+
     fn connected(&mut self) -> Result<&Connection, JournalError> {
         if self.db.is_none() {
-            self.files.check_now()?;
+            self.files.check_database()?;
             self.db = Some(connection::checkpointer(self.files.database())?);
         }
         self.db.as_ref().ok_or(JournalError::Moved)

@@ -6,7 +6,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use super::super::{Durability, JournalError};
 
 /// Longest wait at the start for a program that has the database locked.
-const PATIENCE_AT_START: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE_AT_START: Duration = Duration::from_secs(5);
 
 /// The same while running: whoever waits tries again anyway.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
@@ -17,10 +17,14 @@ const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// The same for each reader: a scan needs little.
 const READER_CACHE_KIB: i64 = 4 * 1024;
 
+/// The write-ahead log is cut to this when it begins anew: somebody who reads for long makes it
+/// grow.
+const WAL_BYTES: i64 = 128 << 20;
+
 /// A connection that writes. Nothing is set yet that would write by itself.
-pub(super) fn writer(database: &Path) -> Result<Connection, JournalError> {
+pub(super) fn writer(database: &Path, patience: Duration) -> Result<Connection, JournalError> {
     let db = open(database)?;
-    db.busy_timeout(PATIENCE_AT_START)?;
+    db.busy_timeout(patience)?;
     // Asked to read and write, SQLite is content with reading.
     if db.is_readonly(MAIN_DB)? {
         return Err(JournalError::ReadOnly);
@@ -39,6 +43,7 @@ pub(super) fn use_wal(db: &Connection) -> Result<(), JournalError> {
         return Err(JournalError::Other(why));
     }
     db.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    db.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES, |_| Ok(()))?;
     Ok(())
 }
 

@@ -4,23 +4,25 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::Access;
+use rustix::io::Errno;
+
 use super::super::JournalError;
 
-/// The database's files. What is open must be what stands at their paths: what is written to a
-/// deleted file is lost.
+/// The database and its write-ahead log. What is open must be what stands at their paths: what is
+/// written to a deleted file is lost.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
-    database: PathBuf,
-    wal: PathBuf,
-    identity: Option<Identity>,
+    database: File,
+    wal: File,
     looked_at: Option<Instant>,
 }
 
-/// Device and inode of the database and of its write-ahead log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    database: (u64, u64),
-    wal: (u64, u64),
+#[derive(Clone, Debug)]
+struct File {
+    path: PathBuf,
+    /// Device and inode of what is open.
+    opened: Option<(u64, u64)>,
 }
 
 /// The database's name in the data folder.
@@ -49,20 +51,20 @@ impl Files {
         let mut wal = database.clone().into_os_string();
         wal.push("-wal");
         Ok(Self {
-            database,
-            wal: wal.into(),
-            identity: None,
+            database: File::at(database),
+            wal: File::at(wal.into()),
             looked_at: None,
         })
     }
 
     pub(super) fn database(&self) -> &Path {
-        &self.database
+        &self.database.path
     }
 
     /// What stands there now is what is open from now on.
     pub(super) fn opened(&mut self) -> io::Result<()> {
-        self.identity = Some(self.look()?);
+        self.database.opened = Some(self.database.look()?);
+        self.wal.opened = Some(self.wal.look()?);
         Ok(())
     }
 
@@ -74,25 +76,42 @@ impl Files {
         {
             return Ok(());
         }
-        self.check_now()?;
+        self.database.check()?;
+        self.wal.check()?;
         self.looked_at = Some(Instant::now());
         Ok(())
     }
 
-    /// Whether what was opened still stands there.
-    pub(super) fn check_now(&self) -> Result<(), JournalError> {
-        match (self.look(), self.identity) {
-            (Ok(found), Some(opened)) if found == opened => Ok(()),
-            (Err(error), _) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+    /// Whether the database can be opened anew. Its write-ahead log may have gone, as it does when
+    /// nobody has it open.
+    pub(super) fn check_database(&self) -> Result<(), JournalError> {
+        self.database.check()
+    }
+
+    /// Whether this process may write: the system says so better than SQLite.
+    pub(super) fn is_read_only(&self) -> bool {
+        [&self.database, &self.wal].into_iter().any(|file| {
+            let refused = rustix::fs::access(&file.path, Access::WRITE_OK).err();
+            matches!(refused, Some(Errno::ROFS | Errno::ACCESS | Errno::PERM))
+        })
+    }
+}
+
+impl File {
+    fn at(path: PathBuf) -> Self {
+        Self { path, opened: None }
+    }
+
+    fn check(&self) -> Result<(), JournalError> {
+        match self.look() {
+            Ok(found) if self.opened == Some(found) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Err(JournalError::Moved),
         }
     }
 
-    fn look(&self) -> io::Result<Identity> {
-        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
-        Ok(Identity {
-            database: identity(&self.database)?,
-            wal: identity(&self.wal)?,
-        })
+    fn look(&self) -> io::Result<(u64, u64)> {
+        let file = fs::metadata(&self.path)?;
+        Ok((file.dev(), file.ino()))
     }
 }

@@ -90,9 +90,8 @@ impl Sqlite {
         if self.db.is_some() {
             return self.files.check();
         }
-        self.files.check_now()?;
-        let mut db = connection::writer(self.files.database())?;
-        db.busy_timeout(connection::PATIENCE)?;
+        self.files.check_database()?;
+        let mut db = connection::writer(self.files.database(), connection::PATIENCE)?;
         connection::use_wal(&db)?;
         connection::synchronous(&db, self.keeping.durability)?;
         // What was published must be what stands there.
@@ -100,6 +99,7 @@ impl Sqlite {
         if continuity::epoch(&db)? != Some(self.epoch) || head != self.head {
             return Err(JournalError::Changed);
         }
+        self.files.opened()?;
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.follow(&mut db)?;
         }
@@ -124,7 +124,10 @@ impl Sqlite {
         if is_usable && !matches!(&outcome, Err(why) if why.wants_reopening()) {
             self.db = Some(db);
         }
-        outcome
+        outcome.map_err(|why| match why {
+            JournalError::Io(_) if self.files.is_read_only() => JournalError::ReadOnly,
+            why => why,
+        })
     }
 }
 
@@ -142,8 +145,10 @@ impl Journal for Sqlite {
     }
 
     fn bookmarks(&self, source: &SourceName) -> Result<Option<Vec<Bookmark>>, JournalError> {
-        let db = self.db.as_ref().ok_or(JournalError::Moved)?;
-        bookmarks::of(db, source)
+        match &self.db {
+            Some(db) => bookmarks::of(db, source),
+            None => bookmarks::of(&connection::reader(self.files.database())?, source),
+        }
     }
 
     fn append(&mut self, batch: &mut Batch) -> Result<Appended, JournalError> {
@@ -154,6 +159,7 @@ impl Journal for Sqlite {
         })?;
         batch.places.clear();
         let appended = recorded(batch, &self.appender);
+        self.retaining.appended(appended.recorded.len() as u64);
         if let Some(newest) = appended.recorded.last() {
             self.head = Some(newest.seq);
             self.newest_received_at = Some(newest.received_at);
@@ -202,7 +208,7 @@ fn begin(
     keeping: Keeping,
     continuity: &Continuity,
 ) -> Result<Sqlite, JournalError> {
-    let mut db = connection::writer(files.database())?;
+    let mut db = connection::writer(files.database(), connection::PATIENCE_AT_START)?;
     let found = schema::check(&db)?;
     if found == schema::Found::Empty {
         // Only an empty file can be told to shrink one day.
@@ -304,3 +310,6 @@ fn recorded(batch: &mut Batch, appender: &Appender) -> Appended {
     }
     appended
 }
+
+#[cfg(test)]
+mod tests;

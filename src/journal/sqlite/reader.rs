@@ -35,7 +35,7 @@ impl SqliteReader {
     /// A connection to the log that is ours: another one's signals have the same seqs.
     fn connected(&mut self) -> Result<(&Connection, &mut Rows), JournalError> {
         if self.db.is_none() {
-            self.files.check_now()?;
+            self.files.check_database()?;
             let db = connection::reader(self.files.database())?;
             if continuity::epoch(&db)? != Some(self.epoch) {
                 return Err(JournalError::Changed);

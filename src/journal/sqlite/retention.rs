@@ -11,10 +11,20 @@ use crate::signal::{ReceivedAt, Seq};
 pub(super) struct Retaining {
     rule: Retention,
     looked_at: Option<Instant>,
+    /// Signals that came since the last deletion.
+    appended: u64,
 }
 
-/// Rows of one deletion: a few milliseconds.
+/// Rows of one deletion, at least: a millisecond or two. More when more came meanwhile, so that a
+/// flood does not outrun it.
 const STEP: u64 = 1000;
+
+/// Pages that the file gives back at once.
+const SHRINK_STEP: u32 = 64;
+
+/// Free pages that are worth giving back: 8 MiB, and a quarter of the file. Fewer are soon used
+/// again.
+const WORTH_SHRINKING: u64 = 2048;
 
 /// Signals grow old by the second.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -24,7 +34,19 @@ impl Retaining {
         Self {
             rule,
             looked_at: None,
+            appended: 0,
         }
+    }
+
+    /// It is due, whenever the last look was.
+    #[cfg(test)]
+    pub(super) fn forget_the_time(&mut self) {
+        self.looked_at = None;
+    }
+
+    /// So many signals came.
+    pub(super) fn appended(&mut self, signals: u64) {
+        self.appended = self.appended.saturating_add(signals);
     }
 
     /// Whether it is time to look for what can go.
@@ -45,7 +67,9 @@ impl Retaining {
         head: Seq,
         now: ReceivedAt,
     ) -> Result<(Seq, Tended), JournalError> {
-        let end = oldest.plus(STEP).min(head);
+        let step = STEP.max(self.appended.saturating_mul(2));
+        self.appended = 0;
+        let end = oldest.plus(step).min(head);
         let deleted = if self.is_too_large(db)? {
             delete(db, DELETE, &[signed(end.get())])?
         } else if let Some(age) = self.rule.age {
@@ -55,26 +79,45 @@ impl Retaining {
         } else {
             0
         };
-        if deleted == STEP {
-            self.looked_at = None;
-            return Ok((oldest.plus(deleted), Tended::More));
-        }
-        self.looked_at = Some(Instant::now());
-        Ok((oldest.plus(deleted), Tended::Done))
+        let has_more = deleted > 0 || shrink(db)?;
+        self.looked_at = (!has_more).then(Instant::now);
+        let tended = if has_more { Tended::More } else { Tended::Done };
+        Ok((oldest.plus(deleted), tended))
     }
 
     fn is_too_large(&self, db: &Connection) -> Result<bool, JournalError> {
         let Some(most) = self.rule.bytes else {
             return Ok(false);
         };
-        let pragma = |sql| -> Result<u64, JournalError> {
-            let number: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-            Ok(u64::try_from(number).unwrap_or_default())
-        };
-        let used = pragma("PRAGMA page_count")?.saturating_sub(pragma("PRAGMA freelist_count")?);
-        Ok(used.saturating_mul(pragma("PRAGMA page_size")?) > most)
+        let used = number(db, PAGES)?.saturating_sub(number(db, FREE_PAGES)?);
+        Ok(used.saturating_mul(number(db, "PRAGMA page_size")?) > most)
     }
 }
+
+/// Gives free pages at the end of the file back. Returns whether there may be more.
+fn shrink(db: &Connection) -> Result<bool, JournalError> {
+    let free = number(db, FREE_PAGES)?;
+    if free < WORTH_SHRINKING || free < number(db, PAGES)? / 4 {
+        return Ok(false);
+    }
+    let mut vacuum = db.prepare(&format!("PRAGMA incremental_vacuum({SHRINK_STEP})"))?;
+    // A row for each page.
+    let mut freed = vacuum.query([])?;
+    let mut has_freed = false;
+    while freed.next()?.is_some() {
+        has_freed = true;
+    }
+    Ok(has_freed)
+}
+
+fn number(db: &Connection, pragma: &str) -> Result<u64, JournalError> {
+    let number: i64 = db.prepare_cached(pragma)?.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or_default())
+}
+
+const PAGES: &str = "PRAGMA page_count";
+
+const FREE_PAGES: &str = "PRAGMA freelist_count";
 
 fn delete(db: &Connection, sql: &str, bounds: &[i64]) -> Result<u64, JournalError> {
     let deleted = db

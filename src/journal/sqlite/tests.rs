@@ -1,0 +1,120 @@
+use std::fs;
+
+use super::*;
+use crate::journal::{Durability, Retention};
+use crate::signal::{Signal, TimeUnit, Timestamp};
+
+fn signals(count: usize) -> Batch {
+    let signal = Signal::parse_line(b"buy X 1", TimeUnit::Seconds, Timestamp::MAX);
+    let signal = signal.unwrap().unwrap();
+    Batch::of(std::iter::repeat_n(signal, count))
+}
+
+fn run(folder: &Path, durability: Durability, boot: &str) -> Sqlite {
+    let keeping = Keeping {
+        durability,
+        retention: Retention::default(),
+    };
+    let continuity = Continuity {
+        boot: Some(boot.to_owned()),
+        durability,
+    };
+    Sqlite::open_at(folder, keeping, &continuity).unwrap()
+}
+
+/// What is on the disk now, as a process that ends at this moment leaves it.
+fn killed(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["signals.db", "signals.db-wal"] {
+        fs::copy(folder.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn what_was_committed_outlives_a_process_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = run(folder.path(), Durability::Os, "1");
+    journal.append(&mut signals(10)).unwrap();
+    let left = killed(folder.path());
+    let mut again = run(left.path(), Durability::Os, "1");
+    assert_eq!(again.epoch(), journal.epoch());
+    assert_eq!(again.head(), Seq::new(10));
+    let appended = again.append(&mut signals(1)).unwrap();
+    assert_eq!(appended.recorded[0].seq().get(), 11);
+}
+
+#[test]
+fn a_log_whose_end_may_be_lost_gets_another_epoch() {
+    for (durability, next_boot, is_new) in [
+        (Durability::Os, "1", false),
+        (Durability::Os, "2", true),
+        (Durability::Disk, "1", false),
+        (Durability::Disk, "2", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = run(folder.path(), durability, "1");
+        journal.append(&mut signals(3)).unwrap();
+        let epoch = journal.epoch();
+        let left = killed(folder.path());
+        // What the next run has promised does not matter, but what that one had.
+        for next in [Durability::Os, Durability::Disk] {
+            let left = killed(left.path());
+            let after = run(left.path(), next, next_boot);
+            assert_eq!(after.epoch() != epoch, is_new, "{durability:?} {next_boot}");
+            assert_eq!(after.head(), Seq::new(3));
+            let epoch = after.epoch();
+            drop(after);
+            // Closed as it should be, it outlives any boot.
+            assert_eq!(run(left.path(), next, "3").epoch(), epoch);
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_broke_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = run(folder.path(), Durability::Os, "1");
+    journal.append(&mut signals(3)).unwrap();
+    journal.db = None;
+    assert_eq!(journal.tend().unwrap(), Tended::Done);
+    journal.db = None;
+    let source = "stdin".into();
+    assert_eq!(journal.bookmarks(&source).unwrap(), None);
+    let appended = journal.append(&mut signals(2)).unwrap();
+    assert_eq!(appended.recorded[0].seq().get(), 4);
+    let mut archive = journal.archive().unwrap().unwrap();
+    assert_eq!(archive.readers[0].read(Seq::FIRST, 10).unwrap().len(), 5);
+    // Another log at its place is not ours.
+    let (path, away) = (folder.path().join("signals.db"), folder.path().join("away"));
+    fs::rename(&path, &away).unwrap();
+    fs::remove_file(folder.path().join("signals.db-wal")).unwrap();
+    journal.db = None;
+    drop(run(folder.path(), Durability::Os, "1"));
+    assert!(matches!(
+        journal.append(&mut signals(1)),
+        Err(JournalError::Moved)
+    ));
+}
+
+#[test]
+fn a_flood_does_not_outrun_what_is_let_go_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeping = Keeping {
+        retention: Retention {
+            age: None,
+            bytes: Some(1 << 20),
+        },
+        ..Keeping::default()
+    };
+    let mut journal = Sqlite::open(folder.path(), keeping).unwrap();
+    for _ in 0..20 {
+        journal.append(&mut signals(4096)).unwrap();
+        // As if a second had passed.
+        journal.retaining.forget_the_time();
+        journal.tend().unwrap();
+    }
+    let (oldest, head) = (journal.oldest.get(), journal.head().unwrap());
+    let kept = head.get() - oldest.get();
+    assert!(kept < 3 * 4096, "{kept}");
+}
