@@ -71,6 +71,9 @@ pub mod reload;
 /// The folder for what the server keeps, which one process has to itself.
 pub mod data_dir;
 
+/// How full the disk is that this folder is on.
+pub mod disk;
+
 /// The commands `token issue`, `inspect`, `list` and `revoke`.
 pub mod token;
 

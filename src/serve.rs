@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::config::{Config, JournalKind, Problem, Refusals};
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
+use crate::disk::Disk;
 use crate::first_start::{self, Announcement, Reader};
 use crate::journal::{Journal, Memory, Sqlite};
 use crate::jwks::{Keeper, Refresh};
@@ -126,6 +127,7 @@ fn parts(
         exit_after,
         wait_clients: config.server.wait_clients,
         journal,
+        disk: Disk::of(&config.data_dir),
         dead_letters,
         max_age: config.signals.max_age,
         tail_bytes: config.hub.tail_bytes,

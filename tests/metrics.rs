@@ -290,7 +290,11 @@ async fn readyz_tells_the_log_the_drain_and_the_sources() {
     ));
     let address = metrics_address(&server).await;
     let ready = |answer: common::Answer| {
-        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let mut body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        // How full this machine's disk is nobody knows.
+        let disk = body["checks"].as_object_mut().unwrap().remove("disk");
+        let disk = disk.unwrap().as_str().unwrap().to_owned();
+        assert!(disk == "ok" || disk.ends_with(" % full"), "{disk}");
         (answer.status, body)
     };
     let mut deaf = server.deaf_client().await;

@@ -80,6 +80,7 @@ impl Server {
             log: recorder.log(),
             draining: gate.draining.clone(),
             sources: states.clone(),
+            disk: parts.disk,
         };
         let departures = Arc::new(Departures::over(parts.drain / 2));
         let stop_shards = Stop {

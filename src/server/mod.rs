@@ -38,6 +38,7 @@ use tokio::sync::watch;
 
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
+use crate::disk::Disk;
 use crate::journal::{Journal, JournalError};
 use crate::jwks;
 use crate::metrics::Registry;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub wait_clients: usize,
     /// Where signals are kept.
     pub journal: Box<dyn Journal>,
+    /// The disk that is on.
+    pub disk: Disk,
     /// Where unreadable lines go.
     pub dead_letters: DeadLetters,
     /// Signals that do not say how long they are valid are stale after this.

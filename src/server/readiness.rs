@@ -3,6 +3,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
+use crate::disk::{Disk, NEARLY_FULL};
 use crate::ingest::LogState;
 use crate::source::States;
 
@@ -12,12 +13,14 @@ pub(super) struct Readiness {
     pub(super) log: watch::Receiver<LogState>,
     pub(super) draining: CancellationToken,
     pub(super) sources: States,
+    /// The one that the log is on.
+    pub(super) disk: Disk,
 }
 
 impl Readiness {
     /// The answer to `/readyz`. How the sources are is only information: clients that are here
     /// lose nothing by a feed that has failed, and those that come would find it no better
-    /// elsewhere.
+    /// elsewhere. So is how full the disk is: it is a warning, before the log fails.
     pub(super) fn report(&self) -> (StatusCode, Value) {
         let draining = self.draining.is_cancelled();
         let log = *self.log.borrow();
@@ -39,8 +42,18 @@ impl Readiness {
             .iter()
             .map(|(name, state)| (name.to_string(), json!({ "state": state.as_str() })))
             .collect();
-        let checks = json!({ "log": log, "draining": draining, "sources": sources });
+        let disk = said_of(self.disk.used().ok());
+        let checks = json!({ "log": log, "disk": disk, "draining": draining, "sources": sources });
         (code, json!({ "status": status, "checks": checks }))
+    }
+}
+
+/// What is said of a disk that is used to so many hundredths.
+fn said_of(used: Option<u64>) -> String {
+    match used {
+        None => "unknown".to_owned(),
+        Some(used) if used >= NEARLY_FULL => format!("{used} % full"),
+        Some(_) => "ok".to_owned(),
     }
 }
 
@@ -49,12 +62,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_disk_that_is_nearly_full_is_warned_of() {
+        for (used, said) in [
+            (None, "unknown"),
+            (Some(0), "ok"),
+            (Some(89), "ok"),
+            (Some(90), "90 % full"),
+            (Some(100), "100 % full"),
+        ] {
+            assert_eq!(said_of(used), said);
+        }
+    }
+
+    #[test]
     fn clients_are_sent_elsewhere_while_the_log_fails_and_while_draining() {
         let (log, looking) = watch::channel(LogState::Writable);
         let readiness = Readiness {
             log: looking,
             draining: CancellationToken::new(),
             sources: States::new(["stdin".into()]),
+            disk: Disk::of("nowhere".as_ref()),
         };
         let report = || {
             let (code, body) = readiness.report();
@@ -62,7 +89,7 @@ mod tests {
         };
         let expected = |status, log, draining| {
             let checks = json!({
-                "log": log, "draining": draining, "sources": { "stdin": { "state": "waiting" } },
+                "log": log, "disk": "unknown", "draining": draining, "sources": { "stdin": { "state": "waiting" } },
             });
             json!({ "status": status, "checks": checks }).to_string()
         };
