@@ -111,7 +111,8 @@ fn parts(
     } else {
         HashSet::new()
     };
-    let sources = Sources::prepare(&config.sources, Remembered::new())
+    let remembered = remembered(config, &*journal)?;
+    let sources = Sources::prepare(&config.sources, remembered)
         .map_err(|error| refusal(config, "sources", &error))?;
     let dead_letters = DeadLetters::open(&config.dead_letters.path, config.dead_letters.max_bytes)
         .map_err(|error| refusal(config, "dead_letters.path", &error))?;
@@ -148,6 +149,20 @@ fn journal(config: &Config) -> Result<Box<dyn Journal>, Refusals> {
             Err(error) => Err(refusal(config, "data_dir", &error)),
         },
     }
+}
+
+/// Where the sources were when the server stopped.
+fn remembered(config: &Config, journal: &dyn Journal) -> Result<Remembered, Refusals> {
+    let mut remembered = Remembered::new();
+    for source in config.sources.iter().map(Spec::name) {
+        let bookmarks = journal
+            .bookmarks(&source)
+            .map_err(|error| refusal(config, "data_dir", &error))?;
+        if let Some(bookmarks) = bookmarks {
+            remembered.insert(source, bookmarks);
+        }
+    }
+    Ok(remembered)
 }
 
 fn refusal(config: &Config, key: &str, error: &dyn std::error::Error) -> Refusals {

@@ -40,6 +40,13 @@ impl Batch {
         }
     }
 
+    /// No signals, only where sources are.
+    pub fn marking(bookmarks: impl IntoIterator<Item = Bookmark>) -> Self {
+        let mut batch = Self::default();
+        bookmarks.into_iter().for_each(|place| batch.mark(place));
+        batch
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.places.is_empty()

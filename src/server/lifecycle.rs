@@ -23,6 +23,7 @@ use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::history::History;
 use crate::hub::Hub;
 use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
+use crate::journal::Batch;
 use crate::jwks;
 use crate::metrics::{Commits, Feeds, Reads, Registry};
 use crate::session::Departures;
@@ -56,7 +57,12 @@ impl Server {
         monitoring: Vec<TcpListener>,
     ) -> Result<Self, ServerError> {
         let (metrics, states) = (parts.metrics, parts.sources.states());
-        let journal = parts.journal;
+        let (mut journal, mut sources) = (parts.journal, parts.sources);
+        // Nobody is told that the server runs before it is known where its sources begin.
+        let mut begin = Batch::marking(sources.first_bookmarks());
+        if !begin.is_empty() {
+            journal.append(&mut begin)?;
+        }
         let (epoch, head) = (journal.epoch(), journal.head());
         let history = History::counting(journal.archive()?, Reads::new(&metrics));
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
@@ -120,7 +126,7 @@ impl Server {
             server.keep_keys(keeper);
         }
         server.show_metrics(monitoring, &metrics, readiness)?;
-        server.feed(ingest, recorder, parts.sources, parts.wait_clients)?;
+        server.feed(ingest, recorder, sources, parts.wait_clients)?;
         Ok(server)
     }
 
