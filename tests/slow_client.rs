@@ -175,6 +175,7 @@ async fn who_pauses_and_resumes_within_the_tail_misses_nothing_and_delays_nobody
 /// How large a flood is that some clients don't read.
 struct Scale {
     transport: &'static str,
+    journal: Journal,
     signals: u64,
     tail: &'static str,
     tail_bytes: u64,
@@ -183,7 +184,17 @@ struct Scale {
     write_timeout: Duration,
 }
 
-/// Half of the stopped clients read again when the tail has moved past them.
+/// Whether what has left the tail is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Journal {
+    Sqlite,
+    None,
+}
+
+const JOURNALS: [Journal; 2] = [Journal::Sqlite, Journal::None];
+
+/// Half of the stopped clients read again when the tail has moved past them: they get all of it,
+/// or hear that it is gone if nothing is kept.
 async fn clients_stop_reading(scale: &Scale) {
     /// In flight at once: what the readers have not received yet.
     const WINDOW: u64 = 1000;
@@ -194,14 +205,19 @@ async fn clients_stop_reading(scale: &Scale) {
 
     let Scale {
         transport,
+        journal,
         signals,
         tail,
         tail_bytes,
         ..
     } = *scale;
+    let kind = match journal {
+        Journal::Sqlite => "sqlite",
+        Journal::None => "none",
+    };
     let mut server = TestServer::start(&format!(
         "{transport} --hub-tail-bytes {tail} --limits-ping 1h --limits-silence 2h \
-         --limits-write-timeout {}s",
+         --limits-write-timeout {}s --journal {kind}",
         scale.write_timeout.as_secs()
     ));
     let token = server.token();
@@ -226,8 +242,15 @@ async fn clients_stop_reading(scale: &Scale) {
             reader.read_until(published).await;
         }
         most = most.max(server.resident_bytes());
-        if published >= past && returned.is_empty() {
+        if published >= past && stopped.len() == scale.stopped {
             returned = stopped.split_off(stopped.len() / 2);
+            if journal == Journal::Sqlite {
+                for mut reader in returned.drain(..) {
+                    reader.read_until(published).await;
+                    readers.push(reader);
+                }
+                continue;
+            }
             for reader in &mut returned {
                 let (code, reason) = reader.read_to_close().await;
                 assert_eq!(code, 1013, "{reason}");
@@ -247,7 +270,7 @@ async fn clients_stop_reading(scale: &Scale) {
     most = most.max(server.resident_bytes());
     let grown = most - before;
     println!(
-        "{transport} {} of {} clients stopped reading, tail {tail}, {signals} signals in {elapsed:.1?}: \
+        "{transport} {journal:?}: {} of {} clients stopped reading, tail {tail}, {signals} signals in {elapsed:.1?}: \
          resident {:.1} MB before, {:.1} MB more at most",
         scale.stopped,
         scale.stopped + scale.readers,
@@ -265,16 +288,17 @@ async fn clients_stop_reading(scale: &Scale) {
         reader.read_until(signals + 1).await;
     }
     let log = server.stop();
-    let clients = format!("clients={}", scale.readers);
+    let clients = format!("clients={}", readers.len());
     assert!(log.contains(&clients), "{clients} is not in\n{log}");
 }
 
 /// An eighth of the tail and a twelfth of the signals, which still pass it four times.
 #[tokio::test]
 async fn clients_that_stop_reading_cost_neither_memory_nor_time() {
-    for transport in ["", "--plaintext"] {
+    for (transport, journal) in ["", "--plaintext"].into_iter().zip(JOURNALS) {
         clients_stop_reading(&Scale {
             transport,
+            journal,
             signals: 42_000,
             tail: "1MiB",
             tail_bytes: 1 << 20,
@@ -292,9 +316,10 @@ async fn a_hundred_clients_that_stop_reading_while_half_a_million_signals_pass()
     if std::env::var_os("SIGNALCAST_SOAK").is_none() {
         return;
     }
-    for transport in ["", "--plaintext"] {
+    for (transport, journal) in ["", "--plaintext"].into_iter().zip(JOURNALS) {
         clients_stop_reading(&Scale {
             transport,
+            journal,
             signals: 500_000,
             tail: "8MiB",
             tail_bytes: 8 << 20,
@@ -307,11 +332,12 @@ async fn a_hundred_clients_that_stop_reading_while_half_a_million_signals_pass()
 }
 
 #[tokio::test]
-async fn a_client_out_of_the_tail_may_take_its_time_to_read_what_is_left() {
+async fn a_client_whose_signals_are_gone_may_take_its_time_to_read_what_is_left() {
     /// About half of what sockets hold here.
     const READ: u64 = 192 * 1024;
     for transport in ["", "--plaintext"] {
-        let mut server = TestServer::start(&format!("{transport} --hub-tail-bytes 256KiB"));
+        let tail = "--journal none --hub-tail-bytes 256KiB";
+        let mut server = TestServer::start(&format!("{transport} {tail}"));
         let token = server.token();
         let mut slow = Reader::connect(&server, &token, 0).await;
         let mut fast = Reader::connect(&server, &token, 0).await;
