@@ -40,7 +40,7 @@ impl Kept {
     }
 
     fn gated(mut self) -> (Self, mpsc::SyncSender<()>) {
-        let (open, gate) = mpsc::sync_channel(1);
+        let (open, gate) = mpsc::sync_channel(8);
         self.gate = Some(Arc::new(Mutex::new(gate)));
         (self, open)
     }
