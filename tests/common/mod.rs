@@ -487,6 +487,14 @@ impl TestServer {
             .await
     }
 
+    /// What a plain request with these further header lines is answered with.
+    pub async fn get(&self, target: &str, headers: &str) -> Answer {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+        );
+        self.exchange(request.as_bytes()).await
+    }
+
     /// The same from another of this machine's addresses.
     pub async fn ask_from(&self, source: Ipv4Addr, path: &str, headers: &str) -> Answer {
         let stream = self.connect_from(source).await;
