@@ -410,17 +410,17 @@ async fn one_connection_serves_many_pages() {
 
 #[tokio::test]
 async fn those_who_take_no_answer_hold_up_others_for_a_while_only() {
-    let mut server = TestServer::start("--plaintext --limits-handshake 2s");
+    let mut server = TestServer::start("--plaintext --limits-handshake 5s");
     let headers = bearer(&server, &claims());
     let note = "x".repeat(60_000);
     let line = format!(r#"{{"type":"buy","symbol":"BIG","price":1,"note":"{note}"}}"#) + "\n";
     let mut live = server.client().await;
     let mut feed = server.take_feed();
     let feeding = std::thread::spawn(move || {
-        feed.write_all(line.repeat(80).as_bytes()).unwrap();
+        feed.write_all(line.repeat(10).as_bytes()).unwrap();
         feed
     });
-    live.texts(80).await;
+    live.texts(10).await;
     feeding.join().unwrap();
     let request = format!("GET /signals HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     let mut deaf = Vec::new();
