@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
-use tokio_tungstenite::tungstenite::{self};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::loss::Lost;
+use super::message::Established;
 use super::options::Options;
 use super::place::Start;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A connection, what is spoken on it, and what the server says of its log.
+pub(super) type Connected = (Socket, Protocol, Option<Established>);
 
 /// What the two sides agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub(super) enum Protocol {
 
 /// `signalcast.v2` if the server speaks it. One that answers to no subprotocol at all is asked
 /// for none, which tungstenite insists on.
-pub(super) async fn connect(options: &Options, start: &Start) -> Result<(Socket, Protocol), Lost> {
+pub(super) async fn connect(options: &Options, start: &Start) -> Result<Connected, Lost> {
     match connect_asking(options, start, Some(PROTOCOLS)).await {
         Err(tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(
             SubProtocolError::NoSubProtocol,
@@ -41,7 +45,7 @@ async fn connect_asking(
     options: &Options,
     start: &Start,
     protocols: Option<&'static str>,
-) -> Result<(Socket, Protocol), tungstenite::Error> {
+) -> Result<Connected, tungstenite::Error> {
     let connecting = Box::pin(connect_async_tls_with_config(
         request(options, start, protocols)?,
         None,
@@ -58,7 +62,8 @@ async fn connect_asking(
         Some(agreed) if agreed == V2 => Protocol::V2,
         _ => Protocol::V1,
     };
-    Ok((socket, protocol))
+    let log = Established::of(answer.headers());
+    Ok((socket, protocol, log))
 }
 
 fn request(

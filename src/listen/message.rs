@@ -1,6 +1,7 @@
 //! What a server says, as far as a listener has to understand it.
 
 use serde::Deserialize;
+use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 /// A text message of a server.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +21,20 @@ pub(super) enum Said {
 pub(super) struct Established {
     pub(super) epoch: String,
     pub(super) last_seq: u64,
-    /// By the server's clock.
-    pub(super) timestamp: String,
+    /// By the server's clock; only in the message.
+    pub(super) timestamp: Option<String>,
+}
+
+impl Established {
+    /// What the answer to the upgrade says of it.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        Some(Self {
+            epoch: text("signalcast-epoch")?.to_owned(),
+            last_seq: text("signalcast-last-seq")?.parse().ok()?,
+            timestamp: None,
+        })
+    }
 }
 
 impl Said {
@@ -81,7 +94,7 @@ mod tests {
                 Said::Established(Established {
                     epoch: "e".to_owned(),
                     last_seq: 1024,
-                    timestamp: "2026-11-20T10:00:00Z".to_owned(),
+                    timestamp: Some("2026-11-20T10:00:00Z".to_owned()),
                 }),
             ),
             (

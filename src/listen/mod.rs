@@ -111,17 +111,31 @@ async fn one_connection(
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
-    let (mut socket, protocol) = tokio::select! {
+    let (mut socket, protocol, log) = tokio::select! {
         connected = connect(options, place.start()) => connected?,
         () = over(out, stop) => return Ok(()),
     };
-    if protocol == Protocol::V1 {
-        place.unknown();
-        let url = without_query(&options.url);
-        let _ = writeln!(
-            err,
-            "signalcast: {url}: connected, without resuming: {V2} is not spoken there"
-        );
+    let url = without_query(&options.url);
+    match (protocol, log) {
+        (Protocol::V1, _) => {
+            place.unknown();
+            let _ = writeln!(
+                err,
+                "signalcast: {url}: connected, without resuming: {V2} is not spoken there"
+            );
+        }
+        (Protocol::V2, Some(log)) => {
+            place.established(&log)?;
+            let (epoch, last) = (printable(&log.epoch), log.last_seq);
+            let _ = writeln!(
+                err,
+                "signalcast: {url}: connected, epoch {epoch}, last seq {last}"
+            );
+        }
+        // A proxy has kept that to itself: the first message says it, too.
+        (Protocol::V2, None) => {
+            let _ = writeln!(err, "signalcast: {url}: connected");
+        }
     }
     let mut silent = Duration::ZERO;
     loop {
@@ -199,12 +213,6 @@ async fn take(
     let seq = match Said::read(text) {
         Said::Established(log) => {
             place.established(&log)?;
-            let url = without_query(&options.url);
-            let (epoch, last) = (printable(&log.epoch), log.last_seq);
-            let _ = writeln!(
-                err,
-                "signalcast: {url}: connected, epoch {epoch}, last seq {last}"
-            );
             return Ok(Go::On);
         }
         Said::Heartbeat { last_seq } => {

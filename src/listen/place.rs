@@ -34,7 +34,7 @@ impl Place {
         &self.start
     }
 
-    /// What a new connection says of the log.
+    /// What a new connection says of the log; it may say it twice.
     ///
     /// # Errors
     /// It is another log than before: this connection began at a place of the old one, and the
@@ -48,7 +48,7 @@ impl Place {
         let is_live = match &self.start {
             Start::Live => true,
             Start::After(_) => false,
-            Start::Since(time) => is_later(time, &said.timestamp),
+            Start::Since(time) => is_later(time, said.timestamp.as_deref()),
         };
         if is_live {
             self.start = Start::After(said.last_seq);
@@ -140,9 +140,9 @@ fn remedy(after: u64, first: u64, last: u64) -> String {
 }
 
 /// Whether the first of these times is after the second. What is no time is not.
-fn is_later(one: &str, other: &str) -> bool {
+fn is_later(one: &str, other: Option<&str>) -> bool {
     let time = |text: &str| text.parse::<ReceivedAt>().ok();
-    matches!((time(one), time(other)), (Some(one), Some(other)) if one > other)
+    matches!((time(one), other.and_then(time)), (Some(one), Some(other)) if one > other)
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
         Established {
             epoch: epoch.to_owned(),
             last_seq,
-            timestamp: "2026-11-20T10:00:00.5Z".to_owned(),
+            timestamp: Some("2026-11-20T10:00:00.5Z".to_owned()),
         }
     }
 

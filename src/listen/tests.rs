@@ -62,6 +62,15 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     protocol: Option<&'static str>,
 ) -> (WebSocketStream<S>, String) {
+    upgrade_in(stream, protocol, None).await
+}
+
+/// The same with an answer that names the log and its last seq.
+async fn upgrade_in<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    protocol: Option<&'static str>,
+    log: Option<(&str, u64)>,
+) -> (WebSocketStream<S>, String) {
     let mut target = String::new();
     #[expect(clippy::result_large_err, reason = "tungstenite wants it so")]
     let answer = |request: &Request, mut response: Response| {
@@ -71,6 +80,10 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
             let asked = request.headers().get(SEC_WEBSOCKET_PROTOCOL).unwrap();
             assert_eq!(asked, "signalcast.v2, signalcast.v1");
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol.parse().unwrap());
+        }
+        if let Some((epoch, last_seq)) = log {
+            headers.insert("signalcast-epoch", epoch.parse().unwrap());
+            headers.insert("signalcast-last-seq", last_seq.into());
         }
         Ok(response)
     };
@@ -85,7 +98,8 @@ async fn accept_v2(
     last_seq: u64,
 ) -> (WebSocketStream<TcpStream>, String) {
     let (stream, _) = listener.accept().await.unwrap();
-    let (mut socket, target) = upgrade(stream, Some("signalcast.v2")).await;
+    let (mut socket, target) =
+        upgrade_in(stream, Some("signalcast.v2"), Some((epoch, last_seq))).await;
     let hello = format!(
         r#"{{"type":"connection_established","client_id":"c","timestamp":"2026-11-20T10:00:00Z","heartbeat_interval":30000,"epoch":"{epoch}","first_seq":1,"last_seq":{last_seq},"sources":{{}}}}"#
     );
@@ -358,8 +372,8 @@ async fn another_log_is_read_from_its_beginning() {
         drop(socket);
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
         assert_eq!(target, "/?token=secret&after_seq=10");
-        // Not the first of this log, so not yet to be printed.
-        socket.send(signal_v2(11).into()).await.unwrap();
+        // Not the first of this log, so not yet to be printed. It may have left already.
+        socket.send(signal_v2(11).into()).await.ok();
         while let Some(Ok(_)) = socket.next().await {}
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
         assert_eq!(target, "/?token=secret&after_seq=0");
@@ -415,4 +429,25 @@ async fn a_server_that_answers_to_no_subprotocol_is_listened_to_all_the_same() {
     .await;
     assert!(result.is_ok());
     assert_eq!(out, format!("{SIGNAL}\n"));
+}
+
+#[tokio::test]
+async fn the_first_message_says_where_the_log_stands_if_the_answer_does_not() {
+    let (result, _, err) = listen_to(Form::Frame, |listener, stop| async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut socket, _) = upgrade(stream, Some("signalcast.v2")).await;
+        let hello = r#"{"type":"connection_established","client_id":"c","timestamp":"2026-11-20T10:00:00Z","heartbeat_interval":30000,"epoch":"e","first_seq":1,"last_seq":10,"sources":{}}"#;
+        socket.send(hello.into()).await.unwrap();
+        taken_in(&mut socket).await;
+        drop(socket);
+        let (_socket, target) = accept_v2(&listener, "e", 12).await;
+        assert_eq!(target, "/?token=secret&after_seq=10");
+        stop.cancel();
+    })
+    .await;
+    assert!(result.is_ok());
+    assert!(
+        err.starts_with("signalcast: ws://127.0.0.1:PORT: connected\n"),
+        "{err}"
+    );
 }
