@@ -1,5 +1,5 @@
 use aws_lc_rs::rand;
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 use crate::signal::{Id, ReceivedAt};
 
@@ -40,5 +40,35 @@ impl MadeIds {
         Builder::from_unix_timestamp_millis(millis, &random)
             .into_uuid()
             .into()
+    }
+}
+
+/// When the signal was received that this id was made for, cut to milliseconds; `None` if it is
+/// none that was made.
+pub(super) fn made_at(id: &Id) -> Option<ReceivedAt> {
+    let uuid = Uuid::try_parse(id.as_str()).ok()?;
+    if uuid.get_version_num() != 7 {
+        return None;
+    }
+    let (seconds, nanos) = uuid.get_timestamp()?.to_unix();
+    let micros = seconds
+        .checked_mul(1_000_000)?
+        .checked_add(u64::from(nanos) / 1000)?;
+    Some(ReceivedAt::from_micros(i64::try_from(micros).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_when_it_was_made() {
+        let received_at = ReceivedAt::from_micros(1_720_000_000_123_456);
+        let id = MadeIds::new().make(received_at);
+        let made_at = made_at(&id).unwrap();
+        assert_eq!(made_at.micros(), 1_720_000_000_123_000);
+        for given in ["a-1", "6ba7b810-9dad-41d1-80b4-00c04fd430c8"] {
+            assert_eq!(super::made_at(&given.parse().unwrap()), None);
+        }
     }
 }

@@ -4,7 +4,8 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 
 use super::super::made_ids::MadeIds;
 use super::super::{Entry, JournalError};
-use crate::signal::{Id, PriceForm, Seq};
+use super::made;
+use crate::signal::{Id, PriceForm, ReceivedAt, Seq};
 
 /// Writes signals into the table, within the transaction that is open. Keeps what it works with.
 #[derive(Debug)]
@@ -31,11 +32,13 @@ impl Appender {
         }
     }
 
-    /// Writes these signals from this place on, and says in `placed` what became of each.
+    /// Writes these signals from this place on, and says in `placed` what became of each. `newest`:
+    /// when the newest was received that is there.
     pub(super) fn write(
         &mut self,
         db: &Connection,
         mut next: Seq,
+        newest: Option<ReceivedAt>,
         entries: &[Entry],
     ) -> Result<(), JournalError> {
         self.placed.clear();
@@ -45,6 +48,12 @@ impl Appender {
         let mut insert = db.prepare_cached(INSERT)?;
         for entry in entries {
             let given = entry.signal.id().copied();
+            if let Some(given) = &given
+                && made::holds(db, given, newest)?
+            {
+                self.placed.push(None);
+                continue;
+            }
             let id = given.unwrap_or_else(|| self.made_ids.make(entry.received_at));
             let changed = insert_one(&mut insert, next, &id, entry, &mut self.content)?;
             self.placed.push((changed > 0).then_some((next, id)));

@@ -7,6 +7,7 @@ mod checkpoint;
 mod connection;
 mod continuity;
 mod file;
+mod made;
 mod reader;
 mod retention;
 mod row;
@@ -153,8 +154,9 @@ impl Journal for Sqlite {
 
     fn append(&mut self, batch: &mut Batch) -> Result<Appended, JournalError> {
         let next = self.head.map_or(Seq::FIRST, Seq::next);
+        let newest = self.newest_received_at;
         self.transact(|journal, db| {
-            journal.appender.write(db, next, &batch.entries)?;
+            journal.appender.write(db, next, newest, &batch.entries)?;
             bookmarks::write(db, &batch.places)
         })?;
         batch.places.clear();

@@ -91,7 +91,7 @@ fn place(seq: i64) -> Result<Seq, JournalError> {
     seq.ok_or_else(|| JournalError::Damaged("a seq below 1".to_owned()))
 }
 
-fn read(
+pub(super) fn read(
     db: &Connection,
     rows: &mut Rows,
     from: Seq,
@@ -142,7 +142,7 @@ fn missing(db: &Connection, seq: Seq) -> ReadError {
 }
 
 /// Within one transaction, so that nothing is deleted meanwhile.
-fn received_since(db: &Connection, at: ReceivedAt) -> Result<Option<Seq>, ReadError> {
+pub(super) fn received_since(db: &Connection, at: ReceivedAt) -> Result<Option<Seq>, ReadError> {
     let snapshot = db.unchecked_transaction().map_err(JournalError::from)?;
     let Some((oldest, newest)) = bounds(&snapshot)? else {
         return Ok(None);
@@ -154,17 +154,24 @@ fn received_since(db: &Connection, at: ReceivedAt) -> Result<Option<Seq>, ReadEr
     if oldest > Seq::FIRST && at <= received(&snapshot, oldest)? {
         return Err(ReadError::Gone { oldest });
     }
-    // The first that was received at this time or later is in here; the last one was.
-    let (mut first, mut last) = (oldest, newest);
+    Ok(Some(search(&snapshot, (oldest, newest), at)?))
+}
+
+/// The first of these that was received at this time or later; the last one was.
+pub(super) fn search(
+    db: &Connection,
+    (mut first, mut last): (Seq, Seq),
+    at: ReceivedAt,
+) -> Result<Seq, JournalError> {
     while first < last {
         let middle = first.plus((last.get() - first.get()) / 2);
-        if received(&snapshot, middle)? < at {
+        if received(db, middle)? < at {
             first = middle.next();
         } else {
             last = middle;
         }
     }
-    Ok(Some(first))
+    Ok(first)
 }
 
 /// When the signal at this place was received.
