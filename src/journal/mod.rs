@@ -22,7 +22,7 @@ pub use keeping::{Durability, Keeping, Retention};
 pub use memory::Memory;
 pub use read::{Archive, Oldest, ReadError, Reader};
 pub use recorded::Recorded;
-pub use sqlite::{OpenError, Sqlite};
+pub use sqlite::{OpenError, ReadOnly, Sqlite};
 
 /// The log that all sources append to and all clients read from.
 ///

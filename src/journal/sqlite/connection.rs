@@ -73,6 +73,22 @@ pub(super) fn checkpointer(database: &Path) -> Result<Connection, JournalError> 
     Ok(db)
 }
 
+/// A connection from outside of the server, which can't write.
+pub(super) fn read_only(database: &Path) -> Result<Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(database, flags)?;
+    db.busy_timeout(PATIENCE_AT_START)?;
+    Ok(db)
+}
+
+/// The same for a file that nobody writes, at an SQLite URL that says so.
+pub(super) fn unchanging(url: &Path) -> Result<Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(url, flags)?)
+}
+
 /// Never makes the file: it was there, or somebody has taken it away.
 fn open(database: &Path) -> Result<Connection, JournalError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -8,6 +8,7 @@ mod connection;
 mod continuity;
 mod file;
 mod made;
+mod read_only;
 mod reader;
 mod retention;
 mod row;
@@ -18,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tracing::warn;
+
+pub use read_only::ReadOnly;
 
 use super::{
     Appended, Archive, Batch, Entry, Epoch, Journal, JournalError, Keeping, Oldest, Reader,
@@ -60,6 +63,13 @@ pub struct OpenError {
     why: JournalError,
 }
 
+impl OpenError {
+    fn in_folder(folder: &Path, why: JournalError) -> Self {
+        let path = folder.join(file::NAME);
+        Self { path, why }
+    }
+}
+
 /// Reads that go on at once.
 const READERS: usize = 2;
 
@@ -78,10 +88,7 @@ impl Sqlite {
         keeping: Keeping,
         continuity: &Continuity,
     ) -> Result<Self, OpenError> {
-        let failed = |why: JournalError| OpenError {
-            path: folder.join(file::NAME),
-            why,
-        };
+        let failed = |why| OpenError::in_folder(folder, why);
         let mut files = Files::in_folder(folder).map_err(|why| failed(why.into()))?;
         begin(&mut files, keeping, continuity).map_err(failed)
     }
