@@ -86,6 +86,9 @@ pub mod check;
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
 
+/// The command `replay`: past signals once more, at the pace at which they came.
+pub mod replay;
+
 /// What is counted and timed, for `/metrics`.
 pub mod metrics;
 

@@ -12,7 +12,7 @@ use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
 use signalcast::server::Process;
-use signalcast::{cert, check, listen, token};
+use signalcast::{cert, check, listen, replay, token};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -52,6 +52,7 @@ fn run(command: Command, process: Option<io::Result<Process>>) -> anyhow::Result
         }
         Command::Check(check) => return run_check(&check),
         Command::Listen(options) => listen::run(&options)?,
+        Command::Replay(options) => replay::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

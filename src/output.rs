@@ -85,6 +85,15 @@ impl<W: Write> Output<W> {
             Self::Taken(_) => std::future::pending().await,
         }
     }
+
+    /// The same for somebody who writes meanwhile.
+    pub(crate) fn reader_gone(&self) -> impl Future<Output = ()> + use<W> {
+        let gone = match self {
+            Self::Standard { gone, .. } => gone.clone(),
+            Self::Taken(_) => CancellationToken::new(),
+        };
+        async move { gone.cancelled().await }
+    }
 }
 
 /// Waits for this, or for an error, which need not be asked for; false when the time is up.

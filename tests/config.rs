@@ -463,6 +463,7 @@ fn help_tells_each_command() {
         ("serve_help", "serve --help"),
         ("token_issue_help", "token issue --help"),
         ("listen_help", "listen --help"),
+        ("replay_help", "replay --help"),
         ("check_help", "check --help"),
     ] {
         let Err(Stop::Show(text)) = Start::new().parse(command) else {

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
+use super::replay_options::SPEED;
 use super::token_issue::{SCOPES, TTL};
 use crate::config::table::{Arity, Kind, SETTINGS, Setting};
 use crate::config::{Config, TOKEN_VARIABLE, URL_VARIABLE};
@@ -22,6 +23,7 @@ pub(super) fn command() -> Command {
         .subcommand(token())
         .subcommand(cert())
         .subcommand(listen())
+        .subcommand(replay())
         .subcommand(check())
 }
 
@@ -152,6 +154,17 @@ fn listen() -> Command {
         .arg(config_file())
 }
 
+fn replay() -> Command {
+    Command::new("replay")
+        .about("Prints past signals from the log of a server on this machine, at the pace at which they came")
+        .after_help(REPLAY_NOTE)
+        .arg(positional("from", "FROM", "The first signal: its seq, or the time since which it was received (RFC 3339)"))
+        .arg(positional("to", "TO", "The last one: its seq, or the time until which it was received [default: the newest]"))
+        .arg(once("speed", "SPEED", format!("How many times as fast as they came, such as 10x or 0.5x, or max: without waiting [default: {SPEED}]")))
+        .arg(config_file())
+        .args(setting_flags(|setting| setting.key == "data_dir"))
+}
+
 fn check() -> Command {
     Command::new("check")
         .about("Says what is wrong with feeds and settings, line by line")
@@ -200,6 +213,10 @@ const REVOKING: &[&str] = &[
     "auth.leeway",
     "auth.tokens",
 ];
+
+const REPLAY_NOTE: &str = "\
+Signals come as frames of signalcast.v2, one a line, whether the server runs or not. They keep their \
+ids: a server that has them in its log drops them as repeated when they are fed to it again.";
 
 const DASH_NOTE: &str = "\
 A token on the command line can be seen by other users of the machine, and the shell remembers it: \

@@ -9,13 +9,14 @@ use clap::ArgMatches;
 use crate::auth::Token;
 use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
-use crate::{first_start, listen, token};
+use crate::{first_start, listen, replay, token};
 
 mod cert;
 mod check_subjects;
 mod grammar;
 mod listen_options;
 mod mistakes;
+mod replay_options;
 mod token_issue;
 mod token_target;
 mod typed;
@@ -41,6 +42,8 @@ pub enum Command {
     Cert(Box<Config>, crate::cert::Request),
     /// Print a server's signals.
     Listen(listen::Options),
+    /// Print past signals.
+    Replay(replay::Options),
 }
 
 /// Why nothing is to be done.
@@ -94,6 +97,7 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
         ["token", "revoke"] => token_target::read(&mut typed)
             .map(|target| Command::TokenRevoke(Box::new(config), target)),
         ["cert"] => cert::read(&mut typed).map(|request| Command::Cert(Box::new(config), request)),
+        ["replay"] => replay_options::read(&mut typed, config).map(Command::Replay),
         _ => listen_options::read(&mut typed, around).map(Command::Listen),
     };
     match command {
