@@ -245,6 +245,37 @@ async fn a_page_holds_a_hundred_signals_unless_told_otherwise_and_ends_at_the_he
 }
 
 #[tokio::test]
+async fn pages_fetched_while_signals_flow_have_no_gap_and_nothing_after_their_head() {
+    const SIGNALS: u64 = 40_000;
+    for journal in ["--journal sqlite", "--journal none"] {
+        let mut server = TestServer::start(&format!("{journal} --server-shards 2"));
+        let mut feed = server.take_feed();
+        let feeding = std::thread::spawn(move || {
+            for chunk in 0..SIGNALS / 500 {
+                let lines: String = (chunk * 500 + 1..=chunk * 500 + 500).map(line).collect();
+                feed.write_all(lines.as_bytes()).unwrap();
+            }
+            feed
+        });
+        let headers = bearer(&server, &claims());
+        let mut last = 0;
+        while last < SIGNALS {
+            let query = format!("after_seq={last}&limit=3000&stale=true");
+            let page = page(&server, &query, &headers).await;
+            let found = seqs(&page["signals"]);
+            let next = page["next_after_seq"].as_u64().unwrap();
+            assert!(
+                found == (last + 1..=next).collect::<Vec<_>>(),
+                "{journal} {query}"
+            );
+            assert!(next <= page["last_seq"].as_u64().unwrap());
+            last = next;
+        }
+        feeding.join().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_page_ends_with_4_mib_or_100_000_signals_looked_at() {
     let mut server = TestServer::start("");
     let headers = bearer(&server, &claims());

@@ -5,10 +5,11 @@ mod common;
 
 use std::io::Write;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::thread;
 
 use common::jwt::{claims, with, without};
-use common::{Answer, TestClient, TestServer, patiently, upgrade_request, wire};
+use common::{Answer, Folder, TestClient, TestServer, patiently, upgrade_request, wire};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -485,6 +486,40 @@ async fn stale_signals_come_only_to_those_who_ask_and_say_so() {
     let (text, frame) = signal(&mut back).await;
     assert_eq!(frame["seq"], 2);
     assert!(!text.contains("stale"), "{text}");
+}
+
+#[tokio::test]
+async fn a_client_goes_on_where_it_was_when_the_server_was_started_anew() {
+    let folder = Arc::new(Folder::new());
+    let start = |journal: &str| TestServer::start_in(Arc::clone(&folder), journal);
+    let mut server = start("");
+    let mut live = client(&server, "/", V1).await;
+    let epoch = live.response.headers()["signalcast-epoch"].clone();
+    server.feed(&lines(1..=3000));
+    live.texts(3000).await;
+    server.stop();
+
+    let mut server = start("");
+    let mut v1 = client(&server, "/?after_seq=1500", V1).await;
+    let mut v2 = client(&server, "/?after_seq=2999&symbols=BTC*&prices=string", V2).await;
+    let mut live = client(&server, "/?after_seq=3000", V1).await;
+    for client in [&v1, &v2, &live] {
+        assert_eq!(client.response.headers()["signalcast-last-seq"], "3000");
+        assert_eq!(client.response.headers()["signalcast-epoch"], epoch);
+    }
+    server.feed(&lines(3001..=3010));
+    assert_eq!(v1.texts(1510).await, frames(1501..=3010));
+    assert_eq!(seqs(&mut v2, 11).await, (3000..=3010).collect::<Vec<_>>());
+    assert_eq!(live.texts(10).await, frames(3001..=3010));
+    server.stop();
+
+    // What was never kept is gone, and it shows.
+    let server = start("--journal none");
+    let live = client(&server, "/", V1).await;
+    let other = live.response.headers()["signalcast-epoch"].clone();
+    assert_ne!(other, epoch);
+    let answer = ask(&server, "/?after_seq=3000").await;
+    assert_gone(&answer, other.to_str().unwrap(), 1, 0);
 }
 
 /// Whatever shard it comes to, and however far that one is.

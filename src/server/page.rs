@@ -210,26 +210,4 @@ impl AsRef<[u8]> for Taken {
 }
 
 #[cfg(test)]
-mod tests {
-    use warp::http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn lines_are_for_those_who_accept_them() {
-        for (accept, format) in [
-            ("application/x-ndjson", Format::Ndjson),
-            ("text/plain, Application/X-NDJSON;q=0.5", Format::Ndjson),
-            ("application/x-ndjson;q=0", Format::Json),
-            ("application/x-ndjson; q=0.0", Format::Json),
-            ("application/json", Format::Json),
-            ("*/*", Format::Json),
-            ("", Format::Json),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            assert_eq!(Format::wanted(&headers), format, "{accept}");
-        }
-        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Json);
-    }
-}
+mod tests;

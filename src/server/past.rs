@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use tracing::error;
-
 use super::refusal::{Gone, Refusal};
 use crate::history::History;
 use crate::hub::Segment;
@@ -36,9 +34,9 @@ pub(super) struct Past {
     pub(super) epoch: Epoch,
     /// The first signal that a live client is sent.
     pub(super) next: Seq,
-    history: History,
+    pub(super) history: History,
     /// The hot tail, if nothing else is kept.
-    recent: Arc<[Arc<Segment>]>,
+    pub(super) recent: Arc<[Arc<Segment>]>,
 }
 
 /// Whether a request may be about signals that were before it.
@@ -98,11 +96,8 @@ impl Past {
     pub(super) fn unreadable(&self, why: &ReadError) -> Refusal {
         match why {
             ReadError::Gone { .. } => self.gone(Gone::TOO_OLD),
-            ReadError::Failed(error) => {
-                let error = error as &dyn std::error::Error;
-                error!(error, "the log can't be read for a client");
-                Refusal::Internal
-            }
+            // Whoever reads it logs that.
+            ReadError::Failed(_) => Refusal::Internal,
         }
     }
 
