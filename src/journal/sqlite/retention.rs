@@ -11,12 +11,12 @@ use crate::signal::{ReceivedAt, Seq};
 pub(super) struct Retaining {
     rule: Retention,
     looked_at: Option<Instant>,
-    /// Signals that came since the last deletion.
-    appended: u64,
+    /// Signals of the newest batch.
+    newest_batch: u64,
 }
 
-/// Rows of one deletion, at least: a millisecond or two. More when more came meanwhile, so that a
-/// flood does not outrun it.
+/// Rows of one deletion, at least: a millisecond or two. Twice the newest batch if that is more, so
+/// that a flood does not outrun it.
 const STEP: u64 = 1000;
 
 /// Pages that the file gives back at once.
@@ -34,7 +34,7 @@ impl Retaining {
         Self {
             rule,
             looked_at: None,
-            appended: 0,
+            newest_batch: 0,
         }
     }
 
@@ -44,9 +44,9 @@ impl Retaining {
         self.looked_at = None;
     }
 
-    /// So many signals came.
+    /// A batch of so many signals came.
     pub(super) fn appended(&mut self, signals: u64) {
-        self.appended = self.appended.saturating_add(signals);
+        self.newest_batch = signals;
     }
 
     /// Whether it is time to look for what can go.
@@ -67,8 +67,7 @@ impl Retaining {
         head: Seq,
         now: ReceivedAt,
     ) -> Result<(Seq, Tended), JournalError> {
-        let step = STEP.max(self.appended.saturating_mul(2));
-        self.appended = 0;
+        let step = STEP.max(self.newest_batch.saturating_mul(2));
         let end = oldest.plus(step).min(head);
         let deleted = if self.is_too_large(db)? {
             delete(db, DELETE, &[signed(end.get())])?
