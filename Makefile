@@ -30,10 +30,11 @@ client-tests: tools ## Python and Node clients against the built server
 	.venv/bin/python -m pytest tests/clients
 	node --test tests/clients/*.test.mjs
 
-soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that happens to feed files
+soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that happens to feed files, 500 crashes
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test slow_client half_a_million -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test under_attack three_thousand -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test file_model -- --nocapture
+	SIGNALCAST_SOAK=1 cargo test --locked --test crash -- --nocapture
 
 tools: ## Install what the tests need: packages, .venv, node_modules, .tools
 	@tests/clients/setup

@@ -18,7 +18,21 @@ const USER: u32 = 65534;
 /// A server that follows `feeds/*.jsonl` and is not root, with a client's view of it.
 fn start(folder: Folder) -> TestServer {
     fs::create_dir_all(folder.path("feeds")).unwrap();
-    let folder = Arc::new(folder);
+    start_in(Arc::new(folder))
+}
+
+/// Stops it, lets something happen, and starts it again.
+fn restart(server: TestServer, meanwhile: impl FnOnce(&Folder)) -> TestServer {
+    let folder = Arc::clone(&server.folder);
+    if rustix::process::geteuid().is_root() {
+        chown(folder.path("certs/jwt.key"), Some(USER), None).unwrap();
+    }
+    server.stop();
+    meanwhile(&folder);
+    start_in(folder)
+}
+
+fn start_in(folder: Arc<Folder>) -> TestServer {
     let mut command =
         folder.command("serve --listen 127.0.0.1:0 --plaintext --source file:feeds/*.jsonl");
     if rustix::process::geteuid().is_root() {
@@ -105,4 +119,35 @@ async fn a_folder_that_may_not_be_looked_into_is_told_once_and_goes_on_where_it_
     }
     let log = server.stop();
     assert_eq!(said(&log, "can't follow a file"), 2, "{log}");
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_after_a_restart_goes_on_where_it_was_when_it_may() {
+    let server = start(Folder::new());
+    let mut client = server.client().await;
+    server.folder.append("feeds/live.jsonl", "buy ONE 1 1\n");
+    assert_eq!(client.text().await, wire("buy", "ONE", "1", 1));
+    permit(&server, "feeds/live.jsonl", 0o000);
+    let server = restart(server, |folder| {
+        folder.append("feeds/live.jsonl", "buy TWO 1 1\n");
+    });
+    let mut client = server.client().await;
+    server.logged("can't go on with a file yet").await;
+    permit(&server, "feeds/live.jsonl", 0o644);
+    assert_eq!(client.text().await, wire("buy", "TWO", "1", 1));
+    server.stop();
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_at_the_first_start_is_old_after_a_restart_too() {
+    let folder = Folder::new();
+    folder.append("feeds/old.jsonl", "buy OLD 1 1\n");
+    let forbidden = Permissions::from_mode(0o000);
+    fs::set_permissions(folder.path("feeds/old.jsonl"), forbidden).unwrap();
+    let server = restart(start(folder), |_| {});
+    let mut client = server.client().await;
+    server.folder.append("feeds/old.jsonl", "buy NEW 1 1\n");
+    permit(&server, "feeds/old.jsonl", 0o644);
+    assert_eq!(client.text().await, wire("buy", "NEW", "1", 1));
+    server.stop();
 }

@@ -432,14 +432,7 @@ impl TestServer {
 
     /// TLS settings with which the server's CA is trusted, and no other.
     fn trust(&self) -> ClientConfig {
-        let ca = self.folder.path("certs/ca.pem");
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca).unwrap() {
-            roots.add(certificate.unwrap()).unwrap();
-        }
-        ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth()
+        trust(&self.folder)
     }
 
     /// Sends these bytes and reads the answer until the server closes the connection.
@@ -508,6 +501,18 @@ impl Drop for TestServer {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// TLS settings with which the CA in this folder is trusted, and no other.
+pub fn trust(folder: &Folder) -> ClientConfig {
+    let ca = folder.path("certs/ca.pem");
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).unwrap() {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 /// Resident memory of a process, in bytes.

@@ -134,6 +134,15 @@ impl Log {
         remembered
     }
 
+    /// Somebody else has written this.
+    pub fn change(&mut self, part: &str, place: &str) {
+        for ((_, known), value) in &mut self.0 {
+            if **known == *part {
+                *value = place.into();
+            }
+        }
+    }
+
     /// The parts that it knows, without the files' heads and histories.
     pub fn parts(&self) -> Vec<&str> {
         let parts = self.0.keys().map(|(_, part)| &**part);
