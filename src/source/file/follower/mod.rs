@@ -42,6 +42,8 @@ pub(in crate::source) struct Follower {
     /// Number of the current look.
     look: u64,
     complaints: Complaints,
+    /// Files that may be copies, and of which more is known than was handed over.
+    judged: Vec<FileId>,
     /// Files of which the last read failed.
     failing: HashSet<FileId>,
     buffer: Vec<u8>,
@@ -65,6 +67,7 @@ impl Follower {
             uncounted,
             look: 0,
             complaints: Complaints::default(),
+            judged: Vec::new(),
             failing: HashSet::new(),
             buffer: vec![0; COUNT_BYTES],
         }

@@ -73,6 +73,7 @@ impl Follower {
         }
         let verdict = self.feed.known.compare(id, &next);
         self.judge(id, suspicion, &verdict, &next)?;
+        self.judged.push(id);
         Ok(Progress::More)
     }
 
@@ -227,8 +228,11 @@ impl Follower {
     /// full.
     fn send(&mut self, ready: Vec<Arrival>, file: FileId) -> Result<(), Ended> {
         let mut writer = Writer::new(&self.feed.origin.source);
-        if let Some(file) = self.feed.known.files.get_mut(&file) {
-            file.write(&mut writer);
+        // What is known of a copy has to be in the log before its original is forgotten.
+        for id in self.judged.drain(..).chain([file]) {
+            if let Some(file) = self.feed.known.files.get_mut(&id) {
+                file.write(&mut writer);
+            }
         }
         self.hand_over(ready, writer.bookmarks)
     }
@@ -236,6 +240,7 @@ impl Follower {
     /// Hands over where all files are, as far as the log does not know.
     pub(super) fn tell_places(&mut self) -> Result<(), Ended> {
         let bookmarks = self.feed.bookmarks();
+        self.judged.clear();
         self.hand_over(Vec::new(), bookmarks)
     }
 
