@@ -34,6 +34,7 @@ pub struct Ingest {
     parsed: Parsed,
     /// The latest time of receipt so far.
     received_at: ReceivedAt,
+    sources: States,
     metrics: Feeds,
 }
 
@@ -63,8 +64,15 @@ impl Ingest {
             dead_letters,
             max_age,
             parsed: Parsed::default(),
+            sources: States::new([]),
             metrics: Feeds::new(&Registry::default(), &States::new([])),
         }
+    }
+
+    /// Tells there when a source has brought a signal.
+    #[must_use]
+    pub fn telling(self, sources: States) -> Self {
+        Self { sources, ..self }
     }
 
     /// Counts here.
@@ -145,7 +153,7 @@ impl Ingest {
     fn parse(&mut self, lines: &Lines) {
         let now = clock::now();
         self.received_at = self.received_at.max(clock::received_now());
-        let mut brought = Brought::default();
+        let (mut brought, before) = (Brought::default(), self.parsed.batch.entries.len());
         self.parsed.read_at.get_or_insert(lines.read_at);
         for (position, line) in lines.iter() {
             match Signal::parse_line(line, lines.origin.unit, now) {
@@ -163,6 +171,9 @@ impl Ingest {
                     self.refuse(&lines.origin, &position, DeadLine::Whole(line), &why);
                 }
             }
+        }
+        if self.parsed.batch.entries.len() > before {
+            self.sources.brought(&lines.origin.source, lines.read_at);
         }
         self.metrics
             .brought(&lines.origin.source, brought, now.get());
