@@ -439,6 +439,40 @@ async fn one_connection_serves_many_pages() {
     }
 }
 
+/// Whatever shard they are on, and however far that one is.
+#[tokio::test]
+async fn what_one_client_was_sent_others_may_ask_for() {
+    let mut server = TestServer::start("--plaintext --server-shards 4");
+    let headers = bearer(&server, &claims());
+    let mut live = server.client().await;
+    let mut connections = Vec::new();
+    for _ in 0..8 {
+        connections.push(server.connect().await);
+    }
+    for seq in 1..=300 {
+        server.feed("buy BTCUSDT 1\n");
+        live.text().await;
+        let request =
+            format!("GET /signals?after_seq={seq} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+        for connection in &mut connections {
+            connection.write_all(request.as_bytes()).await.unwrap();
+        }
+        let expected = format!(r#"{{"signals":[],"last_seq":{seq},"next_after_seq":{seq}}}"#);
+        for connection in &mut connections {
+            let mut text = String::new();
+            let answered = async {
+                let mut bytes = [0; 4096];
+                while !text.ends_with('}') {
+                    let count = connection.read(&mut bytes).await.unwrap();
+                    text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+                }
+            };
+            common::patiently("page", answered).await;
+            assert!(text.ends_with(&expected), "{seq}: {text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn those_who_take_no_answer_hold_up_others_for_a_while_only() {
     let mut server = TestServer::start("--plaintext --limits-handshake 5s");

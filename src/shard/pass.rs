@@ -135,6 +135,8 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use futures::future::poll_immediate;
+
     use super::*;
     use crate::hub::Hub;
     use crate::hub::View;
@@ -142,15 +144,36 @@ mod tests {
     use crate::metrics::{Passes, Registry};
     use crate::signal::{Signal, TimeUnit};
 
+    fn publish(hub: &mut Hub, count: usize) {
+        let line = Signal::parse_line(b"buy X 1 7", TimeUnit::Seconds, clock::now());
+        let signal = line.unwrap().unwrap();
+        let mut batch = Batch::of(std::iter::repeat_n(signal, count));
+        let recorded = Memory::new().append(&mut batch).unwrap().recorded;
+        hub.publish(&recorded, Instant::now());
+    }
+
+    #[tokio::test]
+    async fn a_shard_draws_level_with_what_was_published() {
+        let (mut hub, mut followers) = Hub::new(None, 1 << 20, 1);
+        let metrics = Passes::new(&Registry::default(), 0);
+        let shard = Shard::new(followers.remove(0), metrics);
+        assert!(poll_immediate(shard.draws_level()).await.is_some());
+        publish(&mut hub, 2000);
+        let mut level = std::pin::pin!(shard.draws_level());
+        let mut pass = Pass::new();
+        while shard.next().get() <= 2000 {
+            assert!(poll_immediate(&mut level).await.is_none());
+            pass.go(&shard).await;
+        }
+        assert!(poll_immediate(&mut level).await.is_some());
+    }
+
     #[tokio::test]
     async fn a_group_whose_last_client_goes_during_a_pass_is_forgotten() {
         let (mut hub, mut followers) = Hub::new(None, 1 << 20, 1);
         let metrics = Passes::new(&Registry::default(), 0);
         let shard = Shard::new(followers.remove(0), metrics);
-        let line = Signal::parse_line(b"buy X 1 7", TimeUnit::Seconds, clock::now());
-        let mut batch = Batch::of([line.unwrap().unwrap()]);
-        let recorded = Memory::new().append(&mut batch).unwrap().recorded;
-        hub.publish(&recorded, Instant::now());
+        publish(&mut hub, 1);
 
         let held = shard.groups().of(&View::default());
         let own = shard.groups().of(&View::default());

@@ -10,7 +10,7 @@ use crate::journal::{
     Archive, Batch, Entry, Epoch, Journal, JournalError, Memory, Oldest, Reader, Recorded,
 };
 use crate::server::query::OF_PAGES;
-use crate::signal::{Protocol, ReceivedAt, Signal, TimeUnit};
+use crate::signal::{Protocol, ReceivedAt, Signal, SymbolFilter, TimeUnit};
 
 #[test]
 fn lines_are_for_those_who_accept_them() {
@@ -80,10 +80,14 @@ fn seq(place: u64) -> Seq {
 
 /// The log as it stood at a request after which it grew to 1,000 signals, and what happens then.
 fn past(last_seq: u64, then: &[Event]) -> Past {
-    let signal = Signal::parse_line(b"buy X 1 7", TimeUnit::Seconds, clock::now());
-    let signal = signal.unwrap().unwrap();
+    let signal = |symbol: &str| {
+        let line = format!("buy {symbol} 1 7");
+        let signal = Signal::parse_line(line.as_bytes(), TimeUnit::Seconds, clock::now());
+        signal.unwrap().unwrap()
+    };
+    let (odd, even) = (signal("ODD"), signal("EVEN"));
     let entry = |micros| Entry {
-        signal: signal.clone(),
+        signal: if micros % 2 == 1 { &odd } else { &even }.clone(),
         source: "x".into(),
         received_at: ReceivedAt::from_micros(micros),
     };
@@ -110,10 +114,20 @@ fn past(last_seq: u64, then: &[Event]) -> Past {
 
 /// The first and the last seq of the page, and where the next one begins.
 async fn page(past: &Past, query: &str) -> Result<(u64, u64, u64), Refusal> {
+    page_of(past, query, SymbolFilter::All, 1).await
+}
+
+/// The same for somebody whose token allows only these symbols, which come every `step` signals.
+async fn page_of(
+    past: &Past,
+    query: &str,
+    allowed: SymbolFilter,
+    step: u64,
+) -> Result<(u64, u64, u64), Refusal> {
     let asked = Query::parse(query, OF_PAGES).unwrap();
     let view = View {
         protocol: Protocol::V2,
-        ..View::default()
+        ..View::of(&allowed)
     };
     let page = Page::of(past, &asked, &view, Format::Ndjson).await?;
     let seqs: Vec<u64> = page
@@ -122,7 +136,7 @@ async fn page(past: &Past, query: &str) -> Result<(u64, u64, u64), Refusal> {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64())
         .map(Option::unwrap)
         .collect();
-    assert!(seqs.is_sorted_by(|one, next| one + 1 == *next));
+    assert!(seqs.is_sorted_by(|one, next| one + step == *next));
     let ends = seqs.first().zip(seqs.last());
     Ok(ends.map_or((0, 0, page.next.get()), |(first, last)| {
         (*first, *last, page.next.get())
@@ -140,6 +154,10 @@ async fn nothing_is_on_a_page_that_came_after_the_request() {
         Ok((1, 512, 513))
     );
     assert_eq!(page(&past(0, &[]), "").await, Ok((0, 0, 1)));
+    // Also if the newest before it does not pass.
+    let odd = SymbolFilter::matching(["ODD"]).unwrap();
+    let odd = page_of(&past(700, &[]), "limit=10000", odd, 2).await;
+    assert_eq!(odd, Ok((1, 699, 701)));
 }
 
 #[tokio::test]
