@@ -158,6 +158,12 @@ class Server:
         self.stop()
         self.start(listen=self.url.removeprefix("wss://"))
 
+    def crash(self) -> None:
+        """Kills it, and starts it on the same port in the same folder."""
+        assert self.child is not None
+        self.child.kill()
+        self.start(listen=self.url.removeprefix("wss://"))
+
     def stop(self) -> None:
         """Ends it as a service manager would; a server that has ended already may be stopped."""
         assert self.child is not None

@@ -36,39 +36,32 @@ export async function within(promise, what) {
 export async function startServer(test) {
   const folder = mkdtempSync(join(tmpdir(), "signalcast-"));
   mkdirSync(join(folder, "signals"));
-  const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0"], {
-    cwd: folder,
-    env: environment,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
   const log = [];
-  createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
-  const ended = once(child, "exit");
+  let running = await serve(folder, log, "127.0.0.1:0");
 
   const stop = async () => {
-    child.kill("SIGTERM");
-    const [code, signal] = await within(ended, "end of the server");
+    running.child.kill("SIGTERM");
+    const [code, signal] = await within(running.ended, "end of the server");
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, log.join("\n"));
   };
   test.after(async () => {
     try {
       await stop();
     } finally {
-      child.kill("SIGKILL");
+      running.child.kill("SIGKILL");
       for (const line of log) test.diagnostic(line);
       rmSync(folder, { recursive: true, force: true });
     }
   });
-
-  const listening = new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout })
-      .on("line", (line) => line.startsWith("listening ") && resolve(line.slice(10)))
-      .on("close", () => reject(new Error(`the server ended:\n${log.join("\n")}`)));
-  });
-  const url = await within(listening, "line `listening …`");
   return {
-    url,
+    url: running.url,
     stop,
+    /** Kills it, and starts it on the same port in the same folder. */
+    crash: async () => {
+      running.child.kill("SIGKILL");
+      await within(running.ended, "end of the server");
+      running = await serve(folder, log, new URL(running.url).host);
+    },
     ca: readFileSync(join(folder, "certs", "ca.pem")),
     token: (scope = "signals:read signals:test") =>
       execFileSync(binary, ["token", "issue", "--sub", "bot-1", "--scope", scope], {
@@ -78,4 +71,26 @@ export async function startServer(test) {
       }).trimEnd(),
     append: (line) => appendFileSync(join(folder, "signals", "live.jsonl"), `${line}\n`),
   };
+}
+
+/** A server as a child process, once it listens. */
+async function serve(folder, log, address) {
+  const child = spawn(binary, ["serve", "--listen", address], {
+    cwd: folder,
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
+  const ended = once(child, "exit");
+  const listening = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout })
+      .on("line", (line) => line.startsWith("listening ") && resolve(line.slice(10)))
+      .on("close", () => reject(new Error(`the server ended:\n${log.join("\n")}`)));
+  });
+  try {
+    return { child, ended, url: await within(listening, "line `listening …`") };
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  }
 }
