@@ -34,6 +34,7 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message, http};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+pub mod disk;
 pub mod frames;
 
 /// Longest wait for anything. Long, because the machine may be busy: it is only reached when a
