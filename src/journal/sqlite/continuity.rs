@@ -1,5 +1,5 @@
 use rusqlite::{Connection, OptionalExtension};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::super::{Durability, Epoch, JournalError};
 
@@ -9,6 +9,15 @@ pub(super) struct Continuity {
     /// Changes with each boot of the machine; `None` where the system does not say.
     pub(super) boot: Option<String>,
     pub(super) durability: Durability,
+}
+
+/// What the last run left of the write-ahead log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wal {
+    /// All of it, or nothing.
+    Whole,
+    /// Commits in it can't be had any more.
+    Damaged,
 }
 
 impl Continuity {
@@ -22,21 +31,23 @@ impl Continuity {
 
     /// The log's epoch, and a note that it is in use, within the transaction that is open.
     ///
-    /// If the machine went down while the log was in use with `--durability os`, commits that
-    /// clients have seen may be lost, and their seqs will be given a second time: that is another
-    /// log, so it gets another name.
-    pub(super) fn begin(&self, db: &Connection) -> Result<Epoch, JournalError> {
+    /// If the machine went down while the log was in use with `--durability os`, or what it left
+    /// is damaged, commits that clients have seen may be lost, and their seqs will be given a
+    /// second time: that is another log, so it gets another name.
+    pub(super) fn begin(&self, db: &Connection, wal: Wal) -> Result<Epoch, JournalError> {
         let epoch = get(db, EPOCH)?;
         let last_run = get(db, LAST_RUN)?;
         let (epoch, is_new) = match epoch {
-            Some(epoch) if !self.may_have_lost(last_run.as_deref()) => {
+            Some(epoch) if wal == Wal::Whole && !self.may_have_lost(last_run.as_deref()) => {
                 let epoch = Epoch::parse(&epoch);
                 let epoch = epoch.ok_or_else(|| JournalError::Damaged("its epoch".to_owned()))?;
                 (epoch, false)
             }
             old => {
                 let epoch = Epoch::begin();
-                if let Some(old) = old {
+                if wal == Wal::Damaged {
+                    error!(epoch = %epoch, "signals.db-wal was damaged: the last signals in it are lost, so the log goes on under a new epoch");
+                } else if let Some(old) = old {
                     warn!(%old, new = %epoch, "the machine went down while the log was in use: its last signals may be lost, so it goes on under a new epoch; with --durability disk that does not happen");
                 }
                 (epoch, true)

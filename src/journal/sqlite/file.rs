@@ -61,6 +61,10 @@ impl Files {
         &self.database.path
     }
 
+    pub(super) fn wal(&self) -> &Path {
+        &self.wal.path
+    }
+
     /// What stands there now is what is open from now on.
     pub(super) fn opened(&mut self) -> io::Result<()> {
         self.database.opened = Some(self.database.look()?);

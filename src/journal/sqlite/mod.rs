@@ -13,6 +13,7 @@ mod reader;
 mod retention;
 mod row;
 mod schema;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,7 @@ use crate::source::{Bookmark, SourceName};
 
 use append::Appender;
 use checkpoint::Checkpointer;
-use continuity::Continuity;
+use continuity::{Continuity, Wal};
 use file::Files;
 use reader::SqliteReader;
 use retention::Retaining;
@@ -217,6 +218,11 @@ fn begin(
     keeping: Keeping,
     continuity: &Continuity,
 ) -> Result<Sqlite, JournalError> {
+    // SQLite mends it by itself when it opens it.
+    let wal = match wal::is_damaged(files.wal())? {
+        true => Wal::Damaged,
+        false => Wal::Whole,
+    };
     let mut db = connection::writer(files.database(), connection::PATIENCE_AT_START)?;
     let found = schema::check(&db)?;
     if found == schema::Found::Empty {
@@ -228,7 +234,7 @@ fn begin(
     connection::synchronous(&db, super::Durability::Disk)?;
     let epoch = transaction(&db, || {
         schema::migrate(&db, found)?;
-        continuity.begin(&db)
+        continuity.begin(&db, wal)
     })?;
     connection::synchronous(&db, keeping.durability)?;
     db.busy_timeout(connection::PATIENCE)?;
