@@ -26,7 +26,7 @@ const SHRINK_STEP: u32 = 64;
 /// again.
 const WORTH_SHRINKING: u64 = 2048;
 
-/// Signals grow old by the second.
+/// Signals grow old by the second; a flood brings too many before it is over.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 impl Retaining {
@@ -52,10 +52,8 @@ impl Retaining {
     /// Whether it is time to look for what can go.
     pub(super) fn is_due(&self) -> bool {
         let may_go = self.rule.age.is_some() || self.rule.bytes.is_some();
-        may_go
-            && self
-                .looked_at
-                .is_none_or(|at| at.elapsed() >= BETWEEN_LOOKS)
+        let is_late = |at: Instant| at.elapsed() >= BETWEEN_LOOKS;
+        may_go && (self.appended >= STEP || self.looked_at.is_none_or(is_late))
     }
 
     /// Deletes some of what can go, within the transaction that is open; never the newest, whose
