@@ -301,7 +301,7 @@ fn overwrite(file: &Path, from: u64, bytes: &[u8]) -> Vec<u8> {
     before
 }
 
-const GARBAGE: [u8; 8 * 4096] = [0xa5; 8 * 4096];
+static GARBAGE: [u8; 8 * 4096] = [0xa5; 8 * 4096];
 
 #[tokio::test]
 async fn garbage_under_a_running_server_reaches_no_client_and_leaves_no_seq_with_two_meanings() {

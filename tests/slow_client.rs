@@ -235,7 +235,7 @@ async fn clients_stop_reading(scale: &Scale) {
     let past = (2 * tail_bytes + 2_000_000) / LEAST_IN_TAIL;
     assert!(past < signals, "too few signals to pass the tail");
     let begin = Instant::now();
-    let (mut most, mut returned) = (0, Vec::new());
+    let mut most = 0;
     for published in (1..=signals / WINDOW).map(|round| round * WINDOW) {
         server.feed(&lines(published - WINDOW..published));
         for reader in &mut readers {
@@ -243,7 +243,7 @@ async fn clients_stop_reading(scale: &Scale) {
         }
         most = most.max(server.resident_bytes());
         if published >= past && stopped.len() == scale.stopped {
-            returned = stopped.split_off(stopped.len() / 2);
+            let mut returned = stopped.split_off(stopped.len() / 2);
             if journal == Journal::Sqlite {
                 for mut reader in returned.drain(..) {
                     reader.read_until(published).await;

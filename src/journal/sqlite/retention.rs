@@ -13,6 +13,8 @@ pub(super) struct Retaining {
     looked_at: Option<Instant>,
     /// Signals of the newest batch.
     newest_batch: u64,
+    /// Signals that came since the last look.
+    unlooked: u64,
 }
 
 /// Rows of one deletion, at least: a millisecond or two. Twice the newest batch if that is more, so
@@ -35,6 +37,7 @@ impl Retaining {
             rule,
             looked_at: None,
             newest_batch: 0,
+            unlooked: 0,
         }
     }
 
@@ -47,13 +50,14 @@ impl Retaining {
     /// A batch of so many signals came.
     pub(super) fn appended(&mut self, signals: u64) {
         self.newest_batch = signals;
+        self.unlooked += signals;
     }
 
     /// Whether it is time to look for what can go.
     pub(super) fn is_due(&self) -> bool {
         let may_go = self.rule.age.is_some() || self.rule.bytes.is_some();
         let is_late = |at: Instant| at.elapsed() >= BETWEEN_LOOKS;
-        may_go && (self.appended >= STEP || self.looked_at.is_none_or(is_late))
+        may_go && (self.unlooked >= STEP || self.looked_at.is_none_or(is_late))
     }
 
     /// Deletes some of what can go, within the transaction that is open; never the newest, whose
@@ -65,6 +69,7 @@ impl Retaining {
         head: Seq,
         now: ReceivedAt,
     ) -> Result<(Seq, Tended), JournalError> {
+        self.unlooked = 0;
         let step = STEP.max(self.newest_batch.saturating_mul(2));
         let end = oldest.plus(step).min(head);
         let deleted = if self.is_too_large(db)? {
