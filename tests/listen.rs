@@ -5,13 +5,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 mod common;
 
-use common::{Folder, PATIENCE, TestServer, text, wire};
+use common::{Folder, PATIENCE, TestServer, text, wait, wire};
 
 /// A running `listen`.
 struct Listener {
@@ -131,21 +131,6 @@ fn lines(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
         }
     });
     lines
-}
-
-/// Waits for the end, which comes by itself.
-fn wait(child: &mut Child) -> ExitStatus {
-    let (done, ended) = mpsc::sync_channel(1);
-    let pid = Pid::from_child(child);
-    let watch: JoinHandle<()> = thread::spawn(move || {
-        if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            kill_process(pid, Signal::KILL).ok();
-        }
-    });
-    let status = child.wait().unwrap();
-    done.send(()).ok();
-    watch.join().unwrap();
-    status
 }
 
 /// Exit code and what is said of a `listen` that ends by itself.

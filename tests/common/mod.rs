@@ -516,6 +516,21 @@ pub fn trust(folder: &Folder) -> ClientConfig {
         .with_no_client_auth()
 }
 
+/// Waits for the end, which comes by itself.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let (done, ended) = mpsc::sync_channel(1);
+    let pid = Pid::from_child(child);
+    let watch: JoinHandle<()> = thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            kill_process(pid, Signal::KILL).ok();
+        }
+    });
+    let status = child.wait().unwrap();
+    done.send(()).ok();
+    watch.join().unwrap();
+    status
+}
+
 /// Resident memory of a process, in bytes.
 pub fn resident_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
