@@ -5,9 +5,12 @@ mod common;
 mod strace;
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use common::{Folder, TestClient, TestServer, wire};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags};
 use strace::{Call, Strace};
 
 const SYNCS: &[&str] = &["fsync", "fdatasync", "sync_file_range", "msync"];
@@ -117,6 +120,7 @@ async fn a_log_keeps_its_epoch_and_its_numbering_over_restarts_and_a_new_one_has
         for number in 1..=number {
             expect(&mut from_start, number).await;
         }
+        drop((client, from_start));
         server.stop();
     }
     epochs.dedup();
@@ -132,5 +136,90 @@ async fn a_log_keeps_its_epoch_and_its_numbering_over_restarts_and_a_new_one_has
     let answer = server.ask("/?after_seq=3", &headers).await;
     assert_eq!(answer.status, 410);
     assert!(answer.body.contains("history_gone"), "{}", answer.body);
+    server.stop();
+}
+
+/// What the documents tell people to type, in this language.
+fn told(language: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/durability.md");
+    let text = fs::read_to_string(path).unwrap();
+    let begin = format!("```{language}\n");
+    let blocks = text.split(&begin).skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.collect()
+}
+
+#[tokio::test]
+async fn the_queries_of_the_documents_answer_while_the_server_runs() {
+    let mut server = TestServer::start("--plaintext");
+    let mut client = server.client().await;
+    let stop_loss =
+        r#"{"side":"sell","symbol":"Y","price":1.50,"timestamp":1720000000,"stop_loss":"1.40"}"#;
+    server.feed(&format!("{}{}{stop_loss}\n", line(1), line(2)));
+    client.texts(3).await;
+    let path = server.folder.path("data/signals.db");
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let queries = told("sql");
+    assert!(queries.len() >= 5);
+    for sql in queries {
+        let mut query = db
+            .prepare(&sql)
+            .unwrap_or_else(|error| panic!("{error}: {sql}"));
+        assert!(query.readonly(), "{sql}");
+        let columns = query.column_count();
+        let mut rows = query.query([]).unwrap();
+        let row = rows.next().unwrap();
+        let row = row.unwrap_or_else(|| panic!("it finds nothing: {sql}"));
+        let values: Vec<Value> = (0..columns)
+            .map(|column| row.get(column).unwrap())
+            .collect();
+        assert!(!values.contains(&Value::Null), "{values:?}: {sql}");
+    }
+    drop(client);
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_backup_taken_while_the_server_runs_is_restored_under_a_new_epoch() {
+    let told = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/durability.md"));
+    let told = told.unwrap();
+    let new_epoch = "DELETE FROM log WHERE key = 'epoch'";
+    assert!(told.contains("VACUUM INTO") && told.contains(new_epoch));
+    let folder = Arc::new(Folder::new());
+    let mut server = TestServer::start_in(Arc::clone(&folder), "--plaintext");
+    let mut client = server.client().await;
+    let old = header(&client, "signalcast-epoch").to_owned();
+    server.feed(&line(1));
+    expect(&mut client, 1).await;
+    let (log, backup) = (folder.path("data/signals.db"), folder.path("backup.db"));
+    let db = Connection::open(&log).unwrap();
+    db.execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
+        .unwrap();
+    drop(db);
+    server.feed(&line(2));
+    expect(&mut client, 2).await;
+    drop(client);
+    server.stop();
+    assert!(
+        !folder.path("data/signals.db-wal").exists(),
+        "a stop leaves one file"
+    );
+
+    fs::copy(&backup, &log).unwrap();
+    Connection::open(&log)
+        .unwrap()
+        .execute_batch(new_epoch)
+        .unwrap();
+    let mut server = TestServer::start_in(Arc::clone(&folder), "--plaintext");
+    let mut client = server
+        .client_at("/?after_seq=0", &server.token())
+        .await
+        .unwrap();
+    assert_eq!(header(&client, "signalcast-last-seq"), "1");
+    assert_ne!(header(&client, "signalcast-epoch"), old);
+    server.feed(&line(3));
+    expect(&mut client, 1).await;
+    expect(&mut client, 3).await;
+    drop(client);
     server.stop();
 }
