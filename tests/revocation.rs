@@ -18,9 +18,11 @@ use serde_json::json;
 use signalcast::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
 use signalcast::history::History;
 use signalcast::hub::{Hub, View};
+use signalcast::journal::Epoch;
 use signalcast::metrics::{Passes, Registry};
 use signalcast::session::{Departures, Session, Settings, TestSignal};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
+use signalcast::source::States;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -253,6 +255,7 @@ fn settings(authenticator: watch::Receiver<Arc<Authenticator>>) -> Settings {
         commands_per_second: NonZeroU32::MIN,
         ping: PATIENCE * 2,
         silence: PATIENCE * 2,
+        heartbeat: PATIENCE * 2,
         write_timeout: PATIENCE * 2,
         authenticator,
         history: History::of(None),
@@ -261,6 +264,8 @@ fn settings(authenticator: watch::Receiver<Arc<Authenticator>>) -> Settings {
             symbol: "X".parse().unwrap(),
             price: "1".parse().unwrap(),
         },
+        epoch: Epoch::begin(),
+        sources: States::new([]),
     }
 }
 

@@ -177,6 +177,7 @@ impl Limits {
             commands_per_second: read.one("limits.commands_per_second", values::rate),
             ping: read.one("limits.ping", values::wait),
             silence: read.one("limits.silence", values::wait),
+            heartbeat: read.one("limits.heartbeat", values::wait),
             write_timeout: read.one("limits.write_timeout", values::wait),
         }
     }

@@ -210,6 +210,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("limits.ping", Duration, Texts(&["30s"]), "Time between WebSocket pings"),
     // Four pings: a bot may be busy placing an order.
     Setting::new("limits.silence", Duration, Texts(&["120s"]), "A client that sends nothing at all for this long is disconnected"),
+    Setting::new("limits.heartbeat", Duration, Texts(&["30s"]), "A client of signalcast.v2 that was sent nothing for this long is sent a heartbeat"),
     Setting::new("limits.write_timeout", Duration, Texts(&["60s"]), "A client that accepts no bytes for this long is disconnected"),
     Setting::new("test.symbol", Text("SYMBOL"), Texts(&["BTCUSDT"]), "Symbol of the signal that answers a test"),
     Setting::new("test.price", Text("PRICE"), Texts(&["75000.00"]), "Price of the signal that answers a test"),

@@ -70,7 +70,8 @@ impl Server {
         let (recorder, inlet) = Recorder::new(journal, hub);
         let recorder = recorder.counting(Commits::new(&metrics));
         let ingest = Ingest::new(inlet, parts.dead_letters, parts.max_age)
-            .counting(Feeds::new(&metrics, &states));
+            .counting(Feeds::new(&metrics, &states))
+            .telling(states.clone());
         let (keeper, key_refresh) = parts.issuer.unzip();
         let gate = Arc::new(Gate::new(
             parts.authenticator,

@@ -116,6 +116,8 @@ pub struct Limits {
     pub ping: Duration,
     /// A client that sends nothing for this long is let go.
     pub silence: Duration,
+    /// A client of `signalcast.v2` that was sent nothing for this long is sent a heartbeat.
+    pub heartbeat: Duration,
     /// A client that takes nothing for this long is let go.
     pub write_timeout: Duration,
 }

@@ -77,6 +77,7 @@ pub(super) fn start(
 
 impl ShardParts {
     fn into_host(self) -> Host {
+        let sources = self.readiness.sources.clone();
         let routes = routes::routes(Arc::clone(&self.gate), self.readiness);
         let log = Log {
             epoch: self.epoch,
@@ -87,11 +88,14 @@ impl ShardParts {
             commands_per_second: self.limits.commands_per_second,
             ping: self.limits.ping,
             silence: self.limits.silence,
+            heartbeat: self.limits.heartbeat,
             write_timeout: self.limits.write_timeout,
             authenticator: self.gate.authenticator.clone(),
             history: self.history,
             departures: self.departures,
             test: self.test,
+            epoch: self.epoch,
+            sources,
         };
         Host {
             gate: self.gate,

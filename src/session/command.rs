@@ -1,8 +1,12 @@
+use std::io::Write as _;
+
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::auth::{Principal, Scope};
-use crate::hub::frame;
-use crate::signal::{Price, Side, Signal, Symbol, Timestamp};
+use crate::clock;
+use crate::hub::{View, frame};
+use crate::signal::{Id, Price, Protocol, Side, Signal, Symbol};
 
 /// Answers the text messages of one client.
 #[derive(Debug)]
@@ -40,8 +44,8 @@ impl Commands {
         &mut self,
         text: &str,
         principal: &Principal,
+        view: &View,
         test: &TestSignal,
-        now: Timestamp,
         out: &mut Vec<u8>,
     ) {
         if text != "test" {
@@ -57,9 +61,27 @@ impl Commands {
             Side::Buy => Side::Sell,
             Side::Sell => Side::Buy,
         };
-        let signal = Signal::synthetic(side, test.symbol.clone(), test.price, now);
-        frame::write_text(out, |out| signal.write_v1(out));
+        let signal = Signal::synthetic(side, test.symbol.clone(), test.price, clock::now());
+        write_test(out, &signal, view);
     }
+}
+
+/// As any signal, but for the seq: it is in no log.
+fn write_test(out: &mut Vec<u8>, signal: &Signal, view: &View) {
+    let (mut id, mut origin) = (String::new(), String::new());
+    if view.protocol == Protocol::V2 {
+        let received_at = clock::received_now();
+        id = format!(r#","id":"{}""#, Id::from(Uuid::now_v7()));
+        origin = format!(r#","source":"test","received_at":"{received_at}""#);
+    }
+    frame::write_text(out, |out| {
+        let written =
+            write!(out, r#"{{"type":"{}"{id},"content":"#, signal.side()).and_then(|()| {
+                signal.write_content(view.prices, out);
+                write!(out, r#","is_test":true{origin}}}"#)
+            });
+        written.expect("writing to memory does not fail");
+    });
 }
 
 fn write_error(out: &mut Vec<u8>, code: &str, message: &str) {

@@ -150,7 +150,9 @@ mod tests {
     use super::*;
     use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
     use crate::history::History;
+    use crate::journal::Epoch;
     use crate::session::{Departures, TestSignal};
+    use crate::source::States;
 
     const PING: Duration = Duration::from_secs(30);
 
@@ -166,6 +168,7 @@ mod tests {
             commands_per_second: NonZeroU32::MIN,
             ping: PING,
             silence: Duration::from_secs(120),
+            heartbeat: PING,
             write_timeout: Duration::from_secs(60),
             authenticator: watch::Sender::new(Arc::new(authenticator)).subscribe(),
             history: History::of(None),
@@ -174,6 +177,8 @@ mod tests {
                 symbol: "X".parse().unwrap(),
                 price: "1".parse().unwrap(),
             },
+            epoch: Epoch::begin(),
+            sources: States::new([]),
         };
         Deadlines::begin(&settings, Instant::now())
     }

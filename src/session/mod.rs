@@ -10,6 +10,7 @@ mod command;
 mod deadlines;
 mod departures;
 mod inlet;
+mod news;
 mod reading;
 mod receive;
 
@@ -27,7 +28,10 @@ use tokio::time::Instant;
 use crate::auth::{Authenticator, Principal};
 use crate::history::History;
 use crate::hub::{View, frame};
+use crate::journal::Epoch;
 use crate::shard::{Client, Group, Shard};
+use crate::signal::Protocol;
+use crate::source::States;
 
 pub use close::Close;
 pub use command::TestSignal;
@@ -50,6 +54,8 @@ pub struct Settings {
     pub ping: Duration,
     /// A client that sends nothing for this long is let go.
     pub silence: Duration,
+    /// A client of `signalcast.v2` that was sent nothing for this long is sent a heartbeat.
+    pub heartbeat: Duration,
     /// A client that takes nothing for this long is let go.
     pub write_timeout: Duration,
     /// Who is let in, as it changes: who would be let in no more is let go.
@@ -60,6 +66,10 @@ pub struct Settings {
     pub departures: Arc<Departures>,
     /// The answer to `test`.
     pub test: TestSignal,
+    /// Which log it is.
+    pub epoch: Epoch,
+    /// How the sources are doing.
+    pub sources: States,
 }
 
 /// One client that was let in.
@@ -133,8 +143,8 @@ enum Standing {
 const TURN_WRITES: usize = 4;
 
 impl Session {
-    /// The session of a client that was let in and gets what this view shows. `early` is what the client sent right behind its
-    /// request.
+    /// The session of a client that was let in and gets what this view shows. `early` is what the
+    /// client sent right behind its request.
     pub fn new(
         shard: Rc<Shard>,
         client: Client,
@@ -146,6 +156,9 @@ impl Session {
         let group = shard.groups().of(view);
         let mut inlet = Inlet::new(settings.message_bytes);
         inlet.feed(early);
+        if view.protocol == Protocol::V2 {
+            news::establish(&shard, &client, &settings);
+        }
         let rate = settings.commands_per_second;
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_add(rate.get()));
         Self {
@@ -222,6 +235,9 @@ impl Session {
             }
             (Phase::Open, Standing::CaughtUp) => {
                 self.shard.behind().remove(&self.client);
+                if self.beat() {
+                    return Ok(Standing::Behind);
+                }
                 self.group.join(&self.client);
             }
             (Phase::Open, Standing::Blocked | Standing::Behind | Standing::Reading) => {
@@ -252,6 +268,10 @@ impl Session {
     /// Cancel safe: nothing is taken while waiting, and what comes from the log is put where the
     /// next step finds it.
     async fn wait(&mut self, standing: Standing) {
+        let mut deadline = self.deadlines.next(&self.principal);
+        if standing == Standing::CaughtUp {
+            deadline = deadline.min(self.next_beat().unwrap_or(deadline));
+        }
         let (client, socket, reads) = (&self.client, self.client.socket(), self.reads());
         tokio::select! {
             // A broken connection shows itself at the next read or write.
@@ -259,7 +279,7 @@ impl Session {
             () = self.reading.done(), if standing == Standing::Reading => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
             () = client.news() => {}
-            () = tokio::time::sleep_until(self.deadlines.next(&self.principal)) => {}
+            () = tokio::time::sleep_until(deadline) => {}
             () = self.shard.changed() => {}
         }
     }

@@ -1,11 +1,11 @@
 use std::rc::Rc;
 
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tracing::debug;
 
 use super::close::Close;
 use super::{Ended, Listen, Phase, Session};
-use crate::clock;
 use crate::shard::Received;
 
 /// Whether a client has sent more than was read.
@@ -131,9 +131,10 @@ impl Session {
         if self.command_rate.check().is_err() {
             return self.close(Close::TooManyCommands);
         }
+        self.client.spoke_at(Instant::now());
         let mut outlet = self.client.outlet().borrow_mut();
-        let test = &self.settings.test;
+        let (view, test) = (self.group.view(), &self.settings.test);
         self.commands
-            .answer(text, &self.principal, test, clock::now(), outlet.control());
+            .answer(text, &self.principal, view, test, outlet.control());
     }
 }

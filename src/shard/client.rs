@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::outlet::{Offered, Outlet};
 use super::run::Run;
@@ -17,6 +18,8 @@ pub struct Client {
     outlet: RefCell<Outlet>,
     /// The cursor: the place of the next signal it has not been sent.
     next: Cell<Seq>,
+    /// When it was last sent a message.
+    spoke: Cell<Instant>,
     pub(super) place: Cell<Place>,
     /// What went wrong when a pass wrote to it.
     fault: RefCell<Option<io::Error>>,
@@ -53,6 +56,7 @@ impl Client {
             socket,
             outlet: RefCell::new(outlet),
             next: Cell::new(next),
+            spoke: Cell::new(Instant::now()),
             place: Cell::new(Place::Nowhere),
             fault: RefCell::new(None),
             news: Notify::new(),
@@ -74,6 +78,16 @@ impl Client {
         self.next.get()
     }
 
+    /// When it was last sent a message, be it a signal or an answer; a ping is none.
+    pub fn last_spoke(&self) -> Instant {
+        self.spoke.get()
+    }
+
+    /// It is sent a message now.
+    pub fn spoke_at(&self, now: Instant) {
+        self.spoke.set(now);
+    }
+
     /// Bytes its socket has taken so far, encrypted if they are.
     pub fn sent_bytes(&self) -> u64 {
         self.outlet.borrow().accepted()
@@ -92,6 +106,10 @@ impl Client {
             Offered::Blocked(next) => (false, next, run.signals_before(next)),
         };
         self.next.set(next);
+        if signals > 0 {
+            // When the run was made, for looking at the clock costs a hundredth of a write.
+            self.spoke.set(run.begun());
+        }
         let bytes = outlet.accepted() - before;
         Ok(Sent {
             all,

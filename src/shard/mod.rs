@@ -214,6 +214,15 @@ impl Shard {
         }
     }
 
+    /// The oldest place that the hot tail holds; the next one while it is empty.
+    pub fn oldest(&self) -> Seq {
+        let follower = self.follower.borrow();
+        let mut segments = follower.tail().segments();
+        segments
+            .next()
+            .map_or(follower.tail().next(), |segment| segment.first())
+    }
+
     /// The hot tail as it is now, oldest segment first.
     pub fn recent(&self) -> Vec<Arc<Segment>> {
         let follower = self.follower.borrow();

@@ -1,3 +1,5 @@
+use tokio::time::Instant;
+
 use crate::hub::{Segment, View};
 use crate::signal::{Seq, Timestamp};
 
@@ -10,6 +12,7 @@ pub struct Run {
     frames: Vec<(usize, Seq)>,
     from: Seq,
     next: Seq,
+    begun: Instant,
 }
 
 /// What to do when only part of a run was written.
@@ -29,6 +32,7 @@ impl Default for Run {
             frames: Vec::new(),
             from: Seq::FIRST,
             next: Seq::FIRST,
+            begun: Instant::now(),
         }
     }
 }
@@ -39,6 +43,7 @@ impl Run {
         self.bytes.clear();
         self.frames.clear();
         (self.from, self.next) = (from, from);
+        self.begun = Instant::now();
     }
 
     /// Goes on with the frames of this segment that pass, in the form of this view; which are stale
@@ -84,6 +89,11 @@ impl Run {
     /// How many of them come before this place in the log.
     pub fn signals_before(&self, place: Seq) -> u64 {
         self.frames.partition_point(|&(_, seq)| seq < place) as u64
+    }
+
+    /// When it was begun.
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Where a client stands that this run is for.

@@ -1,0 +1,122 @@
+use std::time::Duration;
+
+use serde::ser::{Serialize, Serializer};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Session, Settings};
+use crate::clock;
+use crate::hub::frame;
+use crate::shard::{Client, Shard};
+use crate::signal::{Protocol, Seq};
+use crate::source::{State, States};
+
+/// What clients of `signalcast.v2` are told of the server itself.
+#[derive(Debug, serde::Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum News<'a> {
+    ConnectionEstablished {
+        client_id: String,
+        timestamp: String,
+        /// In milliseconds.
+        heartbeat_interval: u128,
+        epoch: String,
+        first_seq: u64,
+        last_seq: u64,
+        sources: Feeds<'a>,
+    },
+    Heartbeat {
+        timestamp: String,
+        last_seq: u64,
+        sources: Feeds<'a>,
+    },
+}
+
+/// `{"stdin":{"state":"live","last_signal_age_ms":5312}}`
+#[derive(Debug)]
+struct Feeds<'a>(&'a States);
+
+#[derive(Debug, serde::Serialize)]
+struct Feed {
+    #[serde(serialize_with = "word")]
+    state: State,
+    last_signal_age_ms: Option<u128>,
+}
+
+/// Puts the first frame of a client in front of everything.
+pub(super) fn establish(shard: &Shard, client: &Client, settings: &Settings) {
+    let (oldest, next) = (shard.oldest(), shard.next());
+    let first = settings
+        .history
+        .oldest()
+        .map_or(oldest, |kept| kept.min(oldest));
+    tell(
+        client,
+        &News::ConnectionEstablished {
+            client_id: Uuid::now_v7().to_string(),
+            timestamp: clock::received_now().to_string(),
+            heartbeat_interval: settings.heartbeat.as_millis(),
+            epoch: settings.epoch.to_string(),
+            first_seq: first.get(),
+            last_seq: before(next),
+            sources: Feeds(&settings.sources),
+        },
+    );
+}
+
+impl Session {
+    /// When the next heartbeat is due if nothing is sent until then.
+    pub(super) fn next_beat(&self) -> Option<Instant> {
+        let is_told = self.group.view().protocol == Protocol::V2;
+        is_told.then(|| self.client.last_spoke() + self.settings.heartbeat)
+    }
+
+    /// Writes a heartbeat if one is due; true if it was. The client must have everything there is,
+    /// for that is what it says.
+    pub(super) fn beat(&self) -> bool {
+        let is_due = self.next_beat().is_some_and(|due| due <= Instant::now());
+        if is_due {
+            let news = News::Heartbeat {
+                timestamp: clock::received_now().to_string(),
+                last_seq: before(self.client.next()),
+                sources: Feeds(&self.settings.sources),
+            };
+            tell(&self.client, &news);
+        }
+        is_due
+    }
+}
+
+fn tell(client: &Client, news: &News<'_>) {
+    client.spoke_at(Instant::now());
+    frame::write_text(client.outlet().borrow_mut().control(), |out| {
+        serde_json::to_writer(out, news).expect("texts and numbers serialize into memory");
+    });
+}
+
+/// The last seq before this place; 0 if there is none.
+fn before(next: Seq) -> u64 {
+    next.get() - 1
+}
+
+impl Serialize for Feeds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ages = self.0.ages(std::time::Instant::now());
+        serializer.collect_map(ages.map(|(name, state, age)| {
+            let last_signal_age_ms = age.as_ref().map(Duration::as_millis);
+            let feed = Feed {
+                state,
+                last_signal_age_ms,
+            };
+            (name.as_str(), feed)
+        }))
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn word<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.as_str())
+}
