@@ -44,7 +44,7 @@ struct Bounds {
     signals: usize,
     /// When the log was looked through up to here.
     end: Seq,
-    /// A stale signal is one that is stale by now.
+    /// When it is judged which signals are stale.
     now: Timestamp,
 }
 
@@ -54,8 +54,8 @@ const USUAL_LIMIT: usize = 100;
 /// A page whose text is this long ends, in bytes: what is sent in a moment, also over a slow line.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
-/// Signals that are looked at for one page, about: a filter that lets nothing pass must not read
-/// the whole log. It takes some 20 ms.
+/// Signals that are looked at for one page: a filter that lets nothing pass must not read the whole
+/// log.
 const MOST_LOOKED_AT: u64 = 100_000;
 
 /// The header that says where to go on.
