@@ -88,7 +88,11 @@ async fn old_lines_stay_old_when_the_first_start_is_followed_by_a_crash() {
 
 #[tokio::test]
 async fn a_file_that_was_renamed_is_read_to_its_end_before_the_new_one() {
-    for (name, pattern) in [("live.jsonl.1", "live.jsonl"), ("live-1.jsonl", "*.jsonl")] {
+    for (name, pattern) in [
+        ("live.jsonl.1", "live.jsonl"),
+        ("live-1.jsonl", "*.jsonl"),
+        ("archive", "live.jsonl"),
+    ] {
         let (folder, log) = read(pattern, "one\n").await;
         folder.append("live.jsonl", "two\n");
         folder.rename("live.jsonl", "between");
