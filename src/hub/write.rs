@@ -39,18 +39,17 @@ fn write_v2(out: &mut Vec<u8>, frame: &FrameView<'_>, prices: PriceForm, freshne
     let parts = Parts::of(frame.bytes);
     let detail = frame.detail;
     put(out, parts.kind);
-    write!(
-        out,
-        r#","seq":{},"id":"{}","content":"#,
-        frame.seq, detail.id
-    )
-    .expect(MEMORY);
+    write!(out, r#","seq":{},"id":""#, frame.seq).expect(MEMORY);
+    put(out, detail.id.as_str().as_bytes());
+    put(out, b"\",\"content\":");
     put_content(out, parts.content, prices);
     // Without its last brace: more follows.
     put(out, &parts.rest[..parts.rest.len() - 1]);
     put(out, b",\"source\":");
     serde_json::to_writer(&mut *out, frame.source.as_str()).expect(MEMORY);
-    write!(out, r#","received_at":"{}""#, detail.received_at).expect(MEMORY);
+    put(out, b",\"received_at\":\"");
+    put(out, &detail.received_at.text());
+    put(out, b"\"");
     if freshness == Freshness::Stale {
         put(out, b",\"stale\":true");
     }
@@ -116,3 +115,6 @@ const PRICE: &[u8] = br#"","price":"#;
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests;
