@@ -1,7 +1,5 @@
 //! Frames in other forms than the one that segments hold ready.
 
-use std::io::Write as _;
-
 use super::frame;
 use super::segment::FrameView;
 use super::view::View;
@@ -39,7 +37,9 @@ fn write_v2(out: &mut Vec<u8>, frame: &FrameView<'_>, prices: PriceForm, freshne
     let parts = Parts::of(frame.bytes);
     let detail = frame.detail;
     put(out, parts.kind);
-    write!(out, r#","seq":{},"id":""#, frame.seq).expect(MEMORY);
+    put(out, b",\"seq\":");
+    frame.seq.write(out);
+    put(out, b",\"id\":\"");
     put(out, detail.id.as_str().as_bytes());
     put(out, b"\",\"content\":");
     put_content(out, parts.content, prices);

@@ -27,7 +27,11 @@ impl Id {
 
     /// The id as it was given.
     pub fn as_str(&self) -> &str {
-        let end = self.bytes.iter().position(|&byte| byte == 0);
+        let end = match self.bytes[Self::MOST - 1] {
+            0 => self.bytes.iter().position(|&byte| byte == 0),
+            // UUIDs, as most are, fill all of it.
+            _ => None,
+        };
         let id = &self.bytes[..end.unwrap_or(Self::MOST)];
         std::str::from_utf8(id).expect("an id is ASCII")
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+mod digits;
 mod escape;
 mod excerpt;
 mod fields;

@@ -1,9 +1,11 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io::Write as _;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
 
+use super::digits;
 use super::excerpt::Excerpt;
 use super::number::Number;
 
@@ -37,6 +39,21 @@ impl Price {
     /// into the 96 bits of a [`Decimal`].
     const MOST: usize = 28;
 
+    /// Appends what `Display` writes, a little faster.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        let (mantissa, places) = (self.0.mantissa(), self.0.scale() as usize);
+        match u64::try_from(mantissa.unsigned_abs()) {
+            Ok(size) => {
+                if mantissa < 0 {
+                    out.push(b'-');
+                }
+                digits::write(out, size, places);
+            }
+            // Nobody has prices of more than 19 digits.
+            Err(_) => write!(out, "{self}").expect("writing to memory does not fail"),
+        }
+    }
+
     fn exact(mantissa: i128, scale: u32) -> Self {
         let price = Decimal::try_from_i128_with_scale(mantissa, scale);
         Self(price.expect("the caller counted the digits and the places"))
@@ -62,10 +79,12 @@ impl FromStr for Price {
         if places > Self::MOST as i64 {
             return Err(Reason::Places(Excerpt::of(text)).into());
         }
-        let digits = || number.whole.bytes().chain(number.fraction.bytes());
-        let digits = || digits().skip_while(|&digit| digit == b'0');
         let scale = u32::try_from(places).unwrap_or(0);
-        let count = digits().count();
+        // A whole part has leading zeros only if it is one.
+        let count = match number.whole {
+            "0" => number.fraction.trim_start_matches('0').len(),
+            whole => whole.len() + number.fraction.len(),
+        };
         if count == 0 {
             return Ok(Self::exact(0, scale));
         }
@@ -73,7 +92,8 @@ impl FromStr for Price {
         if count + zeros > Self::MOST {
             return Err(Reason::Digits(Excerpt::of(text)).into());
         }
-        let mantissa = digits()
+        let digits = number.whole.bytes().chain(number.fraction.bytes());
+        let mantissa = digits
             .chain(std::iter::repeat_n(b'0', zeros))
             .fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0'));
         let sign = if number.is_negative { -1 } else { 1 };
@@ -250,6 +270,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_what_is_displayed(price in "-?(0|[1-9][0-9]{0,17})(\\.[0-9]{1,10})?") {
+            let price: Price = price.parse().unwrap();
+            let mut out = Vec::new();
+            price.write(&mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), price.to_string());
+        }
+
         #[test]
         fn a_printed_price_is_read_back(price in "-?(0|[1-9][0-9]{0,13})(\\.[0-9]{1,14})?") {
             let negative_zero = price.starts_with('-') && !price.contains(|c| matches!(c, '1'..='9'));

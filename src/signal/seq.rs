@@ -1,6 +1,8 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use super::digits;
+
 /// Place of a signal in the log: 1, 2, 3 … without gaps, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(NonZeroU64);
@@ -29,6 +31,11 @@ impl Seq {
     #[must_use]
     pub fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
+    }
+
+    /// Appends what `Display` writes.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        digits::write(out, self.get(), 0);
     }
 }
 

@@ -1,6 +1,4 @@
-use std::io::Write;
-
-use super::Signal;
+use super::{Signal, digits};
 
 /// How a server and a client talk after the upgrade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,9 +42,11 @@ impl Signal {
             PriceForm::Number => "",
             PriceForm::String => "\"",
         };
-        let (price, timestamp) = (self.price, self.timestamp);
-        write!(out, r#"{quote}{price}{quote},"timestamp":{timestamp}"#)
-            .expect("writing to memory does not fail");
+        put(out, quote);
+        self.price.write(out);
+        put(out, quote);
+        put(out, r#","timestamp":"#);
+        digits::write(out, self.timestamp.get(), 0);
         put(out, &self.extra);
         put(out, "}");
     }

@@ -1,0 +1,46 @@
+//! Numbers as digits, without what `fmt` does besides: it is done for each signal, more than once.
+
+/// Most digits of a number, and most of its decimal places.
+const MOST: usize = 28;
+
+/// Appends a number, `places` of its digits behind the point (28 at most), with as many zeros in
+/// front as that takes.
+pub(super) fn write(out: &mut Vec<u8>, number: u64, places: usize) {
+    let mut digits = [b'0'; MOST + 1];
+    let (mut start, mut rest) = (digits.len(), number);
+    while rest > 0 {
+        start -= 1;
+        digits[start] += (rest % 10) as u8;
+        rest /= 10;
+    }
+    let (whole, fraction) = digits.split_at(digits.len() - places);
+    let start = start.min(whole.len() - 1);
+    out.extend_from_slice(&whole[start..]);
+    if places > 0 {
+        out.push(b'.');
+        out.extend_from_slice(fraction);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_stand_where_they_are_needed() {
+        for (number, places, text) in [
+            (0, 0, "0"),
+            (0, 2, "0.00"),
+            (7, 0, "7"),
+            (7, 1, "0.7"),
+            (7, 3, "0.007"),
+            (1050, 2, "10.50"),
+            (u64::MAX, 0, "18446744073709551615"),
+            (u64::MAX, 28, "0.0000000018446744073709551615"),
+        ] {
+            let mut out = b"=".to_vec();
+            write(&mut out, number, places);
+            assert_eq!(out, format!("={text}").into_bytes());
+        }
+    }
+}
