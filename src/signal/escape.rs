@@ -11,10 +11,16 @@ pub(super) struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The characters it stands for; allocates only if there are escapes.
+    #[inline]
     pub(super) fn unescape(self) -> Cow<'a, str> {
-        if !self.is_escaped {
-            return Cow::Borrowed(self.raw);
+        if self.is_escaped {
+            Cow::Owned(self.unescaped())
+        } else {
+            Cow::Borrowed(self.raw)
         }
+    }
+
+    fn unescaped(self) -> String {
         let mut text = String::with_capacity(self.raw.len());
         let mut rest = self.raw;
         while let Some(at) = rest.find('\\') {
@@ -24,7 +30,7 @@ impl<'a> Text<'a> {
             rest = &rest[at + length..];
         }
         text.push_str(rest);
-        Cow::Owned(text)
+        text
     }
 }
 

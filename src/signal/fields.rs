@@ -18,9 +18,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The value of `content`: in it, three keys are ours.
-    pub(super) fn content(scanner: &mut Scanner<'a>) -> Result<Self, InvalidSignal> {
-        let mut content = Self::default();
+    /// Reads the value of `content`: in it, three keys are ours.
+    pub(super) fn read_content(&mut self, scanner: &mut Scanner<'a>) -> Result<(), InvalidSignal> {
         if scanner.peek() != Some(b'{') {
             let found = scanner.value()?.kind();
             let expected = "an object with symbol, price and timestamp";
@@ -30,17 +29,16 @@ impl<'a> Fields<'a> {
             let value = scanner.value()?;
             let member = Member { key, value };
             let slot = match &*key.unescape() {
-                "symbol" => &mut content.symbol,
-                "price" => &mut content.price,
-                "timestamp" => &mut content.timestamp,
+                "symbol" => &mut self.symbol,
+                "price" => &mut self.price,
+                "timestamp" => &mut self.timestamp,
                 _ => {
-                    member.write(&mut content.extra);
+                    member.write(&mut self.extra);
                     return Ok(());
                 }
             };
             member.put_in(slot)
-        })?;
-        Ok(content)
+        })
     }
 
     pub(super) fn signal(

@@ -1,3 +1,5 @@
+use std::mem;
+
 use super::escape::Text;
 use super::excerpt::Excerpt;
 use super::fields::Fields;
@@ -18,9 +20,10 @@ pub(super) fn read(
     let mut scanner = Scanner::new(text);
     scanner.object(|scanner, key| object.take(scanner, key))?;
     scanner.end()?;
-    let fields = match object.content.take() {
-        Some(content) => object.around(content)?,
-        None => object.flat(),
+    let fields = if object.has_content {
+        object.around()?
+    } else {
+        object.flat()
     };
     fields.signal(unit, received_at)
 }
@@ -32,7 +35,9 @@ struct Object<'a> {
     fields: Fields<'a>,
     /// The side, or just another key if there is a `side`.
     kind: Option<Member<'a>>,
-    content: Option<Fields<'a>>,
+    has_content: bool,
+    /// Those of `content`.
+    content: Fields<'a>,
     /// All other keys, in order.
     others: Vec<Member<'a>>,
     /// How many of `others` came before `type`.
@@ -48,11 +53,10 @@ impl<'a> Object<'a> {
     fn take(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>) -> Result<(), InvalidSignal> {
         let name = key.unescape();
         if &*name == "content" {
-            let content = Fields::content(scanner)?;
-            return match self.content.replace(content) {
-                Some(_) => Err(Reason::RepeatedKey(Excerpt::of(&name)).into()),
-                None => Ok(()),
-            };
+            if mem::replace(&mut self.has_content, true) {
+                return Err(Reason::RepeatedKey(Excerpt::of(&name)).into());
+            }
+            return self.content.read_content(scanner);
         }
         let value = scanner.value()?;
         let member = Member { key, value };
@@ -78,7 +82,7 @@ impl<'a> Object<'a> {
 
     /// The line's own object holds `content`: nothing unknown may stand beside it, because a
     /// mistyped `is_test` must not go live.
-    fn around(self, content: Fields<'a>) -> Result<Fields<'a>, InvalidSignal> {
+    fn around(self) -> Result<Fields<'a>, InvalidSignal> {
         let outer = self.fields;
         let flat_only = [outer.side, outer.symbol, outer.price, outer.timestamp];
         for member in flat_only.into_iter().flatten().chain(self.others) {
@@ -96,7 +100,7 @@ impl<'a> Object<'a> {
             is_test: outer.is_test,
             id: outer.id,
             valid_for: outer.valid_for,
-            ..content
+            ..self.content
         })
     }
 

@@ -121,10 +121,9 @@ fn without_number(text: &str, number: i64) -> Option<&str> {
 /// Whether the strategy's own keys are JSON as [`Signal`] keeps it: it will be sent as it is.
 fn is_as_kept(content: &str, extra: &str) -> bool {
     let mut scanner = Scanner::new(content);
-    let Ok(fields) = Fields::content(&mut scanner) else {
-        return false;
-    };
-    scanner.end().is_ok() && fields.extra == extra
+    let mut fields = Fields::default();
+    let read = fields.read_content(&mut scanner);
+    read.and_then(|()| scanner.end()).is_ok() && fields.extra == extra
 }
 
 #[cfg(test)]

@@ -48,6 +48,10 @@ impl FromStr for Symbol {
         if text.is_empty() {
             return Err(Reason::Empty.into());
         }
+        // As nearly all are.
+        if text.len() <= Self::MOST && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text.into()));
+        }
         if text.chars().nth(Self::MOST).is_some() {
             return Err(Reason::TooLong(Excerpt::of(text)).into());
         }
@@ -66,7 +70,6 @@ impl fmt::Display for Symbol {
 }
 
 fn is_refused(c: char) -> bool {
-    // Nearly every symbol is ASCII and needs no table.
     if c.is_ascii() {
         return !c.is_ascii_graphic();
     }
