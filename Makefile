@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo's commands share one build folder and lock it: side by side they would only wait.
 .NOTPARALLEL:
-.PHONY: help test lint fmt rust-tests client-tests soak tools clean-tools
+.PHONY: help test lint fmt rust-tests client-tests soak bench-log tools clean-tools
 
 PYTHON ?= python3
 export PYTHON
@@ -35,6 +35,12 @@ soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that 
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test under_attack three_thousand -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test file_model -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --test crash -- --nocapture
+
+# Give BENCH_LOG="--rounds 1" for a quick look, "--json" for raw figures.
+bench-log: ## What the log costs: docs/performance.md says how to read it. About half an hour
+	for bench in stdin_to_log log_latency catch_up stored; do
+	  cargo bench --locked --bench "$$bench" -- $(BENCH_LOG)
+	done
 
 tools: ## Install what the tests need: packages, .venv, node_modules, .tools
 	@tests/clients/setup
