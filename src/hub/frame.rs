@@ -23,21 +23,44 @@ pub fn payload(message: &[u8]) -> &[u8] {
 
 /// Appends one whole text message: the header, then what `write` appends.
 ///
-/// The payload is written once, in place: room for the longest usual header is left in front of
-/// it, and the bytes move only when another length of header is needed.
+/// The payload is written once, in place: room for the header of up to 125 bytes is left in front
+/// of it, and the bytes move only when another length of header is needed.
 pub fn write_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    write_behind(SHORT, out, write);
+}
+
+/// The same for a message that is most likely longer than 125 bytes.
+pub fn write_long_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    write_behind(MIDDLE, out, write);
+}
+
+/// Lengths of headers.
+const SHORT: usize = 2;
+const MIDDLE: usize = 4;
+
+fn write_behind(room: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    out.extend_from_slice(&[FIN | TEXT, 0]);
+    out.resize(start + room, 0);
     write(out);
-    let length = out.len() - start - 2;
-    if let Ok(short @ 0..=125) = u8::try_from(length) {
-        out[start + 1] = short;
+    let length = out.len() - start - room;
+    let mut header = [FIN | TEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let header = if let Ok(short @ 0..=125) = u8::try_from(length) {
+        header[1] = short;
+        &header[..SHORT]
     } else if let Ok(middle) = u16::try_from(length) {
-        out[start + 1] = 126;
-        out.splice(start + 2..start + 2, middle.to_be_bytes());
+        header[1] = 126;
+        header[SHORT..MIDDLE].copy_from_slice(&middle.to_be_bytes());
+        &header[..MIDDLE]
     } else {
-        out[start + 1] = 127;
-        out.splice(start + 2..start + 2, (length as u64).to_be_bytes());
+        header[1] = 127;
+        header[SHORT..].copy_from_slice(&(length as u64).to_be_bytes());
+        &header[..]
+    };
+    let place = start..start + room;
+    if header.len() == room {
+        out[place].copy_from_slice(header);
+    } else {
+        out.splice(place, header.iter().copied());
     }
 }
 
@@ -54,9 +77,12 @@ mod tests {
             (65_535, vec![0x81, 126, 0xff, 0xff]),
             (65_536, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
-            let mut out = b"before".to_vec();
-            write_text(&mut out, |out| out.resize(out.len() + length, b'x'));
-            let frame = &out[b"before".len()..];
+            let payload = |out: &mut Vec<u8>| out.resize(out.len() + length, b'x');
+            let (mut guessed_short, mut guessed_long) = (b"before".to_vec(), b"before".to_vec());
+            write_text(&mut guessed_short, payload);
+            write_long_text(&mut guessed_long, payload);
+            assert_eq!(guessed_short, guessed_long, "{length}");
+            let frame = &guessed_short[b"before".len()..];
             assert_eq!(&frame[..header.len()], header, "{length}");
             assert_eq!(frame.len(), header.len() + length);
             assert!(frame[header.len()..].iter().all(|&byte| byte == b'x'));

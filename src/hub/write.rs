@@ -27,7 +27,7 @@ pub(super) fn write(out: &mut Vec<u8>, frame: &FrameView<'_>, view: &View, fresh
                 put(out, parts.rest);
             });
         }
-        (Protocol::V2, prices) => frame::write_text(out, |out| {
+        (Protocol::V2, prices) => frame::write_long_text(out, |out| {
             write_v2(out, frame, prices, freshness);
         }),
     }
