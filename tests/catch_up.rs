@@ -69,6 +69,20 @@ fn who_begins_anywhere_gets_the_rest_and_then_what_comes() {
 }
 
 #[test]
+fn what_is_in_the_log_and_not_yet_published_comes_when_it_is() {
+    let (mut rig, _grip) = kept();
+    publish(&mut rig, 600);
+    publish(&mut rig, 1);
+    let ahead = rig.record(batch(601..611));
+    let mut behind = rig.connect(&View::default(), seq(590));
+    expect(&mut behind, 589..601);
+    behind.send(TEXT, b"test");
+    assert!(behind.text().contains("1.50"), "nothing of it yet");
+    rig.announce(&ahead);
+    expect(&mut behind, 601..611);
+}
+
+#[test]
 fn while_the_log_is_read_pings_commands_and_live_clients_go_on() {
     let (mut rig, grip) = kept();
     publish(&mut rig, 2000);

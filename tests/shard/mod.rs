@@ -129,10 +129,21 @@ impl Rig {
     }
 
     /// Records and publishes.
-    pub fn publish(&mut self, mut batch: Batch) {
+    pub fn publish(&mut self, batch: Batch) {
+        let recorded = self.record(batch);
+        self.announce(&recorded);
+    }
+
+    /// Only records: readers of the log see it, nobody else does yet.
+    pub fn record(&mut self, mut batch: Batch) -> Vec<Recorded> {
         let recorded = self.journal.append(&mut batch).unwrap().recorded;
-        self.hub.publish(&recorded, Instant::now());
-        self.log.extend(recorded);
+        self.log.extend_from_slice(&recorded);
+        recorded
+    }
+
+    /// Publishes what was recorded.
+    pub fn announce(&mut self, recorded: &[Recorded]) {
+        self.hub.publish(recorded, Instant::now());
     }
 
     /// A client that is to be sent what this view shows, from a place on.
