@@ -205,13 +205,13 @@ async fn a_log_that_can_only_be_read_is_a_refusal_at_the_start() {
     expect(&mut client, 0..1).await;
     server.stop();
     // The file alone, in a folder that can be written.
-    disk.read_only("signals.db");
+    disk.make_file_read_only("signals.db");
     let said = refusal(disk.command(SERVE));
     assert!(
         said.contains("signals.db") && said.contains("it can only be read; let"),
         "{said}"
     );
-    disk.remount("ro");
+    disk.make_read_only();
     let said = refusal(disk.command(SERVE));
     assert!(said.contains("Read-only file system"), "{said}");
     assert!(

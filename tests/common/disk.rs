@@ -88,16 +88,16 @@ impl Disk {
         command
     }
 
-    /// Mounts it again with other options, such as `ro`.
-    pub fn remount(&self, options: &str) {
+    /// Makes all of it read-only: with `bind`, which root in a user namespace needs for that.
+    pub fn make_read_only(&self) {
         let mut mount = self.inside("mount");
-        mount.args(["-o", &format!("remount,{options}")]);
+        mount.args(["-o", "remount,bind,ro"]);
         let status = mount.arg(self.folder.path(self.mounted_on)).status();
-        assert!(status.unwrap().success(), "remount,{options}");
+        assert!(status.unwrap().success(), "it is not read-only");
     }
 
     /// Makes one file of it read-only, whatever its folder is.
-    pub fn read_only(&self, name: &str) {
+    pub fn make_file_read_only(&self, name: &str) {
         let path = self.folder.path(self.mounted_on).join(name);
         let mount = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0""#;
         let status = self.inside("sh").args(["-c", mount]).arg(path).status();
