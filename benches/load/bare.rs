@@ -108,7 +108,7 @@ fn run(database: &Path, numbers: Range<u64>, ids: Ids) {
     let mut insert = db.prepare(&sql).unwrap();
     let mut content = Vec::new();
     for number in numbers.clone() {
-        if (number - numbers.start) % ROWS_IN_A_TRANSACTION == 0 {
+        if (number - numbers.start).is_multiple_of(ROWS_IN_A_TRANSACTION) {
             db.execute_batch(if number == numbers.start {
                 "BEGIN"
             } else {

@@ -108,7 +108,7 @@ impl Crowd {
             caught_up: Arc::clone(&caught_up),
             connected: Arc::clone(&connected),
         };
-        let running = thread::spawn(move || run(Arc::new(shared), count));
+        let running = thread::spawn(move || run(&Arc::new(shared), count));
         Self {
             caught_up,
             connected,
@@ -143,12 +143,12 @@ pub fn milliseconds(latencies: impl Iterator<Item = f32>) -> [f64; 3] {
     [0.5, 0.99, 1.0].map(|share| quantile(&mut all, share))
 }
 
-fn run(shared: Arc<Shared>, count: usize) -> Outcome {
+fn run(shared: &Arc<Shared>, count: usize) -> Outcome {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut clients = JoinSet::new();
         for _ in 0..count {
-            clients.spawn(client(Arc::clone(&shared)));
+            clients.spawn(client(Arc::clone(shared)));
         }
         let mut outcome = Outcome {
             signals: Vec::new(),

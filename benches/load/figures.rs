@@ -6,8 +6,11 @@ use serde_json::json;
 pub struct Figures {
     title: &'static str,
     json: bool,
-    cases: Vec<(String, Vec<(&'static str, Vec<f64>)>)>,
+    cases: Vec<(String, Vec<Figure>)>,
 }
+
+/// What is measured, and its value in each round.
+type Figure = (&'static str, Vec<f64>);
 
 impl Figures {
     pub fn new(title: &'static str, json: bool) -> Self {
@@ -130,7 +133,7 @@ fn short(value: f64) -> String {
         }
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
-        size if size == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         _ => format!("{value:.2}"),
     }
 }
