@@ -42,7 +42,7 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
     let mut head = follower.head();
     let (recorder, inlet) = Recorder::new(Box::new(Memory::new()), hub);
     let ingest = Ingest::new(inlet, dead_letters, None);
-    let (arrivals, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
+    let (handovers, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
     let threads = [
         thread::spawn(move || ingest.run(arriving)),
         thread::spawn(move || recorder.run()),
@@ -50,7 +50,7 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
 
     // Far more than fits into the channel and what a shard may be behind.
     let (all, mut sent) = (10 * HANDOVERS_CAPACITY, 0);
-    while let Ok(room) = timeout(Duration::from_millis(500), arrivals.reserve()).await {
+    while let Ok(room) = timeout(Duration::from_millis(500), handovers.reserve()).await {
         assert_ne!(
             sent, all,
             "the shard has taken nothing, and yet all of it was"
@@ -64,10 +64,10 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
     let mut new = Vec::new();
     let feeding = async {
         while sent < all {
-            arrivals.send(lines()).await.unwrap();
+            handovers.send(lines()).await.unwrap();
             sent += 1;
         }
-        drop(arrivals);
+        drop(handovers);
     };
     let shard = async {
         while taken < (all * LINES) as u64 {

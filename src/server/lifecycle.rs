@@ -180,14 +180,14 @@ impl Server {
         sources: Sources,
         wait_clients: usize,
     ) -> io::Result<()> {
-        let (arrivals, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
+        let (handovers, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
         self.start_thread("ingest", move || ingest.run(arriving))?;
         self.start_thread("journal", move || recorder.run())?;
         self.workers.spawn(open_sources(
             sources,
             wait_clients,
             self.gate.clients.count(),
-            arrivals,
+            handovers,
             self.stop_sources.clone(),
         ));
         Ok(())
@@ -278,7 +278,7 @@ async fn open_sources(
     sources: Sources,
     wait_clients: usize,
     mut clients: watch::Receiver<usize>,
-    arrivals: mpsc::Sender<Handover>,
+    handovers: mpsc::Sender<Handover>,
     stop: CancellationToken,
 ) {
     if wait_clients > 0 {
@@ -289,7 +289,7 @@ async fn open_sources(
         }
     }
     // Ingest lives as long as this sender, also when every source has ended.
-    sources.run(arrivals.clone(), stop.clone()).await;
+    sources.run(handovers.clone(), stop.clone()).await;
     stop.cancelled().await;
 }
 

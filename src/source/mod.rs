@@ -147,13 +147,13 @@ impl Sources {
         self
     }
 
-    /// Runs every source until it ends or `stop` is cancelled. A full `arrivals` makes them wait;
+    /// Runs every source until it ends or `stop` is cancelled. A full `handovers` makes them wait;
     /// a closed one ends them. After `stop` what was read is still sent, nothing more is read; a
     /// source that hangs is left alone after a second, and can't keep the channel open.
     ///
     /// # Cancel safety
     /// Dropped, it stops the sources as `stop` does, without waiting for them.
-    pub async fn run(self, arrivals: mpsc::Sender<Handover>, stop: CancellationToken) {
+    pub async fn run(self, handovers: mpsc::Sender<Handover>, stop: CancellationToken) {
         // Threads of tokio's blocking pool: they live as long as their source.
         let mut running = JoinSet::new();
         // Dropping a source's stopper ends its thread.
@@ -161,12 +161,12 @@ impl Sources {
         if let Some(stdin) = self.stdin {
             let (reader, stopper) = stdin.into_reader(&self.states);
             stoppers.push(Box::new(stopper));
-            let arrivals = Arrivals(arrivals.downgrade());
-            running.spawn_blocking(move || reader.run(&arrivals));
+            let handovers = Handovers(handovers.downgrade());
+            running.spawn_blocking(move || reader.run(&handovers));
         }
         for feed in self.files {
-            let outlet = Arrivals(arrivals.downgrade());
-            let (follower, stopper) = feed.into_follower(outlet, &self.states);
+            let handovers = Handovers(handovers.downgrade());
+            let (follower, stopper) = feed.into_follower(handovers, &self.states);
             stoppers.push(Box::new(stopper));
             running.spawn_blocking(move || follower.run());
         }
@@ -176,7 +176,7 @@ impl Sources {
             // Cancel-safe: none of these loses anything when dropped.
             tokio::select! {
                 () = stop.cancelled(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
-                () = arrivals.closed(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
+                () = handovers.closed(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if stopping => {
                     warn!(sources = running.len(), "a source hangs, its file system does not answer; not waiting for it");
                     return;
@@ -199,15 +199,15 @@ fn report(ended: Result<(), JoinError>) {
 /// Where a source hands on what it has read. A source that hangs does not keep the channel open:
 /// [`Sources::run`] does that.
 #[derive(Clone, Debug)]
-struct Arrivals(mpsc::WeakSender<Handover>);
+struct Handovers(mpsc::WeakSender<Handover>);
 
-impl Arrivals {
+impl Handovers {
     /// Waits while the channel is full; false if it is closed.
     fn send(&self, ready: impl Into<Handover>) -> bool {
         let ready = ready.into();
-        self.0.upgrade().is_some_and(|arrivals| {
+        self.0.upgrade().is_some_and(|handovers| {
             (ready.arrivals.is_empty() && ready.bookmarks.is_empty())
-                || arrivals.blocking_send(ready).is_ok()
+                || handovers.blocking_send(ready).is_ok()
         })
     }
 }
@@ -247,17 +247,17 @@ mod tests {
         let (states, stop) = (sources.states(), CancellationToken::new());
         let (reader, mut writer) = std::io::pipe().unwrap();
         writer.write_all(b"one\n").unwrap();
-        let (sender, mut arrivals) = mpsc::channel(1);
+        let (sender, mut handovers) = mpsc::channel(1);
         let run = sources.with_stdin(reader.into()).run(sender, stop.clone());
         let other = async {
-            let handover = arrivals.recv().await.unwrap();
+            let handover = handovers.recv().await.unwrap();
             assert!(matches!(handover.arrivals[..], [Arrival::Lines(_)]));
             while states.get(&hung) != Some(State::Failed) {
                 tokio::task::yield_now().await;
             }
             stop.cancel();
             // Closed, although that thread is still there.
-            assert_eq!(arrivals.recv().await, None);
+            assert_eq!(handovers.recv().await, None);
         };
         let both = async { tokio::join!(run, other) };
         tokio::time::timeout(Duration::from_secs(10), both)

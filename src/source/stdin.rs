@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::lines::CutOff;
 use super::splitter::Splitter;
 use super::state::{Report, State, States};
-use super::{Arrival, Arrivals, Origin, READ_BYTES, SourceName, StdinSpec};
+use super::{Arrival, Handovers, Origin, READ_BYTES, SourceName, StdinSpec};
 
 /// Standard input, not read from yet.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Input {
 
 impl Reader {
     /// Blocks until the end of the input, the stop, or until nobody wants the lines any more.
-    pub(super) fn run(mut self, arrivals: &Arrivals) {
+    pub(super) fn run(mut self, handovers: &Handovers) {
         let mut buffer = vec![0; READ_BYTES];
         let mut ready = Vec::new();
         self.report.set(State::Live);
@@ -94,7 +94,7 @@ impl Reader {
                 }
                 Ok(Read::Stop) => {
                     self.splitter.cut_off(CutOff::Stopped, &mut ready);
-                    arrivals.send(ready);
+                    handovers.send(ready);
                     return;
                 }
                 Err(why) => {
@@ -107,7 +107,7 @@ impl Reader {
             let last = end.is_some();
             ready.extend(end);
             // Each line goes on as soon as its newline was read, without waiting for more.
-            let wanted = arrivals.send(std::mem::take(&mut ready));
+            let wanted = handovers.send(std::mem::take(&mut ready));
             if last || !wanted {
                 return;
             }

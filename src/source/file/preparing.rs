@@ -10,7 +10,7 @@ use super::bookmark::Remembered;
 use super::follower::Follower;
 use super::wake::{Stopper, Wake};
 use crate::source::state::{Report, State, States};
-use crate::source::{Arrivals, Bookmark, FileSpec, SourceError, SourceName, Spec};
+use crate::source::{Bookmark, FileSpec, Handovers, SourceError, SourceName, Spec};
 
 /// A `file:` source that looks at what is there, on a thread of its own: its file system may be
 /// slow, or not answer at all.
@@ -26,7 +26,7 @@ pub(in crate::source) struct Preparing {
 /// A `file:` source that can be run.
 pub(in crate::source) struct Start {
     preparing: Preparing,
-    arrivals: Arrivals,
+    handovers: Handovers,
     wake: Arc<Wake>,
     report: Report,
 }
@@ -89,7 +89,7 @@ impl Preparing {
 
     pub(in crate::source) fn into_follower(
         self,
-        arrivals: Arrivals,
+        handovers: Handovers,
         states: &States,
     ) -> (Start, Stopper) {
         let wake = Arc::new(Wake::default());
@@ -97,7 +97,7 @@ impl Preparing {
         let report = states.report(&self.source);
         let start = Start {
             preparing: self,
-            arrivals,
+            handovers,
             wake,
             report,
         };
@@ -129,7 +129,7 @@ impl Start {
         }
         // No answer at all: the look has failed, which was reported as a panic is.
         if let Some(feed) = ready.or_else(|| looking.recv().ok()) {
-            Follower::new(feed, self.arrivals, self.wake, self.report).run();
+            Follower::new(feed, self.handovers, self.wake, self.report).run();
         }
     }
 }

@@ -17,7 +17,7 @@ use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{BETWEEN_LOOKS, Feed, Name, stands_for};
 use crate::crash;
-use crate::source::Arrivals;
+use crate::source::Handovers;
 use crate::source::state::{Report, State};
 
 /// The thread of one `file:` source.
@@ -27,7 +27,7 @@ use crate::source::state::{Report, State};
 /// and, once a second, a `stat`.
 pub(in crate::source) struct Follower {
     feed: Feed,
-    arrivals: Arrivals,
+    handovers: Handovers,
     wake: Arc<Wake>,
     watch: Watch,
     report: Report,
@@ -53,12 +53,12 @@ pub(in crate::source) struct Follower {
 struct Ended;
 
 impl Follower {
-    pub(super) fn new(feed: Feed, arrivals: Arrivals, wake: Arc<Wake>, report: Report) -> Self {
+    pub(super) fn new(feed: Feed, handovers: Handovers, wake: Arc<Wake>, report: Report) -> Self {
         let watch = Watch::new(feed.origin.source.clone(), Arc::clone(&wake));
         let uncounted = feed.known.files.keys().copied().collect();
         Self {
             feed,
-            arrivals,
+            handovers,
             wake,
             watch,
             report,

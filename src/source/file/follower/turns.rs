@@ -253,7 +253,7 @@ impl Follower {
             arrivals,
             bookmarks,
         };
-        if self.arrivals.send(handover) {
+        if self.handovers.send(handover) {
             Ok(())
         } else {
             Err(Ended)
