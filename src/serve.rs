@@ -19,7 +19,7 @@ use crate::metrics::Registry;
 use crate::metrics::table::{BUILD_INFO, LOG_LINES_DROPPED};
 use crate::reload::Reload;
 use crate::server::{self, Parts, Process, ServerError};
-use crate::source::{Remembered, Sources, Spec};
+use crate::source::{Bookmarks, Sources, Spec};
 use crate::supervisor;
 
 /// Why a server did not come to be, or how it failed.
@@ -152,8 +152,8 @@ fn journal(config: &Config) -> Result<Box<dyn Journal>, Refusals> {
 }
 
 /// Where the sources were when the server stopped.
-fn remembered(config: &Config, journal: &dyn Journal) -> Result<Remembered, Refusals> {
-    let mut remembered = Remembered::new();
+fn remembered(config: &Config, journal: &dyn Journal) -> Result<Bookmarks, Refusals> {
+    let mut remembered = Bookmarks::new();
     for source in config.sources.iter().map(Spec::name) {
         let bookmarks = journal
             .bookmarks(&source)

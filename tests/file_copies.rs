@@ -3,7 +3,7 @@
 
 mod source;
 
-use signalcast::source::{Remembered, Sources};
+use signalcast::source::{Bookmarks, Sources};
 use source::{Folder, Run, lines, spec};
 
 /// A folder with `live.jsonl` in it, of which this much was read.
@@ -49,7 +49,7 @@ async fn a_copy_whose_original_was_truncated_at_once_is_not_read() {
 fn unseen(old: &str, change: impl FnOnce(&Folder)) -> (Folder, Run) {
     let folder = Folder::new();
     folder.append("live.jsonl", old);
-    let sources = Sources::prepare(&[spec(&folder.source("*.jsonl"))], Remembered::new()).unwrap();
+    let sources = Sources::prepare(&[spec(&folder.source("*.jsonl"))], Bookmarks::new()).unwrap();
     change(&folder);
     let run = Run::start(sources);
     (folder, run)

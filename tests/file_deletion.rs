@@ -5,7 +5,7 @@ mod source;
 
 use std::fs;
 
-use signalcast::source::{Arrival, CutOff, Remembered, Sources};
+use signalcast::source::{Arrival, Bookmarks, CutOff, Sources};
 use source::{Folder, Run, spec, text};
 
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn a_deleted_file_is_read_to_its_end_and_its_half_line_is_told() {
     let folder = Folder::new();
     folder.append("live.jsonl", "");
     let sources =
-        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Remembered::new()).unwrap();
+        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Bookmarks::new()).unwrap();
     folder.append("live.jsonl", "one\nhalf");
     fs::remove_file(folder.path("live.jsonl")).unwrap();
     let mut run = Run::start(sources);

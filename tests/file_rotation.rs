@@ -7,7 +7,7 @@ use std::fs;
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use signalcast::source::{Remembered, Sources};
+use signalcast::source::{Bookmarks, Sources};
 use source::{Folder, Run, spec};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn a_replaced_file_is_read_to_its_end_before_the_new_one() {
         .open(folder.path("live.jsonl"))
         .unwrap();
     let sources =
-        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Remembered::new()).unwrap();
+        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Bookmarks::new()).unwrap();
     let many: String = (0..20_000).map(|n| format!("old {n}\n")).collect();
     old.write_all(many.as_bytes()).unwrap();
     folder.rename("live.jsonl", "live.jsonl.1");
@@ -120,7 +120,7 @@ async fn names_that_change_places_keep_their_files() {
     let folder = Folder::new();
     folder.append("a.jsonl", "a\n");
     folder.append("b.jsonl", "bb\n");
-    let sources = Sources::prepare(&[spec(&folder.source("*.jsonl"))], Remembered::new()).unwrap();
+    let sources = Sources::prepare(&[spec(&folder.source("*.jsonl"))], Bookmarks::new()).unwrap();
     folder.append("a.jsonl", "a2\n");
     folder.rename("a.jsonl", "c");
     folder.rename("b.jsonl", "a.jsonl");

@@ -6,7 +6,7 @@ mod source;
 
 use std::fs;
 
-use signalcast::source::{Arrival, Remembered, Sources};
+use signalcast::source::{Arrival, Bookmarks, Sources};
 use source::{Folder, Run, spec};
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_file_that_is_there_is_followed_from_its_end() {
 async fn the_end_is_taken_when_the_sources_are_prepared() {
     let folder = Folder::new();
     folder.append("live.jsonl", "old\n");
-    let sources = Sources::prepare(&[spec(&folder.source("*.jsonl"))], Remembered::new()).unwrap();
+    let sources = Sources::prepare(&[spec(&folder.source("*.jsonl"))], Bookmarks::new()).unwrap();
     folder.append("live.jsonl", "new\n");
     folder.append("other.jsonl", "whole\n");
     let mut run = Run::start(sources);

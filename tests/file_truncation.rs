@@ -6,7 +6,7 @@ mod source;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
-use signalcast::source::{Arrival, CutOff, Remembered, Sources};
+use signalcast::source::{Arrival, Bookmarks, CutOff, Sources};
 use source::{Folder, Run, lines, spec, text};
 
 #[tokio::test]
@@ -33,7 +33,7 @@ fn unseen(old: &str, change: impl FnOnce(&Folder)) -> (Folder, Run) {
     let folder = Folder::new();
     folder.append("live.jsonl", old);
     let sources =
-        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Remembered::new()).unwrap();
+        Sources::prepare(&[spec(&folder.source("live.jsonl"))], Bookmarks::new()).unwrap();
     change(&folder);
     let run = Run::start(sources);
     (folder, run)

@@ -5,7 +5,7 @@ mod source;
 
 use std::fs::{self, File};
 
-use signalcast::source::{Remembered, Sources, State};
+use signalcast::source::{Bookmarks, Sources, State};
 use source::{Run, spec};
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_file_source_has_failed_while_what_is_there_can_not_be_followed() {
 #[tokio::test]
 async fn stdin_is_live_until_it_ends() {
     let (reader, writer) = std::io::pipe().unwrap();
-    let sources = Sources::prepare(&[spec("stdin")], Remembered::new()).unwrap();
+    let sources = Sources::prepare(&[spec("stdin")], Bookmarks::new()).unwrap();
     let states = sources.states();
     assert!(states.iter().all(|(_, state)| state == State::Waiting));
     let mut run = Run::start(sources.with_stdin(reader.into()));
@@ -54,7 +54,7 @@ async fn stdin_is_live_until_it_ends() {
 #[tokio::test]
 async fn stdin_that_can_not_be_read_has_failed() {
     let folder = tempfile::tempdir().unwrap();
-    let sources = Sources::prepare(&[spec("stdin")], Remembered::new()).unwrap();
+    let sources = Sources::prepare(&[spec("stdin")], Bookmarks::new()).unwrap();
     let mut run = Run::start(sources.with_stdin(File::open(folder.path()).unwrap().into()));
     run.is(State::Failed).await;
 }

@@ -7,11 +7,11 @@ mod source;
 use std::fs::File;
 use std::io::Write;
 
-use signalcast::source::{Arrival, Remembered, Sources};
+use signalcast::source::{Arrival, Bookmarks, Sources};
 use source::{Run, spec, text};
 
 fn read(input: impl Into<std::os::fd::OwnedFd>) -> Run {
-    let sources = Sources::prepare(&[spec("stdin")], Remembered::new()).unwrap();
+    let sources = Sources::prepare(&[spec("stdin")], Bookmarks::new()).unwrap();
     Run::start(sources.with_stdin(input.into()))
 }
 
@@ -82,7 +82,7 @@ async fn nobody_taking_the_lines_ends_the_reader() {
 #[test]
 fn the_same_source_twice_is_refused() {
     let specs = [spec("file:a?from=start"), spec("stdin"), spec("file:a")];
-    let why = Sources::prepare(&specs, Remembered::new()).unwrap_err();
+    let why = Sources::prepare(&specs, Bookmarks::new()).unwrap_err();
     assert_eq!(
         why.to_string(),
         "source file:a is there twice; leave one out"

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signalcast::source::{Remembered, Sources};
+use signalcast::source::{Bookmarks, Sources};
 use source::{Run, spec};
 use tokio::time::timeout;
 
@@ -43,7 +43,7 @@ async fn what_was_there_at_the_start_is_not_new_when_it_can_be_opened() {
         .map(|name| spec(&format!("file:{}", path(name).display())));
 
     let taken = no_descriptors();
-    let sources = Sources::prepare(&sources, Remembered::new()).unwrap();
+    let sources = Sources::prepare(&sources, Bookmarks::new()).unwrap();
     drop(taken);
     append("one", "new\n");
     fs::remove_file(path("other")).unwrap();

@@ -29,7 +29,7 @@ pub struct Bookmark {
 }
 
 /// What the log knows of the sources that were started before, each by its name.
-pub type Remembered = HashMap<SourceName, Vec<Bookmark>>;
+pub type Bookmarks = HashMap<SourceName, Vec<Bookmark>>;
 
 impl From<Vec<Arrival>> for Handover {
     fn from(arrivals: Vec<Arrival>) -> Self {

@@ -25,7 +25,7 @@ use tracing::{error, warn};
 
 pub use file::Unreadable;
 pub(crate) use file::matching;
-pub use handover::{Bookmark, Handover, Remembered};
+pub use handover::{Bookmark, Bookmarks, Handover};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
@@ -92,7 +92,7 @@ impl Sources {
     /// # Errors
     /// A source that is there twice; no file descriptors or threads left; a place in the log that
     /// is not understood.
-    pub fn prepare(specs: &[Spec], mut remembered: Remembered) -> Result<Self, SourceError> {
+    pub fn prepare(specs: &[Spec], mut remembered: Bookmarks) -> Result<Self, SourceError> {
         let mut names = HashSet::new();
         for spec in specs {
             let name = spec.name();
@@ -239,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_hangs_holds_up_neither_the_others_nor_the_stop() {
         let spec: Spec = "stdin".parse().unwrap();
-        let mut sources = Sources::prepare(std::slice::from_ref(&spec), Remembered::new()).unwrap();
+        let mut sources = Sources::prepare(std::slice::from_ref(&spec), Bookmarks::new()).unwrap();
         let hung: SourceName = "file:hung".into();
         let (hanging, answer) = file::Preparing::hanging(hung.clone());
         sources.files.push(hanging);

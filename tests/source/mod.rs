@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use signalcast::source::{
-    Arrival, Bookmark, Handover, Remembered, SourceName, Sources, Spec, State, States,
+    Arrival, Bookmark, Bookmarks, Handover, SourceName, Sources, Spec, State, States,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -121,8 +121,8 @@ impl Log {
         }
     }
 
-    pub fn remembered(&self) -> Remembered {
-        let mut remembered = Remembered::new();
+    pub fn remembered(&self) -> Bookmarks {
+        let mut remembered = Bookmarks::new();
         for ((source, part), place) in &self.0 {
             let bookmarks = remembered.entry(source.clone()).or_default();
             bookmarks.push(Bookmark {
@@ -196,7 +196,7 @@ impl Run {
 
     pub fn of(specs: &[&str]) -> Self {
         let specs: Vec<Spec> = specs.iter().map(|text| spec(text)).collect();
-        Self::start(Sources::prepare(&specs, Remembered::new()).unwrap())
+        Self::start(Sources::prepare(&specs, Bookmarks::new()).unwrap())
     }
 
     /// The next line, as `POSITION@OFFSET TEXT`.
