@@ -4,6 +4,7 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 use super::super::made_ids::MadeIds;
 use super::super::{Entry, JournalError};
 use super::made;
+use super::row::signed;
 use crate::signal::{Id, PriceForm, ReceivedAt, Seq};
 
 /// Writes signals into the table, within the transaction that is open. Keeps what it works with.
@@ -102,11 +103,6 @@ fn insert_one(
 
 fn text(text: &str) -> ValueRef<'_> {
     ValueRef::Text(text.as_bytes())
-}
-
-/// SQLite's integers have a sign; neither seqs nor times get that far.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A value that is bound without being copied first.

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 
 use super::super::JournalError;
 use super::super::made_ids::made_at;
-use super::append::signed;
 use super::reader;
+use super::row::signed;
 use crate::signal::{Id, ReceivedAt, Seq};
 
 /// Whether the log holds a signal that was given this id when it was recorded. `newest`: when the

@@ -1,9 +1,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::{Epoch, JournalError, ReadError, Reader, Recorded};
-use super::append::signed;
 use super::file::Files;
-use super::row::{Rows, received_at};
+use super::row::{Rows, received_at, signed};
 use super::{connection, continuity};
 use crate::signal::{ReceivedAt, Seq};
 

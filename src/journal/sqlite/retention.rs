@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::super::{JournalError, Retention, Tended};
-use super::append::signed;
+use super::row::signed;
 use crate::signal::{ReceivedAt, Seq};
 
 /// Lets go of the oldest signals, a little at a time, so that the writer is never held up.

@@ -94,6 +94,11 @@ pub(super) fn received_at(row: &Row<'_>, column: usize) -> Option<ReceivedAt> {
     (received_at.micros() == micros).then_some(received_at)
 }
 
+/// SQLite's integers have a sign; neither seqs nor times get that far.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn value<'a>(row: &'a Row<'_>, column: usize) -> Option<ValueRef<'a>> {
     row.get_ref(column).ok()
 }
