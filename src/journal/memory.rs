@@ -1,7 +1,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::made_ids::MadeIds;
-use super::{Appended, Archive, Batch, Entry, Epoch, Journal, JournalError, Recorded, Tended};
+use super::{Appended, Archive, Batch, Epoch, Journal, JournalError, Recorded, Tended};
 use crate::signal::{Id, ReceivedAt, Seq, Signal};
 use crate::source::{Bookmark, SourceName};
 
@@ -84,20 +84,10 @@ impl Journal for Memory {
             }
             let seq = self.head.map_or(Seq::FIRST, Seq::next);
             self.head = Some(seq);
-            let Entry {
-                signal,
-                source,
-                received_at,
-            } = entry;
-            self.newest_received_at = Some(received_at);
-            let given = signal.id().copied();
-            appended.recorded.push(Recorded {
-                seq,
-                id: given.unwrap_or_else(|| self.made_ids.make(received_at)),
-                source,
-                received_at,
-                signal,
-            });
+            self.newest_received_at = Some(entry.received_at);
+            let given = entry.signal.id().copied();
+            let id = given.unwrap_or_else(|| self.made_ids.make(entry.received_at));
+            appended.recorded.push(Recorded::of(entry, seq, id));
         }
         Ok(appended)
     }

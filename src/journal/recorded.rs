@@ -1,3 +1,4 @@
+use super::Entry;
 use crate::signal::{Id, ReceivedAt, Seq, Signal};
 use crate::source::SourceName;
 
@@ -13,6 +14,22 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// An entry at its place, with the id that its source gave or that was made for it.
+    pub(super) fn of(entry: Entry, seq: Seq, id: Id) -> Self {
+        let Entry {
+            signal,
+            source,
+            received_at,
+        } = entry;
+        Self {
+            seq,
+            id,
+            source,
+            received_at,
+            signal,
+        }
+    }
+
     /// Its place in the log.
     pub fn seq(&self) -> Seq {
         self.seq

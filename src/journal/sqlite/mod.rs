@@ -24,8 +24,8 @@ use tracing::warn;
 pub use read_only::ReadOnly;
 
 use super::{
-    Appended, Archive, Batch, Entry, Epoch, Journal, JournalError, Keeping, Oldest, Reader,
-    Recorded, Tended,
+    Appended, Archive, Batch, Epoch, Journal, JournalError, Keeping, Oldest, Reader, Recorded,
+    Tended,
 };
 use crate::clock;
 use crate::signal::{ReceivedAt, Seq};
@@ -306,22 +306,10 @@ fn recorded(batch: &mut Batch, appender: &Appender) -> Appended {
         duplicates: 0,
     };
     for (entry, placed) in batch.entries.drain(..).zip(&appender.placed) {
-        let Some((seq, id)) = *placed else {
-            appended.duplicates += 1;
-            continue;
-        };
-        let Entry {
-            signal,
-            source,
-            received_at,
-        } = entry;
-        appended.recorded.push(Recorded {
-            seq,
-            id,
-            source,
-            received_at,
-            signal,
-        });
+        match *placed {
+            Some((seq, id)) => appended.recorded.push(Recorded::of(entry, seq, id)),
+            None => appended.duplicates += 1,
+        }
     }
     appended
 }
