@@ -82,7 +82,7 @@ pub(super) fn read_only(database: &Path) -> Result<Connection, JournalError> {
 }
 
 /// The same for a file that nobody writes, at an SQLite URL that says so.
-pub(super) fn unchanging(url: &Path) -> Result<Connection, JournalError> {
+pub(super) fn immutable(url: &Path) -> Result<Connection, JournalError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;

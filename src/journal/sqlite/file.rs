@@ -48,11 +48,10 @@ impl Files {
             // of a file drops all POSIX locks that this process has on it, SQLite's too.
             _ => {}
         }
-        let mut wal = database.clone().into_os_string();
-        wal.push("-wal");
+        let wal = wal_of(&database);
         Ok(Self {
             database: File::at(database),
-            wal: File::at(wal.into()),
+            wal: File::at(wal),
             looked_at: None,
         })
     }
@@ -99,6 +98,13 @@ impl Files {
             matches!(refused, Some(Errno::ROFS | Errno::ACCESS | Errno::PERM))
         })
     }
+}
+
+/// Where SQLite keeps the write-ahead log of a database.
+pub(super) fn wal_of(database: &Path) -> PathBuf {
+    let mut wal = database.to_owned().into_os_string();
+    wal.push("-wal");
+    wal.into()
 }
 
 impl File {

@@ -99,7 +99,7 @@ impl Open {
         let stamp = Stamp::of(database)?;
         let lies_still = (!is_written(database)?).then_some(stamp);
         let db = match lies_still {
-            Some(_) => connection::unchanging(&address(database))?,
+            Some(_) => connection::immutable(&immutable_url(database))?,
             None => connection::read_only(database)?,
         };
         Ok(Self { db, lies_still })
@@ -115,9 +115,7 @@ impl Open {
 
 /// Whether there is a write-ahead log: of a server that runs, or was killed.
 fn is_written(database: &Path) -> io::Result<bool> {
-    let mut wal = database.to_owned().into_os_string();
-    wal.push("-wal");
-    Path::new(&wal).try_exists()
+    file::wal_of(database).try_exists()
 }
 
 impl Stamp {
@@ -132,7 +130,7 @@ impl Stamp {
 }
 
 /// The file as an SQLite URL that says that nobody writes it.
-fn address(database: &Path) -> PathBuf {
+fn immutable_url(database: &Path) -> PathBuf {
     let mut url = b"file://".to_vec();
     for &byte in database.as_os_str().as_bytes() {
         match byte {
