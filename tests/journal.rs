@@ -39,7 +39,7 @@ fn entry(line: &str, source: &str, micros: i64) -> Entry {
 fn batch(entries: impl IntoIterator<Item = Entry>) -> Batch {
     Batch {
         entries: entries.into_iter().collect(),
-        places: HashMap::new(),
+        bookmarks: HashMap::new(),
     }
 }
 
@@ -250,7 +250,7 @@ fn a_log_that_is_locked_takes_the_batch_when_it_can() {
         let why = journal.append(&mut waiting).unwrap_err();
         let said = "another program has locked it; end what that program does in it";
         assert_eq!(why.to_string(), said);
-        assert_eq!((waiting.entries.len(), waiting.places.len()), (5, 1));
+        assert_eq!((waiting.entries.len(), waiting.bookmarks.len()), (5, 1));
     }
     locker.execute_batch("ROLLBACK").unwrap();
     let appended = journal.append(&mut waiting).unwrap();

@@ -9,7 +9,7 @@ pub struct Batch {
     /// The signals, in order.
     pub entries: Vec<Entry>,
     /// The newest place of each part of a source; `None`: the part is no more.
-    pub places: HashMap<Part, Option<Box<str>>>,
+    pub bookmarks: HashMap<Part, Option<Box<str>>>,
 }
 
 /// A part of a source: its name, and which part.
@@ -43,24 +43,26 @@ impl Batch {
     /// No signals, only where sources are.
     pub fn marking(bookmarks: impl IntoIterator<Item = Bookmark>) -> Self {
         let mut batch = Self::default();
-        bookmarks.into_iter().for_each(|place| batch.mark(place));
+        bookmarks
+            .into_iter()
+            .for_each(|bookmark| batch.mark(bookmark));
         batch
     }
 
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.places.is_empty()
+        self.entries.is_empty() && self.bookmarks.is_empty()
     }
 
     /// The source is there when all signals so far have been recorded.
     pub fn mark(&mut self, bookmark: Bookmark) {
         let part = (bookmark.source, bookmark.part);
-        self.places.insert(part, bookmark.place);
+        self.bookmarks.insert(part, bookmark.place);
     }
 
     /// Takes what comes after it into the same commit.
     pub fn extend(&mut self, later: Self) {
         self.entries.extend(later.entries);
-        self.places.extend(later.places);
+        self.bookmarks.extend(later.bookmarks);
     }
 }

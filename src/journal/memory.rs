@@ -76,7 +76,7 @@ impl Journal for Memory {
             recorded: Vec::with_capacity(batch.entries.len()),
             duplicates: 0,
         };
-        batch.places.clear();
+        batch.bookmarks.clear();
         for entry in batch.entries.drain(..) {
             if self.is_duplicate(&entry.signal) {
                 appended.duplicates += 1;

@@ -33,13 +33,13 @@ pub(super) fn of(
 /// Notes how far sources were read, within the transaction that is open.
 pub(super) fn write(
     db: &Connection,
-    places: &HashMap<Part, Option<Box<str>>>,
+    bookmarks: &HashMap<Part, Option<Box<str>>>,
 ) -> Result<(), JournalError> {
-    if places.is_empty() {
+    if bookmarks.is_empty() {
         return Ok(());
     }
     let mut upsert = db.prepare_cached(UPSERT)?;
-    for ((source, part), place) in places {
+    for ((source, part), place) in bookmarks {
         match place {
             Some(place) => upsert.execute([source.as_str(), part, place])?,
             None => {

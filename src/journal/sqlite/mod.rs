@@ -165,9 +165,9 @@ impl Journal for Sqlite {
         let newest = self.newest_received_at;
         self.transact(|journal, db| {
             journal.appender.write(db, next, newest, &batch.entries)?;
-            bookmarks::write(db, &batch.places)
+            bookmarks::write(db, &batch.bookmarks)
         })?;
-        batch.places.clear();
+        batch.bookmarks.clear();
         let appended = recorded(batch, &self.appender);
         self.retaining.appended(appended.recorded.len() as u64);
         if let Some(newest) = appended.recorded.last() {
