@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proptest::prelude::*;
-use signalcast::hub::{Follower, Gone, Hub, Segment, View, frame};
+use signalcast::hub::{Follower, Hub, LeftTail, Segment, View, frame};
 use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::shard::Run;
 use signalcast::signal::{Seq, Signal, SymbolFilter, TimeUnit, Timestamp};
@@ -124,7 +124,7 @@ impl Model {
 }
 
 /// All that a follower's tail gives to a reader that stands at `from`.
-fn read(follower: &Follower, from: Seq, filter: &SymbolFilter, now: u64) -> Result<Run, Gone> {
+fn read(follower: &Follower, from: Seq, filter: &SymbolFilter, now: u64) -> Result<Run, LeftTail> {
     let mut run = Run::default();
     run.begin(from);
     for segment in follower.tail().from(from)? {
@@ -142,7 +142,7 @@ fn held(follower: &Follower) -> (Seq, Vec<Arc<Segment>>) {
         let middle = gone + (there - gone) / 2;
         match follower.tail().from(Seq::new(middle).unwrap()) {
             Ok(_) => there = middle,
-            Err(Gone) => gone = middle,
+            Err(LeftTail) => gone = middle,
         }
     }
     let oldest = Seq::new(there).unwrap();
@@ -200,7 +200,7 @@ proptest! {
                     let from = Seq::new(1 + (next.get() - 1) * place / 1000).unwrap();
                     let now = TIMESTAMP + age;
                     match read(follower, from, &filters[filter], now) {
-                        Err(Gone) => prop_assert!(from < oldest || next < from),
+                        Err(LeftTail) => prop_assert!(from < oldest || next < from),
                         Ok(run) => {
                             prop_assert!(oldest <= from);
                             prop_assert_eq!(run.next(), next);

@@ -25,7 +25,7 @@ use crate::signal::Seq;
 
 pub use follower::Follower;
 pub use segment::{Detail, FrameView, Segment};
-pub use tail::{Gone, Tail};
+pub use tail::{LeftTail, Tail};
 pub use view::{Stale, Tests, View};
 pub use write::Freshness;
 

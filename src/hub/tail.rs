@@ -17,7 +17,7 @@ pub struct Tail {
 
 /// A place that a reader asked for has left the tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone;
+pub struct LeftTail;
 
 impl Tail {
     /// An empty tail that begins at this place.
@@ -50,7 +50,7 @@ impl Tail {
     ///
     /// # Errors
     /// The tail begins after this place.
-    pub fn from(&self, seq: Seq) -> Result<impl Iterator<Item = &Arc<Segment>>, Gone> {
+    pub fn from(&self, seq: Seq) -> Result<impl Iterator<Item = &Arc<Segment>>, LeftTail> {
         let index = self
             .segments
             .partition_point(|segment| segment.last() < seq);
@@ -61,7 +61,7 @@ impl Tail {
         if held {
             Ok(self.segments.range(index..))
         } else {
-            Err(Gone)
+            Err(LeftTail)
         }
     }
 

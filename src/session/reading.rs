@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::history::{History, NotKept};
-use crate::hub::{Gone, Segment};
+use crate::hub::{LeftTail, Segment};
 use crate::shard::Run;
 use crate::signal::Seq;
 
@@ -70,10 +70,10 @@ impl Session {
             };
             match (self.shard.catch_up(run, from, view, stretch), &*reading) {
                 (Ok(()), _) => return Next::Ready,
-                (Err(Gone), Reading::Asked(_)) => return Next::Reading,
-                (Err(Gone), Reading::Came(Err(NotKept))) => return Next::Gone,
+                (Err(LeftTail), Reading::Asked(_)) => return Next::Reading,
+                (Err(LeftTail), Reading::Came(Err(NotKept))) => return Next::Gone,
                 // What has come was all used.
-                (Err(Gone), Reading::Came(Ok(_)) | Reading::Nothing) => {
+                (Err(LeftTail), Reading::Came(Ok(_)) | Reading::Nothing) => {
                     reading.ask(&self.settings.history, from);
                 }
             }

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::clock;
-use crate::hub::{Follower, Gone, Segment, View};
+use crate::hub::{Follower, LeftTail, Segment, View};
 use crate::metrics::Passes;
 use crate::signal::Seq;
 
@@ -302,7 +302,7 @@ impl Shard {
         from: Seq,
         view: &View,
         stretch: Option<&Segment>,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), LeftTail> {
         run.begin(from);
         let now = clock::now();
         let follower = self.follower.borrow();
@@ -318,10 +318,10 @@ impl Shard {
                     run.take_until(end, segment, view, now, CATCH_UP_BYTES);
                 }
             }
-            (Err(Gone), Some(stretch)) if stretch.first() <= from && from <= stretch.last() => {
+            (Err(LeftTail), Some(stretch)) if stretch.first() <= from && from <= stretch.last() => {
                 run.take_until(end, stretch, view, now, CATCH_UP_BYTES);
             }
-            (Err(Gone), _) => return Err(Gone),
+            (Err(LeftTail), _) => return Err(LeftTail),
         }
         Ok(())
     }
