@@ -4,11 +4,11 @@
 //! immutable: a chain of segments whose next link is set once. Nothing here is kept per client.
 
 mod chain;
+mod filter;
 mod follower;
 /// The few bytes in front of a WebSocket message.
 pub mod frame;
 mod segment;
-mod sieve;
 mod tail;
 mod view;
 mod write;
