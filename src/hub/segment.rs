@@ -2,8 +2,6 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frame;
-use super::view::View;
-use super::write::{self, Freshness};
 use crate::journal::Recorded;
 use crate::signal::{Id, ReceivedAt, Seq, Symbol, Timestamp};
 use crate::source::SourceName;
@@ -64,13 +62,6 @@ pub struct FrameView<'a> {
     pub source: &'a SourceName,
 }
 
-impl FrameView<'_> {
-    /// Appends the frame in the form of this view.
-    pub fn write(&self, out: &mut Vec<u8>, view: &View, freshness: Freshness) {
-        write::write(out, self, view, freshness);
-    }
-}
-
 impl Segment {
     /// Makes the frames of signals that follow each other in the log. `read_at`: when the oldest
     /// of their lines was read.
@@ -104,14 +95,14 @@ impl Segment {
         let mut segment = Self::empty(first.first, first.read_at);
         let mut places = SymbolPlaces::default();
         for part in parts {
-            for view in part.from(part.first) {
-                let symbol = places.of(&mut segment.symbols, &part.symbols[view.symbol]);
+            for frame in part.from(part.first) {
+                let symbol = places.of(&mut segment.symbols, &part.symbols[frame.symbol]);
                 let detail = Detail {
-                    source: segment.place_of(view.source),
-                    ..*view.detail
+                    source: segment.place_of(frame.source),
+                    ..*frame.detail
                 };
-                segment.bytes.extend_from_slice(view.bytes);
-                segment.push(symbol, view.is_test, view.stale_after, detail);
+                segment.bytes.extend_from_slice(frame.bytes);
+                segment.push(symbol, frame.is_test, frame.stale_after, detail);
             }
         }
         segment.bytes.shrink_to_fit();

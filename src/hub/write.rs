@@ -14,22 +14,24 @@ pub enum Freshness {
     Stale,
 }
 
-/// Appends a segment's frame in the form of this view.
-pub(super) fn write(out: &mut Vec<u8>, frame: &FrameView<'_>, view: &View, freshness: Freshness) {
-    match (view.protocol, view.prices) {
-        (Protocol::V1, PriceForm::Number) => out.extend_from_slice(frame.bytes),
-        (Protocol::V1, PriceForm::String) => {
-            let parts = Parts::of(frame.bytes);
-            frame::write_text(out, |out| {
-                put(out, parts.kind);
-                put(out, b",\"content\":");
-                put_content(out, parts.content, PriceForm::String);
-                put(out, parts.rest);
-            });
+impl FrameView<'_> {
+    /// Appends the frame in the form of this view.
+    pub fn write(&self, out: &mut Vec<u8>, view: &View, freshness: Freshness) {
+        match (view.protocol, view.prices) {
+            (Protocol::V1, PriceForm::Number) => out.extend_from_slice(self.bytes),
+            (Protocol::V1, PriceForm::String) => {
+                let parts = Parts::of(self.bytes);
+                frame::write_text(out, |out| {
+                    put(out, parts.kind);
+                    put(out, b",\"content\":");
+                    put_content(out, parts.content, PriceForm::String);
+                    put(out, parts.rest);
+                });
+            }
+            (Protocol::V2, prices) => frame::write_long_text(out, |out| {
+                write_v2(out, self, prices, freshness);
+            }),
         }
-        (Protocol::V2, prices) => frame::write_long_text(out, |out| {
-            write_v2(out, frame, prices, freshness);
-        }),
     }
 }
 
