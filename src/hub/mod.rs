@@ -31,7 +31,7 @@ pub use write::Freshness;
 
 use chain::{Link, Published};
 
-/// Where signals are published. There is one, owned by the ingest thread.
+/// Where signals are published. There is one, owned by the recorder.
 #[derive(Debug)]
 pub struct Hub {
     end: Arc<Link>,
