@@ -11,8 +11,8 @@ pub struct Disk {
     folder: PathBuf,
 }
 
-/// From here on, in hundredths, somebody should make room.
-pub const NEARLY_FULL: u64 = 90;
+/// From here on, in percent, somebody should make room.
+pub const NEARLY_FULL_PERCENT: u64 = 90;
 
 impl Disk {
     /// The one that this folder is on.
@@ -22,19 +22,19 @@ impl Disk {
         }
     }
 
-    /// How much of it is used, in hundredths, as `df` counts: of what this user may use, rounded
+    /// How much of it is used, in percent, as `df` counts: of what this user may use, rounded
     /// up.
     ///
     /// # Errors
     /// The folder is not there, or the system does not say.
-    pub fn used(&self) -> io::Result<u64> {
+    pub fn used_percent(&self) -> io::Result<u64> {
         let disk = statvfs(&self.folder)?;
         let used = disk.f_blocks.saturating_sub(disk.f_bfree);
-        Ok(hundredths(used, disk.f_bavail))
+        Ok(percent(used, disk.f_bavail))
     }
 }
 
-fn hundredths(used: u64, free: u64) -> u64 {
+fn percent(used: u64, free: u64) -> u64 {
     let all = used.saturating_add(free);
     used.saturating_mul(100).div_ceil(all.max(1))
 }
@@ -55,7 +55,7 @@ mod tests {
             // A file system without blocks, such as /proc.
             (0, 0, 0),
         ] {
-            assert_eq!(hundredths(used, free), expected, "{used} {free}");
+            assert_eq!(percent(used, free), expected, "{used} {free}");
         }
     }
 
@@ -63,8 +63,8 @@ mod tests {
     fn a_folder_has_a_disk() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::of(folder.path());
-        assert!(disk.used().unwrap() <= 100);
+        assert!(disk.used_percent().unwrap() <= 100);
         drop(folder);
-        assert!(disk.used().is_err());
+        assert!(disk.used_percent().is_err());
     }
 }

@@ -3,7 +3,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
-use crate::disk::{Disk, NEARLY_FULL};
+use crate::disk::{Disk, NEARLY_FULL_PERCENT};
 use crate::ingest::LogState;
 use crate::source::States;
 
@@ -42,17 +42,17 @@ impl Readiness {
             .iter()
             .map(|(name, state)| (name.to_string(), json!({ "state": state.as_str() })))
             .collect();
-        let disk = said_of(self.disk.used().ok());
+        let disk = said_of(self.disk.used_percent().ok());
         let checks = json!({ "log": log, "disk": disk, "draining": draining, "sources": sources });
         (code, json!({ "status": status, "checks": checks }))
     }
 }
 
-/// What is said of a disk that is used to so many hundredths.
+/// What is said of a disk that is used to so many percent.
 fn said_of(used: Option<u64>) -> String {
     match used {
         None => "unknown".to_owned(),
-        Some(used) if used >= NEARLY_FULL => format!("{used} % full"),
+        Some(used) if used >= NEARLY_FULL_PERCENT => format!("{used} % full"),
         Some(_) => "ok".to_owned(),
     }
 }
