@@ -75,19 +75,12 @@ impl<W: Write> Output<W> {
         Ok(())
     }
 
-    /// Ends when the reader is gone.
+    /// Ends when the reader is gone. Holds nothing of the output, so that somebody may write
+    /// meanwhile.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn closed(&self) {
-        match self {
-            Self::Standard { gone, .. } => gone.cancelled().await,
-            Self::Taken(_) => std::future::pending().await,
-        }
-    }
-
-    /// The same for somebody who writes meanwhile.
-    pub(crate) fn reader_gone(&self) -> impl Future<Output = ()> + use<W> {
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<W> {
         let gone = match self {
             Self::Standard { gone, .. } => gone.clone(),
             Self::Taken(_) => CancellationToken::new(),

@@ -108,7 +108,7 @@ pub fn run(options: &Options) -> Result<(), ReplayError> {
         .map_err(ReplayError::Runtime)?;
     let outcome = runtime.block_on(async {
         let mut out = Output::standard().map_err(ReplayError::Output)?;
-        let gone = out.reader_gone();
+        let closed = out.closed();
         let interrupted = async {
             // Without a handler Ctrl-C still ends the process, just less politely.
             if tokio::signal::ctrl_c().await.is_err() {
@@ -117,7 +117,7 @@ pub fn run(options: &Options) -> Result<(), ReplayError> {
         };
         tokio::select! {
             played = play(Box::new(log), span, options.speed, &mut out) => played,
-            () = gone => Ok(()),
+            () = closed => Ok(()),
             () = interrupted => Ok(()),
         }
     });
