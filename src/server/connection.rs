@@ -20,7 +20,7 @@ use tracing::{Instrument, Span, debug, info, info_span};
 use super::accept::Accepted;
 use super::clients::Entrance;
 use super::gate::{Admitted, Gate};
-use super::http::{Guest, Visitors, turn_away};
+use super::http::{Guest, Visitor, turn_away};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
@@ -70,10 +70,11 @@ pub(super) async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) 
     let Some(upgraded) = Box::pin(open(&host, &shard, accepted)).await else {
         return;
     };
-    let mut visit = upgraded.begin(&host, &shard, peer);
-    let running = visit.session.run().instrument(visit.span.clone());
+    let mut subscription = upgraded.begin(&host, &shard, peer);
+    let span = subscription.span.clone();
+    let running = subscription.session.run().instrument(span);
     let ended = shard.sessions().track_future(running).await;
-    visit.report(ended, &host.gate.metrics);
+    subscription.report(ended, &host.gate.metrics);
 }
 
 /// A session, and what is told of it.
@@ -201,7 +202,7 @@ async fn upgrade(
     let socket = TcpStream::from_std(socket)?;
     let first_byte = timeout_at(deadline, first_byte(&socket)).await??;
     opening.waits(Stage::Silent);
-    let visitors = Visitors {
+    let visitor = Visitor {
         routes: &host.routes,
         shard,
         log: &host.log,
@@ -211,7 +212,7 @@ async fn upgrade(
         metrics: &host.gate.metrics,
     };
     let Some(config) = &host.tls else {
-        let guest = visitors.answer(socket, deadline).await;
+        let guest = visitor.answer(socket, deadline).await;
         return Ok(guest.map(|guest| Upgraded::of(guest, |socket| (socket, None))));
     };
     if first_byte != TLS_HANDSHAKE {
@@ -220,7 +221,7 @@ async fn upgrade(
         return Ok(None);
     }
     let stream = timeout_at(deadline, secure(host, shard, socket, config, opening)).await??;
-    let guest = visitors.answer(stream, deadline).await;
+    let guest = visitor.answer(stream, deadline).await;
     Ok(guest.map(|guest| {
         Upgraded::of(guest, |stream| {
             let (socket, tls) = stream.into_inner();

@@ -28,8 +28,8 @@ use super::upgrade::HttpVersion;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
 
-/// Those who come with requests.
-pub(super) struct Visitors<'a> {
+/// Whoever comes with requests on one connection.
+pub(super) struct Visitor<'a> {
     pub(super) routes: &'a Routes,
     pub(super) shard: &'a Shard,
     pub(super) log: &'a Log,
@@ -47,7 +47,7 @@ pub(super) struct Guest<IO> {
     pub(super) entry: Entry,
 }
 
-impl Visitors<'_> {
+impl Visitor<'_> {
     /// Answers requests until one becomes a WebSocket, or the connection ends.
     pub(super) async fn answer<IO>(&self, io: IO, deadline: Instant) -> Option<Guest<IO>>
     where
