@@ -2,8 +2,8 @@
 //! other has it recorded and publishes it. Each is alone at its work, so the order in which lines
 //! arrive is the order of the log. Neither waits for a client.
 
-mod patience;
 mod recorder;
+mod recv_within;
 
 use std::error::Error;
 use std::mem;
@@ -20,6 +20,8 @@ use crate::signal::{ReceivedAt, Signal};
 use crate::source::{Arrival, Handover, Lines, Origin, Position, SourceName, States, TooLong};
 
 pub use recorder::{Inlet, LogState, Recorder};
+
+use recv_within::recv_within;
 
 /// Handovers that wait for ingest, each up to one read of a source (64 KiB). When they are more,
 /// the sources wait, and with them whoever feeds them.
@@ -109,7 +111,7 @@ impl Ingest {
             if !self.dead_letters.are_waiting() {
                 return handovers.blocking_recv();
             }
-            if let Some(received) = patience::recv_within(handovers, BETWEEN_LETTERS) {
+            if let Some(received) = recv_within(handovers, BETWEEN_LETTERS) {
                 return received;
             }
         }
