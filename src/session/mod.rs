@@ -4,13 +4,13 @@
 //! the session waits only for what the client sends and for its deadlines. Knows nothing of HTTP
 //! or TLS.
 
+mod announcement;
 mod boundary;
 mod close;
 mod command;
 mod deadlines;
 mod departures;
 mod inlet;
-mod news;
 mod reading;
 mod receive;
 
@@ -157,7 +157,7 @@ impl Session {
         let mut inlet = Inlet::new(settings.message_bytes);
         inlet.feed(early);
         if view.protocol == Protocol::V2 {
-            news::establish(&shard, &client, &settings);
+            announcement::establish(&shard, &client, &settings);
         }
         let rate = settings.commands_per_second;
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_add(rate.get()));

@@ -14,7 +14,7 @@ use crate::source::{State, States};
 /// What clients of `signalcast.v2` are told of the server itself.
 #[derive(Debug, serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum News<'a> {
+enum Announcement<'a> {
     ConnectionEstablished {
         client_id: String,
         timestamp: String,
@@ -23,21 +23,21 @@ enum News<'a> {
         epoch: String,
         first_seq: u64,
         last_seq: u64,
-        sources: Feeds<'a>,
+        sources: Sources<'a>,
     },
     Heartbeat {
         timestamp: String,
         last_seq: u64,
-        sources: Feeds<'a>,
+        sources: Sources<'a>,
     },
 }
 
 /// `{"stdin":{"state":"live","last_signal_age_ms":5312}}`
 #[derive(Debug)]
-struct Feeds<'a>(&'a States);
+struct Sources<'a>(&'a States);
 
 #[derive(Debug, serde::Serialize)]
-struct Feed {
+struct Source {
     #[serde(serialize_with = "word")]
     state: State,
     last_signal_age_ms: Option<u128>,
@@ -52,14 +52,14 @@ pub(super) fn establish(shard: &Shard, client: &Client, settings: &Settings) {
         .map_or(oldest, |kept| kept.min(oldest));
     tell(
         client,
-        &News::ConnectionEstablished {
+        &Announcement::ConnectionEstablished {
             client_id: Uuid::now_v7().to_string(),
             timestamp: clock::received_now().to_string(),
             heartbeat_interval: settings.heartbeat.as_millis(),
             epoch: settings.epoch.to_string(),
             first_seq: first.get(),
             last_seq: before(next),
-            sources: Feeds(&settings.sources),
+            sources: Sources(&settings.sources),
         },
     );
 }
@@ -76,21 +76,21 @@ impl Session {
     pub(super) fn beat(&self) -> bool {
         let is_due = self.next_beat().is_some_and(|due| due <= Instant::now());
         if is_due {
-            let news = News::Heartbeat {
+            let announcement = Announcement::Heartbeat {
                 timestamp: clock::received_now().to_string(),
                 last_seq: before(self.client.next()),
-                sources: Feeds(&self.settings.sources),
+                sources: Sources(&self.settings.sources),
             };
-            tell(&self.client, &news);
+            tell(&self.client, &announcement);
         }
         is_due
     }
 }
 
-fn tell(client: &Client, news: &News<'_>) {
+fn tell(client: &Client, announcement: &Announcement<'_>) {
     client.spoke_at(Instant::now());
     frame::write_text(client.outlet().borrow_mut().control(), |out| {
-        serde_json::to_writer(out, news).expect("texts and numbers serialize into memory");
+        serde_json::to_writer(out, announcement).expect("texts and numbers serialize into memory");
     });
 }
 
@@ -99,16 +99,16 @@ fn before(next: Seq) -> u64 {
     next.get() - 1
 }
 
-impl Serialize for Feeds<'_> {
+impl Serialize for Sources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let ages = self.0.ages(std::time::Instant::now());
         serializer.collect_map(ages.map(|(name, state, age)| {
             let last_signal_age_ms = age.as_ref().map(Duration::as_millis);
-            let feed = Feed {
+            let source = Source {
                 state,
                 last_signal_age_ms,
             };
-            (name.as_str(), feed)
+            (name.as_str(), source)
         }))
     }
 }
