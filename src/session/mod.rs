@@ -13,64 +13,33 @@ mod departures;
 mod inlet;
 mod reading;
 mod receive;
+mod settings;
 
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::auth::{Authenticator, Principal};
-use crate::history::History;
+use crate::auth::Principal;
 use crate::hub::{View, frame};
-use crate::journal::Epoch;
 use crate::shard::{Client, Group, Shard};
 use crate::signal::Protocol;
-use crate::source::States;
 
 pub use close::Close;
 pub use command::TestSignal;
 pub use departures::Departures;
+pub use settings::Settings;
 
 use command::Commands;
 use deadlines::{Deadlines, Due};
 use inlet::Inlet;
 use reading::{Next, Reading};
 use receive::Input;
-
-/// What holds for every session.
-#[derive(Debug)]
-pub struct Settings {
-    /// Longest message a client may send, in bytes.
-    pub message_bytes: usize,
-    /// Text messages a client may send a second; it may send twice as many at once.
-    pub commands_per_second: std::num::NonZeroU32,
-    /// Time between two pings.
-    pub ping: Duration,
-    /// A client that sends nothing for this long is let go.
-    pub silence: Duration,
-    /// A client of `signalcast.v2` that was sent nothing for this long is sent a heartbeat.
-    pub heartbeat: Duration,
-    /// A client that takes nothing for this long is let go.
-    pub write_timeout: Duration,
-    /// Who is let in, as it changes: who would be let in no more is let go.
-    pub authenticator: watch::Receiver<Arc<Authenticator>>,
-    /// What the hot tail does not hold any more.
-    pub history: History,
-    /// When each client is let go as the server shuts down.
-    pub departures: Arc<Departures>,
-    /// The answer to `test`.
-    pub test: TestSignal,
-    /// Which log it is.
-    pub epoch: Epoch,
-    /// How the sources are doing.
-    pub sources: States,
-}
 
 /// One client that was let in.
 #[derive(Debug)]
