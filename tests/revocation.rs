@@ -28,7 +28,6 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 use tokio_tungstenite::MaybeTlsStream;
-use tokio_util::sync::CancellationToken;
 
 /// How long a server may take to see that a token was revoked, and to act.
 const PROMISE: Duration = Duration::from_secs(2);
@@ -214,10 +213,7 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
 
     let (_hub, mut followers) = Hub::new(None, 1 << 20, 1);
     let (inbox, arriving) = mpsc::channel(1);
-    let stop = Stop {
-        drain: CancellationToken::new(),
-        abort: CancellationToken::new(),
-    };
+    let stop = Stop::default();
     let abort = stop.abort.clone();
     let (principal, authenticator) = (principal.unwrap(), news.clone());
     let host = move || {

@@ -23,7 +23,7 @@ use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::history::History;
 use crate::hub::Hub;
 use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
-use crate::journal::Batch;
+use crate::journal::{Batch, Journal, JournalError};
 use crate::jwks;
 use crate::metrics::{Commits, Feeds, Reads, Registry};
 use crate::session::Departures;
@@ -58,11 +58,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let (metrics, states) = (parts.metrics, parts.sources.states());
         let (mut journal, mut sources) = (parts.journal, parts.sources);
-        // Nobody is told that the server runs before it is known where its sources begin.
-        let mut begin = Batch::marking(sources.first_bookmarks());
-        if !begin.is_empty() {
-            journal.append(&mut begin)?;
-        }
+        record_beginning(&mut sources, &mut *journal)?;
         let (epoch, head) = (journal.epoch(), journal.head());
         let history = History::counting(journal.archive()?, Reads::new(&metrics));
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
@@ -90,10 +86,7 @@ impl Server {
             disk: parts.disk,
         };
         let departures = Arc::new(Departures::over(parts.drain / 2));
-        let stop_shards = Stop {
-            drain: CancellationToken::new(),
-            abort: CancellationToken::new(),
-        };
+        let stop_shards = Stop::default();
         let died = CancellationToken::new();
         let room = Room::new(parts.limits.open_files);
         let shard_parts = ShardParts {
@@ -270,6 +263,15 @@ impl Server {
         warn!(clients, "{cut_short}");
         self.stop_shards.abort.cancel();
     }
+}
+
+/// Nobody is told that the server runs before the log knows where its sources begin.
+fn record_beginning(sources: &mut Sources, journal: &mut dyn Journal) -> Result<(), JournalError> {
+    let mut beginning = Batch::marking(sources.first_bookmarks());
+    if !beginning.is_empty() {
+        journal.append(&mut beginning)?;
+    }
+    Ok(())
 }
 
 /// Opens the sources once enough clients are subscribed, and keeps the ingest thread until it is

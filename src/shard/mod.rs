@@ -69,7 +69,7 @@ pub struct Scratch {
 }
 
 /// How a shard is told to end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stop {
     /// Nothing more will be published: bring the rest to the clients, then let them go.
     pub drain: CancellationToken,

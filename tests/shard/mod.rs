@@ -29,7 +29,6 @@ use signalcast::signal::Seq;
 use signalcast::source::States;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::common::frames::{CLOSE, TEXT, frame};
 use crate::common::jwt::{claims, token};
@@ -99,10 +98,7 @@ impl Rig {
             sources: States::new(["stdin".into()]),
             options,
         };
-        let stop = Stop {
-            drain: CancellationToken::new(),
-            abort: CancellationToken::new(),
-        };
+        let stop = Stop::default();
         let (guests, arriving) = mpsc::channel(1);
         let who = principal.clone();
         let host = move || {
