@@ -117,8 +117,8 @@ fn crowd(
         options.number("--clients", 1000),
         options.number("--behind", 200_000).min(head),
     );
-    let (live, calm) = (
-        options.number("--live", 50),
+    let (live_clients, calm) = (
+        count(options.number("--live", 50)),
         Duration::from_secs(options.number("--calm", 10)),
     );
     let mut server = Server::start(folder, &format!("{arguments} --drain 60s"));
@@ -130,13 +130,12 @@ fn crowd(
         first: Some(numbers.start),
         target: numbers.start,
     };
-    let live = Crowd::start(&server.door, count(live), wish, Some(sent.clone()));
+    let live = Crowd::start(&server.door, live_clients, wish, Some(sent.clone()));
     let all_of = |crowd: &Crowd, ready: &dyn Fn(&Crowd) -> bool| {
         process::until("clients", PATIENCE, || ready(crowd) || crowd.has_ended());
         assert!(!crowd.has_ended(), "a client failed");
     };
-    let live_count = count(options.number("--live", 50));
-    all_of(&live, &|live| live.connected() == live_count);
+    all_of(&live, &|live| live.connected() == live_clients);
     let feed = Paced::start(server.take_feed(), numbers.clone(), 0, sent);
     thread::sleep(calm);
 
