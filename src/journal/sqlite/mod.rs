@@ -91,7 +91,7 @@ impl Sqlite {
     ) -> Result<Self, OpenError> {
         let failed = |why| OpenError::in_folder(folder, why);
         let mut files = Files::in_folder(folder).map_err(|why| failed(why.into()))?;
-        begin(&mut files, keeping, continuity).map_err(failed)
+        open_or_make(&mut files, keeping, continuity).map_err(failed)
     }
 
     /// The connection, if what it writes to is where it should be.
@@ -205,7 +205,7 @@ impl Drop for Sqlite {
         // Nobody is to be told any more.
         self.checkpointer = None;
         if let Some(db) = &self.db
-            && let Err(why) = end(db)
+            && let Err(why) = close(db)
         {
             warn!(%why, "the log was not closed as it should be; nothing is lost by that");
         }
@@ -213,7 +213,7 @@ impl Drop for Sqlite {
 }
 
 /// Opens what is there, or makes it.
-fn begin(
+fn open_or_make(
     files: &mut Files,
     keeping: Keeping,
     continuity: &Continuity,
@@ -273,7 +273,7 @@ fn look_at_both_ends(
 }
 
 /// Notes that all is written, and leaves one file.
-fn end(db: &Connection) -> Result<(), JournalError> {
+fn close(db: &Connection) -> Result<(), JournalError> {
     transaction(db, || Continuity::end(db))?;
     checkpoint::finish(db)
 }
