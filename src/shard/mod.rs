@@ -87,6 +87,10 @@ const RECEIVE_BYTES: usize = 16 * 1024;
 /// Frames written at once to a client that is behind.
 const CATCH_UP_BYTES: usize = 64 * 1024;
 
+/// Signals looked at for one write, about: a client whose filter lets little pass must not hold up
+/// the others until all of the hot tail was looked through for it.
+const CATCH_UP_SIGNALS: u64 = 512;
+
 /// Tasks a shard runs before it looks whether there are new signals. Each may be a handshake of
 /// 0.2 ms: with tokio's 61 a crowd at the doors would hold up every signal by 10 ms and more.
 const TASKS_BETWEEN_LOOKS: u32 = 4;
@@ -312,7 +316,8 @@ impl Shard {
         match (tail.from(from), stretch) {
             (Ok(segments), _) => {
                 for segment in segments {
-                    if run.bytes().len() >= CATCH_UP_BYTES {
+                    let looked_at = run.next().get() - from.get();
+                    if run.bytes().len() >= CATCH_UP_BYTES || looked_at >= CATCH_UP_SIGNALS {
                         break;
                     }
                     run.take_until(end, segment, view, now, CATCH_UP_BYTES);
@@ -341,3 +346,6 @@ impl Shard {
         from
     }
 }
+
+#[cfg(test)]
+mod tests;
