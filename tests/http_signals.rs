@@ -245,6 +245,19 @@ async fn a_page_holds_a_hundred_signals_unless_told_otherwise_and_ends_at_the_he
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_of_the_path_changes_nothing() {
+    for journal in ["--journal sqlite", "--journal none"] {
+        let mut server = TestServer::start(journal);
+        record(&mut server, 50).await;
+        let headers = bearer(&server, &claims());
+        let answer = server.get("/signals/", &headers).await;
+        let page: Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(!seqs(&page["signals"]).is_empty(), "{journal}: {page}");
+        assert_eq!(answer.body, server.get("/signals", &headers).await.body);
+    }
+}
+
+#[tokio::test]
 async fn pages_fetched_while_signals_flow_have_no_gap_and_nothing_after_their_head() {
     const SIGNALS: u64 = 40_000;
     for journal in ["--journal sqlite", "--journal none"] {

@@ -82,7 +82,8 @@ impl Visitor<'_> {
         let target = uri
             .path_and_query()
             .map_or(0, |target| target.as_str().len());
-        let interest = if uri.query().is_some() || uri.path() == PAST_SIGNALS {
+        let interest = if uri.query().is_some() || uri.path().trim_end_matches('/') == PAST_SIGNALS
+        {
             Interest::InThePast
         } else {
             Interest::InTheFuture
