@@ -42,6 +42,15 @@ struct Shelf {
     metrics: Reads,
 }
 
+/// How much of a stretch is read.
+#[derive(Clone, Copy, Debug)]
+enum Extent {
+    /// All of it.
+    Whole,
+    /// From the place on that is wanted.
+    Rest,
+}
+
 /// Signals in a stretch: about a write's worth.
 const STRETCH: u64 = 512;
 
@@ -115,22 +124,19 @@ impl History {
     pub async fn stretch(&self, seq: Seq) -> Result<Arc<Segment>, ReadError> {
         let shelf = self.shelf(seq)?;
         let number = number_of(seq);
+        let mut extent = Extent::Whole;
         loop {
             match shelf.stretches.get_value_or_guard_async(&number).await {
                 Ok(known) if holds(&known, seq) => return Ok(known),
-                // Read when more of it was gone than now: it can't be.
-                Ok(known) if seq < known.first() => {
-                    return Err(ReadError::Gone {
-                        oldest: known.first(),
-                    });
-                }
-                // It was the newest one, and has grown.
+                // It was the newest one and has grown, or its signals are so large that it is read
+                // part by part.
                 Ok(known) => {
+                    extent = Extent::Rest;
                     let is_known = |stretch: &Arc<Segment>| Arc::ptr_eq(stretch, &known);
                     shelf.stretches.remove_if(&number, is_known);
                 }
                 Err(place) => {
-                    let read = shelf.read(move |reader, oldest| read(reader, oldest, seq));
+                    let read = shelf.read(move |reader, oldest| read(reader, oldest, seq, extent));
                     let read = read.await?;
                     // Refused only if it was let go of meanwhile, and then it does not matter.
                     place.insert(Arc::clone(&read)).ok();
@@ -208,20 +214,32 @@ fn holds(stretch: &Segment, seq: Seq) -> bool {
     stretch.first() <= seq && seq <= stretch.last()
 }
 
-/// Reads the stretch that holds this place, as far as it is kept.
-fn read(reader: &mut dyn Reader, oldest: &Oldest, seq: Seq) -> Result<Arc<Segment>, ReadError> {
+/// Reads the stretch that holds this place, as far as it is kept and as one read goes.
+fn read(
+    reader: &mut dyn Reader,
+    oldest: &Oldest,
+    seq: Seq,
+    extent: Extent,
+) -> Result<Arc<Segment>, ReadError> {
     let number = number_of(seq);
-    let first = Seq::FIRST.plus(number * STRETCH).max(oldest.get());
+    let first = match extent {
+        Extent::Whole => Seq::FIRST.plus(number * STRETCH).max(oldest.get()),
+        Extent::Rest => seq,
+    };
     let read = |reader: &mut dyn Reader, from: Seq| {
         let end = (number + 1) * STRETCH;
         let most = (end + 1).saturating_sub(from.get());
         reader.read(from, usize::try_from(most).unwrap_or(usize::MAX))
     };
-    let recorded = match read(reader, first) {
+    let mut recorded = match read(reader, first) {
         // Retention went on meanwhile.
         Err(ReadError::Gone { oldest }) if oldest <= seq => read(reader, oldest),
         other => other,
     }?;
+    if recorded.last().is_some_and(|last| last.seq() < seq) {
+        // The signals are so large that the read has ended before this place.
+        recorded = read(reader, seq)?;
+    }
     match (recorded.first(), recorded.last()) {
         (Some(first), Some(last)) if first.seq() <= seq && seq <= last.seq() => {
             Ok(Arc::new(Segment::of(&recorded, Instant::now())))

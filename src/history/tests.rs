@@ -7,12 +7,14 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::clock;
-use crate::journal::{Batch, Journal, Memory, Recorded};
+use crate::journal::{Batch, Journal, MOST_READ_BYTES, Memory, Recorded};
 use crate::signal::{Signal, TimeUnit};
 
 /// A log in memory that can be made to hang, to fail, and to forget.
 struct Kept {
     log: Arc<Vec<Recorded>>,
+    /// Bytes of each signal's extras.
+    extra: usize,
     oldest: Oldest,
     reads: Arc<AtomicUsize>,
     broken: Arc<AtomicBool>,
@@ -32,6 +34,7 @@ impl Kept {
         let mut batch = Batch::of(std::iter::repeat_n(signal, signals));
         Self {
             log: Arc::new(Memory::new().append(&mut batch).unwrap().recorded),
+            extra,
             oldest: Oldest::at(Seq::FIRST),
             reads: Arc::default(),
             broken: Arc::default(),
@@ -49,6 +52,7 @@ impl Kept {
         let reader = || {
             Box::new(Self {
                 log: Arc::clone(&self.log),
+                extra: self.extra,
                 oldest: self.oldest.clone(),
                 reads: Arc::clone(&self.reads),
                 broken: Arc::clone(&self.broken),
@@ -80,9 +84,16 @@ impl Reader for Kept {
             return Err(ReadError::Gone { oldest });
         }
         let from = usize::try_from(from.get() - 1).unwrap();
+        let mut bytes = 0;
+        let fits = |_: &&Recorded| {
+            let before = bytes;
+            bytes += self.extra;
+            before < MOST_READ_BYTES
+        };
         Ok(self.log[from.min(self.log.len())..]
             .iter()
             .take(most)
+            .take_while(fits)
             .cloned()
             .collect())
     }
@@ -181,6 +192,27 @@ async fn what_is_kept_in_memory_is_bounded() {
 }
 
 #[tokio::test]
+async fn large_signals_are_read_about_once_by_somebody_who_takes_few_at_a_time() {
+    const SIGNALS: u64 = 700;
+    const EXTRA: usize = 60_000;
+    let kept = Kept::new(usize::try_from(SIGNALS).unwrap(), EXTRA);
+    let history = kept.history(1);
+    for place in (1..=SIGNALS).map(seq) {
+        let part = history.stretch(place).await.unwrap();
+        assert!(part.first() <= place && place <= part.last());
+        assert!(history.at_hand(place).is_some(), "kept for who comes next");
+        assert!(part.footprint() < 2 * MOST_READ_BYTES);
+    }
+    let least = usize::try_from(SIGNALS).unwrap() * EXTRA / MOST_READ_BYTES;
+    assert!(kept.reads() < least + least / 5, "{}", kept.reads());
+    // Somebody else begins in between, and before that.
+    for place in [300, 7, 512, 513, 1, SIGNALS] {
+        let part = history.stretch(seq(place)).await.unwrap();
+        assert!(part.first() <= seq(place) && seq(place) <= part.last());
+    }
+}
+
+#[tokio::test]
 async fn the_newest_stretch_is_read_again_when_it_has_grown() {
     let mut kept = Kept::new(700, 0);
     let log = Arc::clone(&kept.log);
@@ -238,6 +270,20 @@ async fn retention_that_goes_on_while_a_stretch_is_read_takes_nothing_that_is_ke
     open.send(()).unwrap();
     let stretch = wanted.await.unwrap();
     assert_eq!((stretch.first(), stretch.last()), (seq(300), seq(512)));
+}
+
+#[tokio::test]
+async fn retention_takes_nothing_that_is_kept_when_signals_are_large_either() {
+    let (kept, open) = Kept::new(512, 60_000).gated();
+    let history = kept.history(1);
+    let mut wanted = Box::pin(history.stretch(seq(400)));
+    assert!(poll_immediate(&mut wanted).await.is_none());
+    until(|| kept.reads() == 1).await;
+    kept.oldest.move_to(seq(300));
+    for _ in 0..3 {
+        open.send(()).unwrap();
+    }
+    assert_eq!(wanted.await.unwrap().first(), seq(400));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub use epoch::Epoch;
 pub use error::JournalError;
 pub use keeping::{Durability, Keeping, Retention};
 pub use memory::Memory;
-pub use read::{Archive, Oldest, ReadError, Reader};
+pub use read::{Archive, MOST_READ_BYTES, Oldest, ReadError, Reader};
 pub use recorded::Recorded;
 pub use sqlite::{OpenError, ReadOnly, Sqlite};
 

@@ -7,6 +7,8 @@ use crate::signal::{ReceivedAt, Seq};
 /// Reads the log while it is being written, on any thread.
 pub trait Reader: Send {
     /// The signals from this place on, at most so many, without gaps; none if it is beyond the head.
+    /// When they are large, they are fewer: one more is read only while they hold less than
+    /// [`MOST_READ_BYTES`].
     ///
     /// # Errors
     /// The place is older than what is kept, or the log can't be read.
@@ -19,6 +21,10 @@ pub trait Reader: Send {
     /// What is older than this time is not all kept, so it can't be told; or the log can't be read.
     fn received_since(&mut self, at: ReceivedAt) -> Result<Option<Seq>, ReadError>;
 }
+
+/// Bytes of content after which a read ends, so that neither its memory nor its time grows with what
+/// strategies put into their signals.
+pub const MOST_READ_BYTES: usize = 1024 * 1024;
 
 /// What a journal that keeps its signals can be read through.
 pub struct Archive {

@@ -1,8 +1,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::{Epoch, JournalError, ReadError, Reader, Recorded};
+use super::super::{Epoch, JournalError, MOST_READ_BYTES, ReadError, Reader, Recorded};
 use super::file::Files;
-use super::row::{Rows, received_at, signed};
+use super::row::{Rows, content_bytes, received_at, signed};
 use super::{connection, continuity};
 use crate::signal::{ReceivedAt, Seq};
 
@@ -102,9 +102,12 @@ pub(super) fn read(
         .query([signed(from.get()), limit])
         .map_err(JournalError::from)?;
     let mut read = Vec::with_capacity(most.min(MOST_PREPARED));
-    let mut next = from;
-    while let Some(row) = found.next().map_err(JournalError::from)? {
+    let (mut next, mut bytes) = (from, 0);
+    while bytes < MOST_READ_BYTES
+        && let Some(row) = found.next().map_err(JournalError::from)?
+    {
         let recorded = rows.read(row)?;
+        bytes += content_bytes(row);
         if recorded.seq() != next {
             drop(found);
             return Err(missing(db, next));

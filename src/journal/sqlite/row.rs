@@ -15,6 +15,9 @@ pub(super) struct Rows {
 /// Symbols that are remembered, each at the place that its text says.
 const SYMBOLS: usize = 256;
 
+/// The column that has no bound of its own.
+const CONTENT: usize = 11;
+
 impl Rows {
     pub(super) fn new() -> Self {
         Self {
@@ -55,7 +58,7 @@ impl Rows {
             is_test: truth(row, 7).ok_or_else(column("is_test"))?,
             id: is_given.then_some(id),
             stale_after,
-            content: text(row, 11).ok_or_else(column("content"))?,
+            content: text(row, CONTENT).ok_or_else(column("content"))?,
         };
         Ok(Recorded {
             seq,
@@ -97,6 +100,11 @@ pub(super) fn received_at(row: &Row<'_>, column: usize) -> Option<ReceivedAt> {
 /// SQLite's integers have a sign; neither seqs nor times get that far.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How long the content in this row is.
+pub(super) fn content_bytes(row: &Row<'_>) -> usize {
+    text(row, CONTENT).map_or(0, str::len)
 }
 
 fn value<'a>(row: &'a Row<'_>, column: usize) -> Option<ValueRef<'a>> {

@@ -1,7 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::journal::{Durability, Retention};
+use crate::clock;
+use crate::journal::{Durability, MOST_READ_BYTES, Retention};
 use crate::signal::{Signal, TimeUnit, Timestamp};
 
 fn signals(count: usize) -> Batch {
@@ -69,6 +70,30 @@ fn a_log_whose_end_may_be_lost_gets_another_epoch() {
             assert_eq!(run(left.path(), next, "3").epoch(), epoch);
         }
     }
+}
+
+#[test]
+fn a_read_ends_early_when_signals_are_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = run(folder.path(), Durability::Os, "1");
+    let note = "x".repeat(60_000);
+    let line = format!(r#"{{"side":"buy","symbol":"X","price":1,"note":"{note}"}}"#);
+    let signal = Signal::parse_line(line.as_bytes(), TimeUnit::Seconds, clock::now());
+    let signal = signal.unwrap().unwrap();
+    let mut batch = Batch::of(std::iter::repeat_n(signal, 100));
+    journal.append(&mut batch).unwrap();
+    let mut archive = journal.archive().unwrap().unwrap();
+    let mut seen = 0;
+    while seen < 100 {
+        let from = Seq::FIRST.plus(seen);
+        let read = archive.readers[0].read(from, 512).unwrap();
+        assert_eq!(read[0].seq(), from);
+        let bytes = read.len() * note.len();
+        assert!(bytes < MOST_READ_BYTES + 2 * note.len(), "{}", read.len());
+        seen += read.len() as u64;
+    }
+    assert_eq!(seen, 100);
+    assert_eq!(archive.readers[0].read(Seq::FIRST, 1).unwrap().len(), 1);
 }
 
 #[test]
