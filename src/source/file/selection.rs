@@ -91,14 +91,36 @@ impl Selection {
     }
 }
 
+/// Names that are not UTF-8 match nothing. Hidden ones are sorted out here, because glob panics when
+/// it does that and meets a name that is not UTF-8, whether that would match or not.
 fn expand(pattern: &str, mut complain: impl FnMut(&GlobError)) -> Vec<PathBuf> {
+    let hidden_too = MatchOptions {
+        require_literal_leading_dot: false,
+        ..OPTIONS
+    };
     // The spec was refused if the pattern is bad.
-    let Ok(found) = glob_with(pattern, OPTIONS) else {
+    let (Ok(found), Ok(whole)) = (glob_with(pattern, hidden_too), Pattern::new(pattern)) else {
         return Vec::new();
     };
+    let mut told = |why: &GlobError| {
+        if !is_hidden(why.path(), pattern) {
+            complain(why);
+        }
+    };
     found
-        .filter_map(|path| path.inspect_err(&mut complain).ok())
+        .filter_map(|path| path.inspect_err(&mut told).ok())
+        .filter(|path| whole.matches_path_with(path, OPTIONS))
         .collect()
+}
+
+/// Whether a wildcard would have to stand for a name that begins with a dot.
+fn is_hidden(path: &Path, pattern: &str) -> bool {
+    let hidden = |part: &Component<'_>| matches!(part, Component::Normal(name) if name.as_encoded_bytes().starts_with(b"."));
+    path.components().filter(hidden).any(|part| {
+        !Path::new(pattern)
+            .components()
+            .any(|literal| literal == part)
+    })
 }
 
 fn has_wildcard(pattern: &str) -> bool {
@@ -114,6 +136,10 @@ const OPTIONS: MatchOptions = MatchOptions {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     fn folders(pattern: &str) -> Vec<String> {
@@ -141,5 +167,41 @@ mod tests {
         ] {
             assert_eq!(selection.matches(Path::new(path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_and_hidden_ones_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for made in ["old", ".git", ".literal"] {
+            fs::create_dir(at(made)).unwrap();
+        }
+        let files = [
+            "a.jsonl",
+            ".b.jsonl",
+            "old/c.jsonl",
+            ".git/d.jsonl",
+            ".literal/e.jsonl",
+        ];
+        for file in files {
+            fs::write(at(file), "").unwrap();
+        }
+        for name in [&b"\xff.jsonl"[..], b"\xfe.tmp"] {
+            fs::write(folder.path().join(OsStr::from_bytes(name)), "").unwrap();
+        }
+        let selection =
+            |pattern| Selection::new(&Pattern::new(at(pattern).to_str().unwrap()).unwrap());
+        for (pattern, found) in [
+            ("*.jsonl", &["a.jsonl"][..]),
+            ("**/*.jsonl", &["a.jsonl", "old/c.jsonl"]),
+            (".literal/*.jsonl", &[".literal/e.jsonl"]),
+        ] {
+            let found: Vec<_> = found.iter().copied().map(at).collect();
+            let complain = |why: &GlobError| panic!("{why}");
+            assert_eq!(selection(pattern).paths(complain), found, "{pattern}");
+        }
+        let folders = selection("**/*.jsonl").folders();
+        assert!(folders.contains(&at("old")), "{folders:?}");
+        assert!(!folders.contains(&at(".git")), "{folders:?}");
     }
 }
