@@ -284,7 +284,7 @@ fn a_log_that_is_moved_away_is_missed_within_a_second_and_goes_on_when_it_is_bac
         journal.append(&mut Batch::of([signal("buy X 1")])).unwrap();
         fs::rename(&place, &away).unwrap();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(append_until_refused(&mut journal), @"its file was moved, deleted or replaced while the server runs; put it back, or restart the server to begin a new log");
+            insta::assert_snapshot!(append_until_refused(&mut journal), @"its file was moved, deleted, emptied or replaced while the server runs; put it back, or restart the server to begin a new log");
         }
         // Not that file, although it says the same.
         fs::copy(&away, &place).unwrap();

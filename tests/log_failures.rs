@@ -455,7 +455,7 @@ async fn a_log_that_is_moved_away_is_noticed_without_a_signal_and_goes_on_when_i
         let log = server.stop();
         assert_eq!((said(&log, FAILED), said(&log, OVER)), (1, 1), "{log}");
         assert!(
-            log.contains("moved, deleted or replaced while the server runs; put it back"),
+            log.contains("moved, deleted, emptied or replaced while the server runs; put it back"),
             "{log}"
         );
         assert_eq!(

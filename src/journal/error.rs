@@ -21,7 +21,7 @@ pub enum JournalError {
     Damaged(String),
     /// What is written now would be lost.
     #[error(
-        "its file was moved, deleted or replaced while the server runs; put it back, or restart the server to begin a new log"
+        "its file was moved, deleted, emptied or replaced while the server runs; put it back, or restart the server to begin a new log"
     )]
     Moved,
     /// Not what this server wrote.

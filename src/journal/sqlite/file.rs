@@ -71,6 +71,15 @@ impl Files {
         Ok(())
     }
 
+    /// Whether the database was emptied under its write-ahead log, which SQLite then throws away.
+    pub(super) fn is_emptied(&self) -> io::Result<bool> {
+        let wal = match fs::metadata(&self.wal.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            wal => wal?,
+        };
+        Ok(wal.len() > 0 && fs::metadata(&self.database.path)?.len() == 0)
+    }
+
     /// Whether what was opened still stands there, looked at now and then.
     pub(super) fn check(&mut self) -> Result<(), JournalError> {
         if self
@@ -81,6 +90,9 @@ impl Files {
         }
         self.database.check()?;
         self.wal.check()?;
+        if self.is_emptied()? {
+            return Err(JournalError::Moved);
+        }
         self.looked_at = Some(Instant::now());
         Ok(())
     }

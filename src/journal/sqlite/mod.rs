@@ -218,6 +218,9 @@ fn open_or_make(
     keeping: Keeping,
     continuity: &Continuity,
 ) -> Result<Sqlite, JournalError> {
+    if files.is_emptied()? {
+        return Err(JournalError::NotADatabase);
+    }
     // SQLite mends it by itself when it opens it.
     let wal = match wal::is_damaged(files.wal())? {
         true => Wal::Damaged,

@@ -1,4 +1,5 @@
 use std::fs;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock;
@@ -142,4 +143,36 @@ fn a_flood_does_not_outrun_what_is_let_go_of() {
     let (oldest, head) = (journal.oldest.get(), journal.head().unwrap());
     let kept = head.get() - oldest.get();
     assert!(kept < 3 * 4096, "{kept}");
+}
+
+#[test]
+fn a_database_that_was_emptied_does_not_take_its_write_ahead_log_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = run(folder.path(), Durability::Os, "1");
+    journal.append(&mut signals(10)).unwrap();
+    let left = killed(folder.path());
+    let empty = |folder: &Path| fs::write(folder.join("signals.db"), "").unwrap();
+    empty(left.path());
+    let wal = || {
+        fs::metadata(left.path().join("signals.db-wal"))
+            .unwrap()
+            .len()
+    };
+    let before = wal();
+    let refused = Sqlite::open(left.path(), Keeping::default()).unwrap_err();
+    assert!(
+        matches!(refused.why, JournalError::NotADatabase),
+        "{refused}"
+    );
+    assert_eq!(wal(), before);
+    // The same under a log that is in use.
+    empty(folder.path());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let why = loop {
+        match journal.append(&mut signals(1)) {
+            Err(why) => break why,
+            Ok(_) => assert!(Instant::now() < deadline, "nobody notices"),
+        }
+    };
+    assert!(matches!(why, JournalError::Moved), "{why}");
 }
