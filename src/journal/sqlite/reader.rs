@@ -176,9 +176,11 @@ pub(super) fn search(
     Ok(first)
 }
 
-/// When the signal at this place was received.
+/// When the signal at this place was received; one that is missing is named by who reads it, and
+/// here the next one stands for it.
 pub(super) fn received(db: &Connection, seq: Seq) -> Result<ReceivedAt, JournalError> {
-    let mut select = db.prepare_cached("SELECT received_at FROM signals WHERE seq = ?1")?;
+    let sql = "SELECT received_at FROM signals WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+    let mut select = db.prepare_cached(sql)?;
     let found = select
         .query_row([signed(seq.get())], |row| Ok(received_at(row, 0)))
         .optional()?;

@@ -176,3 +176,19 @@ fn a_database_that_was_emptied_does_not_take_its_write_ahead_log_with_it() {
     };
     assert!(matches!(why, JournalError::Moved), "{why}");
 }
+
+#[test]
+fn a_signal_that_is_missing_in_the_middle_holds_up_no_id_that_looks_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = run(folder.path(), Durability::Os, "1");
+    let appended = journal.append(&mut signals(100)).unwrap();
+    let made = appended.recorded[30].id();
+    let db = journal.db.as_ref().unwrap();
+    // Where a search looks first.
+    db.execute("DELETE FROM signals WHERE seq = 50", [])
+        .unwrap();
+    let line = format!(r#"{{"id":"{made}","side":"buy","symbol":"X","price":1}}"#);
+    let signal = Signal::parse_line(line.as_bytes(), TimeUnit::Seconds, Timestamp::MAX);
+    let mut batch = Batch::of(signal.unwrap());
+    assert_eq!(journal.append(&mut batch).unwrap().duplicates, 1);
+}
