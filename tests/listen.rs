@@ -428,28 +428,39 @@ fn what_came_while_it_was_away_is_printed_once_and_in_order() {
     }
 }
 
+/// Loses power: the signals of the log are still there, and it goes on under another name.
+fn lose_power(folder: &Folder) {
+    let log = rusqlite::Connection::open(folder.path("data/signals.db")).unwrap();
+    log.execute("DELETE FROM log WHERE key = 'epoch'", ())
+        .unwrap();
+}
+
 #[test]
-fn a_log_that_was_lost_is_told_and_the_new_one_read_from_its_beginning() {
-    // The new log is shorter than the place in the old one, or longer.
-    for count in [2, 7] {
+fn in_a_log_that_began_anew_nothing_is_printed_twice_and_all_that_came_since_is() {
+    // The new log is shorter than the place in the old one, or longer, or holds the old one.
+    let lost: fn(&Folder) = lose_the_log;
+    for (tamper, first, count) in [(lost, 1, 2), (lost, 1, 7), (lose_power, 5, 3)] {
         let mut server = server_with(1..=3);
         let mut listener = Listener::start(&server, "--json");
         server.feed(&feed(4..=4));
         assert_eq!(listener.seqs(1), [4]);
         listener.signal(Signal::STOP);
-        let mut server = again(server, lose_the_log);
+        let mut server = again(server, tamper);
         let mut watcher = Listener::start(&server, "--json");
         server.feed(&feed(101..=100 + count));
         watcher.seqs(usize::try_from(count).unwrap());
         listener.signal(Signal::CONT);
-        let said = listener.said("the log was lost and began anew, as epoch ");
+        let said = listener.said("the log began anew, as epoch ");
         assert!(
-            said.contains("; going on from its beginning; connecting again in "),
+            said.contains(": signals may have been lost; going on with what was received at 2"),
             "{said}"
         );
         listener.connected();
-        let expected: Vec<u64> = (1..=count).collect();
+        let expected: Vec<u64> = (first..first + count).collect();
         assert_eq!(listener.seqs(expected.len()), expected);
+        // The next one after them, and nothing between.
+        server.feed(&feed(200..=200));
+        assert_eq!(listener.seqs(1), [first + count]);
     }
 }
 

@@ -6,14 +6,24 @@ use tokio_tungstenite::tungstenite::http::HeaderMap;
 /// A text message of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// A signal. Without a seq in `signalcast.v1`, and when it is the answer to a `test`.
-    Signal { seq: Option<u64> },
+    Signal(Seen),
     /// The first message of `signalcast.v2`.
     Established(Established),
     /// Nothing has happened; all of ours up to this place was sent.
-    Heartbeat { last_seq: u64 },
+    Heartbeat {
+        last_seq: u64,
+    },
     /// An error, or what this program is too old to know.
     Other,
+}
+
+/// A signal, as far as it tells where it stands in the log: not at all in `signalcast.v1`, and when it
+/// is the answer to a `test`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Seen {
+    pub(super) seq: Option<u64>,
+    pub(super) id: Option<String>,
+    pub(super) received_at: Option<String>,
 }
 
 /// What the log is like that a connection begins in.
@@ -42,9 +52,7 @@ impl Said {
         let read = || -> serde_json::Result<Self> {
             let Kind { kind } = serde_json::from_str(text)?;
             Ok(match kind.as_str() {
-                "buy" | "sell" => Self::Signal {
-                    seq: serde_json::from_str::<Place>(text)?.seq,
-                },
+                "buy" | "sell" => Self::Signal(serde_json::from_str(text)?),
                 "connection_established" => Self::Established(serde_json::from_str(text)?),
                 "heartbeat" => Self::Heartbeat {
                     last_seq: serde_json::from_str::<Head>(text)?.last_seq,
@@ -63,11 +71,6 @@ struct Kind {
 }
 
 #[derive(Deserialize)]
-struct Place {
-    seq: Option<u64>,
-}
-
-#[derive(Deserialize)]
 struct Head {
     last_seq: u64,
 }
@@ -81,13 +84,15 @@ mod tests {
         for (text, said) in [
             (
                 r#"{"type":"buy","content":{"symbol":"A","price":1,"timestamp":0},"is_test":false}"#,
-                Said::Signal { seq: None },
+                Said::Signal(Seen::default()),
             ),
             (
-                r#"{"type":"sell","seq":18446744073709551615,"id":"a","content":{"type":"x"},"is_test":false}"#,
-                Said::Signal {
+                r#"{"type":"sell","seq":18446744073709551615,"id":"a","content":{"type":"x"},"is_test":false,"received_at":"2026-11-20T10:00:00.123456Z"}"#,
+                Said::Signal(Seen {
                     seq: Some(u64::MAX),
-                },
+                    id: Some("a".to_owned()),
+                    received_at: Some("2026-11-20T10:00:00.123456Z".to_owned()),
+                }),
             ),
             (
                 r#"{"type":"connection_established","client_id":"c","timestamp":"2026-11-20T10:00:00Z","heartbeat_interval":30000,"epoch":"e","first_seq":1,"last_seq":1024,"sources":{}}"#,

@@ -30,7 +30,7 @@ pub(crate) use query::Query;
 
 use connect::{Protocol, Socket, V2, connect};
 use loss::Lost;
-use message::Said;
+use message::{Said, Seen};
 use options::without_query;
 use place::Place;
 
@@ -210,7 +210,7 @@ async fn take(
     out: &mut Output<impl Write>,
     err: &mut impl Write,
 ) -> Result<Go, Lost> {
-    let seq = match Said::read(text) {
+    let seen = match Said::read(text) {
         Said::Established(log) => {
             place.established(&log)?;
             return Ok(Go::On);
@@ -219,7 +219,7 @@ async fn take(
             place.reached(last_seq);
             return Ok(Go::On);
         }
-        Said::Signal { seq: Some(seq) } if !place.is_next(seq) => {
+        Said::Signal(Seen { seq: Some(seq), .. }) if !place.is_next(seq) => {
             let text = printable(text);
             let _ = writeln!(
                 err,
@@ -227,20 +227,20 @@ async fn take(
             );
             return Ok(Go::On);
         }
-        Said::Signal { seq } => seq,
+        Said::Signal(seen) => seen,
         Said::Other => {
             let _ = writeln!(err, "signalcast: the server says: {}", printable(text));
             return Ok(Go::On);
         }
     };
-    match print(text, options.form, out, err).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Go::Home),
-        Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+    if !place.was_printed(&seen) {
+        match print(text, options.form, out, err).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Go::Home),
+            Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+        }
     }
-    if let Some(seq) = seq {
-        place.reached(seq);
-    }
+    place.printed(seen);
     Ok(Go::On)
 }
 

@@ -1,7 +1,9 @@
 //! How far a listener has come in the server's log, and where its next connection starts.
 
+use std::collections::HashSet;
+
 use super::loss::{Gone, ListenError, Lost};
-use super::message::Established;
+use super::message::{Established, Seen};
 use crate::signal::ReceivedAt;
 
 /// Where a connection starts.
@@ -22,12 +24,31 @@ pub(super) struct Place {
     epoch: Option<String>,
     /// Where the next connection starts. Once a signal was printed, after that one.
     start: Start,
+    /// Where the user wanted to begin.
+    asked: Start,
+    /// When it was let in, by the server's clock.
+    let_in_at: Option<String>,
+    newest: Option<Newest>,
+}
+
+/// The newest signals that were printed: where to go on in a log that numbers them otherwise.
+#[derive(Debug)]
+struct Newest {
+    received_at: String,
+    /// Of all that were received at this very time.
+    ids: HashSet<String>,
 }
 
 impl Place {
     /// Where the user wants to begin.
     pub(super) fn new(start: Start) -> Self {
-        Self { epoch: None, start }
+        Self {
+            epoch: None,
+            asked: start.clone(),
+            start,
+            let_in_at: None,
+            newest: None,
+        }
     }
 
     pub(super) fn start(&self) -> &Start {
@@ -44,11 +65,17 @@ impl Place {
         if known.is_some_and(|known| known != said.epoch) {
             return Err(self.began_anew());
         }
+        if self.let_in_at.is_none() {
+            self.let_in_at.clone_from(&said.timestamp);
+        }
         // Whoever asked for a time to come gets what comes in from now on, not only from then on.
         let is_live = match &self.start {
             Start::Live => true,
             Start::After(_) => false,
-            Start::Since(time) => is_later(time, said.timestamp.as_deref()),
+            // Nor is a signal's own time to come, whatever the server's clock says.
+            Start::Since(time) => {
+                self.newest.is_none() && is_later(time, said.timestamp.as_deref())
+            }
         };
         if is_live {
             self.start = Start::After(said.last_seq);
@@ -73,6 +100,36 @@ impl Place {
         }
     }
 
+    /// Whether this very signal was printed before, when the log had another epoch. Within one its
+    /// seq tells.
+    pub(super) fn was_printed(&self, seen: &Seen) -> bool {
+        let (Some(newest), Some(at), Some(id)) = (&self.newest, &seen.received_at, &seen.id) else {
+            return false;
+        };
+        newest.received_at == *at && newest.ids.contains(id)
+    }
+
+    /// This signal was printed, and so was all before it.
+    pub(super) fn printed(&mut self, seen: Seen) {
+        let Some(seq) = seen.seq else {
+            return;
+        };
+        self.reached(seq);
+        if let (Some(received_at), Some(id)) = (seen.received_at, seen.id) {
+            match &mut self.newest {
+                Some(newest) if newest.received_at == received_at => {
+                    newest.ids.insert(id);
+                }
+                newest => {
+                    *newest = Some(Newest {
+                        received_at,
+                        ids: HashSet::from([id]),
+                    });
+                }
+            }
+        }
+    }
+
     /// The server does not have what comes next. Where to go on, if that is for us to say.
     pub(super) fn gone(&mut self, gone: Gone) -> Lost {
         let Some((first, last)) = gone.kept else {
@@ -84,6 +141,14 @@ impl Place {
             _ => false,
         };
         match (&self.start, &self.epoch) {
+            (&Start::After(after), Some(_)) if after > last => {
+                self.epoch = gone.epoch;
+                self.began_anew()
+            }
+            _ if is_new => {
+                self.epoch = gone.epoch;
+                self.began_anew()
+            }
             (Start::After(0), _) => {
                 self.start = oldest;
                 Lost::for_now(format!("the oldest signal that is kept is {first}"))
@@ -97,10 +162,6 @@ impl Place {
                 "{}; --after-seq 0 begins with the oldest, {first}",
                 gone.words
             ))),
-            (&Start::After(after), Some(_)) if is_new || after > last => {
-                self.epoch = gone.epoch;
-                self.began_anew()
-            }
             (&Start::After(after), Some(_)) => {
                 self.start = oldest;
                 let lost = first.saturating_sub(after + 1);
@@ -120,14 +181,32 @@ impl Place {
         }
     }
 
+    /// Seqs mean something else now, and times of receipt do not.
     fn began_anew(&mut self) -> Lost {
-        if !matches!(self.start, Start::Since(_)) {
-            self.start = Start::After(0);
-        }
+        self.start = self.in_another_log();
+        let on = match &self.start {
+            Start::After(_) => "from its beginning".to_owned(),
+            Start::Since(time) => format!("with what was received at {time} or later"),
+            Start::Live => "with what comes in from now on".to_owned(),
+        };
         let epoch = self.epoch.as_deref().unwrap_or("unknown");
         Lost::for_now(format!(
-            "the log was lost and began anew, as epoch {epoch}; going on from its beginning"
+            "the log began anew, as epoch {epoch}: signals may have been lost; going on {on}"
         ))
+    }
+
+    /// Where to go on in another log: with the newest that was printed. If none was, with what the
+    /// user asked for, and whoever asked for what comes in did so when it was let in.
+    fn in_another_log(&self) -> Start {
+        if let Some(newest) = &self.newest {
+            return Start::Since(newest.received_at.clone());
+        }
+        let let_in_at = self.let_in_at.as_deref();
+        match &self.asked {
+            Start::Since(time) if !is_later(time, let_in_at) => self.asked.clone(),
+            Start::After(0) => self.asked.clone(),
+            _ => let_in_at.map_or(Start::Live, |time| Start::Since(time.to_owned())),
+        }
     }
 }
 
@@ -216,21 +295,81 @@ mod tests {
         assert_eq!(since.start(), &Start::After(7));
     }
 
+    fn seen(seq: u64, id: &str, second: u64) -> Seen {
+        Seen {
+            seq: Some(seq),
+            id: Some(id.to_owned()),
+            received_at: Some(format!("2026-11-20T10:00:{second:02}.000000Z")),
+        }
+    }
+
     #[test]
-    fn a_log_that_began_anew_is_read_from_its_beginning() {
+    fn in_a_log_that_began_anew_it_goes_on_with_the_newest_that_was_printed() {
         let mut place = in_log(Start::Live);
-        let lost = place.established(&said("b", 500)).unwrap_err();
-        assert!(why(lost).contains("began anew, as epoch b"));
-        assert_eq!(place.start(), &Start::After(0));
+        for (seq, id, second) in [(101, "a", 1), (102, "b", 2), (103, "c", 2)] {
+            place.printed(seen(seq, id, second));
+        }
+        let newest = Start::Since("2026-11-20T10:00:02.000000Z".to_owned());
+        assert_eq!(
+            why(place.established(&said("b", 500)).unwrap_err()),
+            "the log began anew, as epoch b: signals may have been lost; going on with what was \
+             received at 2026-11-20T10:00:02.000000Z or later"
+        );
+        assert_eq!(place.start(), &newest);
         place.established(&said("b", 500)).unwrap();
-        assert_eq!(place.start(), &Start::After(0));
+        assert_eq!(place.start(), &newest);
+        for (seq, id, second, was_printed) in [
+            (12, "b", 2, true),
+            (13, "d", 2, false),
+            (14, "c", 2, true),
+            (15, "a", 3, false),
+            (16, "b", 3, false),
+        ] {
+            let seen = seen(seq, id, second);
+            assert!(place.is_next(seq), "{seq}");
+            assert_eq!(place.was_printed(&seen), was_printed, "{seq}");
+            place.printed(seen);
+        }
+        assert_eq!(place.start(), &Start::After(16));
 
         // Shorter than where we were, or not: the server may refuse the place in both.
-        for gone in [gone("b", 1, 3), gone("b", 200, 300)] {
+        for elsewhere in [gone("b", 1, 3), gone("b", 200, 300)] {
             let mut place = in_log(Start::Live);
-            assert!(why(place.gone(gone)).contains("began anew, as epoch b"));
-            assert_eq!(place.start(), &Start::After(0));
+            place.printed(seen(101, "b", 2));
+            assert!(why(place.gone(elsewhere)).contains("began anew, as epoch b"));
+            assert_eq!(place.start(), &newest);
+            // Not kept that long there.
+            assert!(why(place.gone(gone("b", 200, 300))).contains("going on from 200"));
+            assert_eq!(place.start(), &Start::After(199));
         }
+    }
+
+    #[test]
+    fn before_anything_was_printed_it_goes_on_in_another_log_with_what_was_asked_for() {
+        let since = |time: &str| Start::Since(time.to_owned());
+        let let_in_at = since("2026-11-20T10:00:00.5Z");
+        for (asked, next) in [
+            (Start::Live, let_in_at.clone()),
+            (Start::After(0), Start::After(0)),
+            // Whatever has that seq now.
+            (Start::After(60), let_in_at.clone()),
+            (since("2026-11-20T09:00:00Z"), since("2026-11-20T09:00:00Z")),
+            (since("2026-11-20T11:00:00Z"), let_in_at),
+        ] {
+            let mut place = in_log(asked.clone());
+            place.reached(110);
+            place.established(&said("b", 500)).unwrap_err();
+            assert_eq!(place.start(), &next, "{asked:?}");
+        }
+        // The server did not say when that was.
+        let mut place = Place::new(Start::Live);
+        let untold = |epoch| Established {
+            timestamp: None,
+            ..said(epoch, 100)
+        };
+        place.established(&untold("a")).unwrap();
+        place.established(&untold("b")).unwrap_err();
+        assert_eq!(place.start(), &Start::Live);
     }
 
     #[test]

@@ -367,30 +367,43 @@ async fn what_is_no_signal_or_came_before_is_not_printed() {
 }
 
 #[tokio::test]
-async fn another_log_is_read_from_its_beginning() {
+async fn in_another_log_it_goes_on_with_the_newest_that_was_printed() {
     let (result, out, err) = listen_to(Form::Frame, |listener, stop| async move {
         let (mut socket, _) = accept_v2(&listener, "old", 10).await;
+        for text in [signal_v2(11), signal_v2(12)] {
+            socket.send(text.into()).await.unwrap();
+        }
         taken_in(&mut socket).await;
         drop(socket);
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
-        assert_eq!(target, "/?token=secret&after_seq=10");
-        // Not the first of this log, so not yet to be printed. It may have left already.
-        socket.send(signal_v2(11).into()).await.ok();
+        assert_eq!(target, "/?token=secret&after_seq=12");
+        // After a place of the old log, so not yet to be printed. It may have left already.
+        socket.send(signal_v2(13).into()).await.ok();
         while let Some(Ok(_)) = socket.next().await {}
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
-        assert_eq!(target, "/?token=secret&after_seq=0");
-        socket.send(signal_v2(1).into()).await.unwrap();
+        assert_eq!(target, "/?token=secret&since=2026-11-20T10:00:00.123456Z");
+        // All received at once; two of them were printed.
+        for seq in 10..=13 {
+            socket.send(signal_v2(seq).into()).await.unwrap();
+        }
         taken_in(&mut socket).await;
+        drop(socket);
+        let (_socket, target) = accept_v2(&listener, "new", 30).await;
+        assert_eq!(target, "/?token=secret&after_seq=13");
         stop.cancel();
     })
     .await;
     assert!(result.is_ok());
-    assert_eq!(out, format!("{}\n", signal_v2(1)));
+    let printed = [11, 12, 10, 13].map(|seq| signal_v2(seq) + "\n").concat();
+    assert_eq!(out, printed);
     let lost = err
         .lines()
         .find(|line| line.contains("began anew"))
         .unwrap();
-    assert!(lost.contains("as epoch new; going on from its beginning; connecting again"));
+    assert!(
+        lost.contains("as epoch new: signals may have been lost; going on with what was received at 2026-11-20T10:00:00.123456Z or later; connecting again"),
+        "{lost}"
+    );
 }
 
 #[tokio::test]
