@@ -426,6 +426,46 @@ async fn a_log_that_another_program_has_locked_is_waited_for_and_goes_on_when_it
 }
 
 #[tokio::test]
+async fn whoever_asks_for_the_past_while_it_cannot_be_read_is_told_to_come_back() {
+    let (folder, _) = recorded(0..4000).await;
+    let mut server = TestServer::start_command(Arc::clone(&folder), folder.command(SERVE));
+    let database = folder.path("data/signals.db");
+    let middle = fs::metadata(&database).unwrap().len() / 2 / 4096 * 4096;
+    let before = overwrite(&database, middle, &GARBAGE);
+    let bearer = format!("Authorization: Bearer {}\r\n", server.token());
+    let since = "?since=2026-01-01T00:00:00Z";
+    for _ in 0..5 {
+        for answer in [
+            server
+                .get("/signals?after_seq=2000&limit=10", &bearer)
+                .await,
+            server.ask(&format!("/{since}"), &bearer).await,
+        ] {
+            assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+            assert_eq!(answer.header("retry-after"), Some("5"));
+            assert!(
+                answer
+                    .body
+                    .contains("the log can't be read just now; come back"),
+                "{answer:?}"
+            );
+        }
+    }
+    // Whoever does not ask for it misses nothing.
+    let mut live = server.client().await;
+    server.feed(&lines(4000..4010));
+    expect(&mut live, 4000..4010).await;
+    overwrite(&database, middle, &before);
+    let token = server.token();
+    server
+        .client_at(&format!("/{since}"), &token)
+        .await
+        .unwrap();
+    let log = server.stop();
+    assert_eq!(said(&log, "the log cannot be read"), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_log_that_is_moved_away_is_noticed_without_a_signal_and_goes_on_when_it_is_back() {
     // The file, the folder around it, and another file in its place.
     for (name, replaced) in [

@@ -16,15 +16,20 @@ struct Failing {
     last: Instant,
 }
 
-/// Without a failure for this long it is over. A part of the log may be readable while another is
-/// not, so one read that goes well proves nothing; whoever waits tries again far sooner.
+/// Without a failure for this long a read that goes well ends it. A part of the log may be readable
+/// while another is not, so one that goes well sooner proves nothing; whoever waits tries again far
+/// sooner.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// After this long without a failure another one is another incident, also when nothing was read
+/// meanwhile: those that were sent away at the door may take their time to come back.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 
 impl Incident {
     /// A read failed. True if this is news.
     pub(super) fn failed(&self, why: &dyn fmt::Display, now: Instant) -> bool {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = failing.is_none_or(|failing| now - failing.last >= QUIET);
+        let is_news = failing.is_none_or(|failing| now - failing.last >= FORGOTTEN);
         if is_news {
             error!(%why, "the log cannot be read; clients that are far behind wait for it");
             *failing = Some(Failing {
@@ -68,5 +73,10 @@ mod tests {
         assert!(incident.read(at(70_000)), "it is over");
         assert!(!incident.read(at(70_001)));
         assert!(incident.failed(&"the disk is gone", at(70_002)), "another");
+        assert!(
+            !incident.failed(&"the disk is gone", at(130_000)),
+            "somebody was sent away and came back"
+        );
+        assert!(incident.failed(&"the disk is gone", at(730_000)), "another");
     }
 }

@@ -96,8 +96,8 @@ impl Past {
     pub(super) fn unreadable(&self, why: &ReadError) -> Refusal {
         match why {
             ReadError::Gone { .. } => self.gone(Gone::TOO_OLD),
-            // Whoever reads it logs that.
-            ReadError::Failed(_) => Refusal::Internal,
+            // Said once by whoever reads it, and over sooner or later.
+            ReadError::Failed(_) => Refusal::Unreadable,
         }
     }
 

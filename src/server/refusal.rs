@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     Overloaded,
     /// Too many fetch past signals.
     Busy,
+    /// Past signals can't be read just now.
+    Unreadable,
     Draining,
     HistoryGone(Gone),
     NotTls,
@@ -125,7 +127,9 @@ impl Refusal {
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MissingToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::Overloaded | Self::Busy | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Busy | Self::Unreadable | Self::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::HistoryGone(_) => StatusCode::GONE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -144,7 +148,7 @@ impl Refusal {
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
-            Self::Overloaded | Self::Busy => "overloaded",
+            Self::Overloaded | Self::Busy | Self::Unreadable => "overloaded",
             Self::Draining => "draining",
             Self::HistoryGone(_) => "history_gone",
             Self::Internal => "internal",
@@ -169,6 +173,7 @@ impl Refusal {
             Self::InsufficientScope => "the token lacks the scope signals:read",
             Self::Overloaded => "as many clients as allowed are connected; come back later",
             Self::Busy => "too many are fetching past signals just now; come back in a moment",
+            Self::Unreadable => "the log can't be read just now; come back in a moment",
             Self::Draining => "the server is shutting down; come back soon",
             Self::HistoryGone(gone) => gone.why,
             Self::NotTls => "this port speaks TLS; use wss://",
@@ -201,7 +206,7 @@ impl Refusal {
             Self::TooManyAttempts(wait) => {
                 vec![(RETRY_AFTER, (wait.as_secs() + 1).to_string())]
             }
-            Self::Overloaded | Self::Busy | Self::Draining => {
+            Self::Overloaded | Self::Busy | Self::Unreadable | Self::Draining => {
                 vec![(RETRY_AFTER, RETRY_SECONDS.to_string())]
             }
             Self::MissingToken => vec![(WWW_AUTHENTICATE, REALM.to_owned())],

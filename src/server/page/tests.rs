@@ -193,10 +193,10 @@ async fn retention_during_a_page_leaves_no_gap_in_it() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_read_is_our_fault() {
+async fn while_the_log_cannot_be_read_whoever_asks_is_to_come_back() {
     let refused = page(&past(1000, &[Event::Fault]), "").await;
-    assert_eq!(refused, Err(Refusal::Internal));
+    assert_eq!(refused, Err(Refusal::Unreadable));
     let since = Start::Since(ReceivedAt::MIN);
     let refused = past(1000, &[Event::Fault]).first(since).await;
-    assert_eq!(refused, Err(Refusal::Internal));
+    assert_eq!(refused, Err(Refusal::Unreadable));
 }
