@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,9 +35,14 @@ pub(super) struct Pending {
 
 /// One of them, as long as it is one.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct Opening(Place);
+
+/// Says of one of them what it waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
     pending: Arc<Pending>,
-    number: u64,
+    /// Its age. Changes only while the state is locked.
+    number: Arc<AtomicU64>,
 }
 
 /// What a connection waits for.
@@ -80,15 +86,14 @@ impl Pending {
     pub(super) fn enter(self: &Arc<Self>) -> (Opening, AbortRegistration) {
         let (handle, registration) = AbortHandle::new_pair();
         let mut state = self.state();
-        let number = state.next;
-        state.next += 1;
+        let number = state.youngest();
         state.ours.insert(number, handle);
         drop(state);
-        let opening = Opening {
+        let place = Place {
             pending: Arc::clone(self),
-            number,
+            number: Arc::new(AtomicU64::new(number)),
         };
-        (opening, registration)
+        (Opening(place), registration)
     }
 
     /// Waits while so many wait for us that another would only wait, too.
@@ -143,14 +148,43 @@ const RETRY: Duration = Duration::from_millis(50);
 impl Opening {
     /// It waits for something else now.
     pub(super) fn waits(&self, stage: Stage) {
-        let half = self.pending.half();
+        self.0.waits(stage);
+    }
+
+    /// For whoever answers its requests.
+    pub(super) fn place(&self) -> Place {
+        self.0.clone()
+    }
+}
+
+impl Place {
+    /// Meanwhile it waits for us. Then it waits for the peer again, as the youngest of those: the
+    /// time before was ours, and the answer is still to be taken.
+    pub(super) async fn while_ours<T>(&self, done: impl Future<Output = T>) -> T {
+        self.waits(Stage::Ours);
+        let done = done.await;
         let mut state = self.pending.state();
+        let number = state.youngest();
+        let before = self.number.swap(number, Ordering::Relaxed);
+        self.moves(state, before, Stage::Begun);
+        done
+    }
+
+    fn waits(&self, stage: Stage) {
+        let state = self.pending.state();
+        let number = self.number.load(Ordering::Relaxed);
+        self.moves(state, number, stage);
+    }
+
+    fn moves(&self, mut state: MutexGuard<'_, State>, before: u64, to: Stage) {
+        let half = self.pending.half();
         // One that was told to end is nowhere.
-        if let Some(handle) = state.remove(self.number) {
-            state.of(stage).insert(self.number, handle);
+        if let Some(handle) = state.remove(before) {
+            let number = self.number.load(Ordering::Relaxed);
+            state.of(to).insert(number, handle);
         }
-        if stage != Stage::Ours && state.of(stage).len() > half {
-            state.drop_oldest(stage);
+        if to != Stage::Ours && state.of(to).len() > half {
+            state.drop_oldest(to);
         }
         drop(state);
         self.pending.attended.notify_waiters();
@@ -159,17 +193,23 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let mut state = self.pending.state();
-        if state.remove(self.number).is_none() {
+        let Place { pending, number } = &self.0;
+        let mut state = pending.state();
+        if state.remove(number.load(Ordering::Relaxed)).is_none() {
             state.leaving -= 1;
         }
         drop(state);
-        self.pending.freed.notify_waiters();
-        self.pending.attended.notify_waiters();
+        pending.freed.notify_waiters();
+        pending.attended.notify_waiters();
     }
 }
 
 impl State {
+    fn youngest(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
     fn of(&mut self, stage: Stage) -> &mut BTreeMap<u64, AbortHandle> {
         match stage {
             Stage::Ours => &mut self.ours,
@@ -297,6 +337,30 @@ mod tests {
         new.waits(Stage::Silent);
         openings[0].waits(Stage::Begun);
         assert!(!registration.handle().is_aborted());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_answer_of_ours_is_not_crowded_out() {
+        let pending = pending();
+        let crowd = || -> Vec<_> {
+            (0..100)
+                .map(|_| {
+                    let (opening, registration) = pending.enter();
+                    opening.waits(Stage::Begun);
+                    (opening, registration)
+                })
+                .collect()
+        };
+        let (waiting, told) = pending.enter();
+        waiting.waits(Stage::Begun);
+        let among_the_crowd = waiting.place().while_ours(async { crowd() }).await;
+        assert!(
+            !told.handle().is_aborted(),
+            "it was answered a moment ago, however old it is"
+        );
+        drop(among_the_crowd);
+        drop(crowd());
+        assert!(told.handle().is_aborted(), "it does not take the answer");
     }
 
     #[tokio::test(start_paused = true)]

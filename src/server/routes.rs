@@ -17,6 +17,7 @@ use warp::{Filter, Rejection};
 use super::gate::{Admitted, Gate};
 use super::page::{Format, Page};
 use super::past::{Past, Start};
+use super::pending::Place;
 use super::query::{self, Query};
 use super::readiness::Readiness;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
@@ -35,6 +36,8 @@ pub(super) struct Visit {
     pub(super) request_line: usize,
     /// The log as it stands now.
     pub(super) past: Past,
+    /// Where it stands among those that are no client yet.
+    pub(super) place: Place,
     pub(super) entry: Arc<Mutex<Option<Entry>>>,
 }
 
@@ -137,7 +140,8 @@ async fn connect(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -
         gate.has_room(visit.address)?;
         let asked = Query::parse(query, query::OF_UPGRADES)?;
         let view = asked.view(handshake.protocol(), &principal)?;
-        let next = visit.past.first(asked.start.unwrap_or(Start::Live)).await?;
+        let first = visit.past.first(asked.start.unwrap_or(Start::Live));
+        let next = visit.place.while_ours(first).await?;
         let admitted = gate.admit(principal, visit.address)?;
         let entry = Entry {
             admitted,
@@ -162,7 +166,8 @@ async fn fetch(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -> 
         let asked = Query::parse(query, query::OF_PAGES)?;
         let view = asked.view(Protocol::V2, &principal)?;
         let turn = gate.fetch().await?;
-        let page = Page::of(&visit.past, &asked, &view, Format::wanted(headers)).await?;
+        let page = Page::of(&visit.past, &asked, &view, Format::wanted(headers));
+        let page = visit.place.while_ours(page).await?;
         Ok(page.response(&visit.past, turn))
     };
     let page = outcome.await;
