@@ -15,7 +15,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::disk::Disk;
 use common::{Folder, PATIENCE, TestClient, TestServer};
@@ -423,6 +423,79 @@ async fn a_log_that_another_program_has_locked_is_waited_for_and_goes_on_when_it
         stored(&folder.path("data/signals.db")),
         (0..30).collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn each_reason_why_the_log_cannot_be_written_is_told_once() {
+    let (folder, _) = recorded(0..10).await;
+    let mut server = TestServer::start_command(Arc::clone(&folder), folder.command(SERVE));
+    let mut client = server.client().await;
+    let other = Connection::open(folder.path("data/signals.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    server.feed(&lines(10..20));
+    server.logged("another program has locked it").await;
+    let (here, away) = (folder.path("data/signals.db"), folder.path("away"));
+    for _ in 0..2 {
+        fs::rename(&here, &away).unwrap();
+        server.logged("its file was moved").await;
+        let so_far = failures(&server, 1).await;
+        fs::rename(&away, &here).unwrap();
+        let so_far = so_far.count("signalcast_journal_failures_total");
+        failures(&server, so_far + 3).await;
+    }
+    other.execute_batch("COMMIT").unwrap();
+    expect(&mut client, 10..20).await;
+    let log = server.stop();
+    let reasons = [
+        FAILED,
+        "another program has locked it",
+        "the log cannot be written for another reason now",
+        "its file was moved",
+        OVER,
+    ];
+    assert_eq!(reasons.map(|reason| said(&log, reason)), [1; 5], "{log}");
+}
+
+#[tokio::test]
+async fn told_to_stop_while_the_log_cannot_be_written_it_ends_in_time_and_tells_what_is_lost() {
+    let cannot = "the time to drain is over, and the log cannot be written";
+    for by_file in [false, true] {
+        let (folder, _) = recorded(0..10).await;
+        let source = if by_file { "file:feed.jsonl" } else { "stdin" };
+        let serve = SERVE.replace("stdin", source) + " --drain 1s";
+        let mut server = TestServer::start_command(Arc::clone(&folder), folder.command(&serve));
+        let other = Connection::open(folder.path("data/signals.db")).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        if by_file {
+            folder.append("feed.jsonl", &lines(10..20));
+        } else {
+            server.feed(&lines(10..20));
+        }
+        server.logged(FAILED).await;
+        server.signal(Signal::TERM);
+        let begun = Instant::now();
+        let (status, log) = server.wait();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{log}");
+        assert_eq!(said(&log, cannot), 1, "{log}");
+        let lost = "signalcast: at least 10 signals that were read from standard input could not \
+                    be recorded and are lost; bring them again\n";
+        // What stands in a file is read again.
+        let (code, told) = if by_file { (0, 0) } else { (1, 1) };
+        assert_eq!(
+            (status.code(), said(&log, lost)),
+            (Some(code), told),
+            "{log}"
+        );
+        other.execute_batch("COMMIT").unwrap();
+        let database = folder.path("data/signals.db");
+        assert_eq!(stored(&database), (0..10).collect::<Vec<_>>());
+        if by_file {
+            let server = TestServer::start_command(Arc::clone(&folder), folder.command(&serve));
+            let token = server.token();
+            let mut client = server.client_at("/?after_seq=10", &token).await.unwrap();
+            expect(&mut client, 10..20).await;
+        }
+    }
 }
 
 #[tokio::test]

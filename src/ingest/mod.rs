@@ -4,6 +4,7 @@
 
 mod recorder;
 mod recv_within;
+mod unrecorded;
 
 use std::error::Error;
 use std::mem;
@@ -20,6 +21,7 @@ use crate::signal::{ReceivedAt, Signal};
 use crate::source::{Arrival, Handover, Lines, Origin, Position, SourceName, States, TooLong};
 
 pub use recorder::{Inlet, LogState, Recorder};
+pub use unrecorded::Unrecorded;
 
 use recv_within::recv_within;
 
@@ -46,6 +48,8 @@ pub(crate) struct Parsed {
     batch: Batch,
     /// When the oldest of its lines was read.
     read_at: Option<Instant>,
+    /// Signals in it that nobody can bring again.
+    irretrievable: u64,
     /// Sources that ended with it.
     ended: Vec<SourceName>,
 }
@@ -174,8 +178,13 @@ impl Ingest {
                 }
             }
         }
-        if self.parsed.batch.entries.len() > before {
+        let signals = self.parsed.batch.entries.len() - before;
+        if signals > 0 {
             self.sources.brought(&lines.origin.source, lines.read_at);
+        }
+        if lines.origin.file.is_none() {
+            self.recorder.unrecorded.read(signals as u64);
+            self.parsed.irretrievable += signals as u64;
         }
         self.metrics
             .brought(&lines.origin.source, brought, now.get());
@@ -206,6 +215,7 @@ impl Parsed {
     fn extend(&mut self, later: Self) {
         self.batch.extend(later.batch);
         self.read_at = self.read_at.or(later.read_at);
+        self.irretrievable += later.irretrievable;
         self.ended.extend(later.ended);
     }
 }

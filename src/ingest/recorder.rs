@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::{MOST_BATCH, Parsed};
+use super::{MOST_BATCH, Parsed, Unrecorded};
 use crate::crash;
 use crate::hub::Hub;
 use crate::journal::{Appended, Journal, JournalError, Tended};
@@ -24,6 +25,7 @@ pub struct Recorder {
     duplicates: u64,
     ended: watch::Sender<HashSet<SourceName>>,
     log: watch::Sender<LogState>,
+    unrecorded: Unrecorded,
     metrics: Commits,
 }
 
@@ -33,6 +35,7 @@ pub struct Inlet {
     pub(super) batches: SyncSender<Parsed>,
     /// When the newest signal of the log was received.
     pub(super) received_at: ReceivedAt,
+    pub(super) unrecorded: Unrecorded,
 }
 
 /// Whether signals get into the log.
@@ -59,9 +62,11 @@ impl Recorder {
     pub fn new(journal: Box<dyn Journal>, hub: Hub) -> (Self, Inlet) {
         let (batches, arriving) = sync_channel(BATCHES_CAPACITY);
         let received_at = journal.newest_received_at();
+        let unrecorded = Unrecorded::default();
         let inlet = Inlet {
             batches,
             received_at: received_at.unwrap_or(ReceivedAt::MIN),
+            unrecorded: unrecorded.clone(),
         };
         let recorder = Self {
             journal,
@@ -70,6 +75,7 @@ impl Recorder {
             duplicates: 0,
             ended: watch::Sender::default(),
             log: watch::Sender::default(),
+            unrecorded,
             metrics: Commits::new(&Registry::default()),
         };
         (recorder, inlet)
@@ -84,6 +90,11 @@ impl Recorder {
     /// Whether the log can be written, as it changes.
     pub fn log(&self) -> watch::Receiver<LogState> {
         self.log.subscribe()
+    }
+
+    /// What would be lost if the process ended now.
+    pub fn unrecorded(&self) -> Unrecorded {
+        self.unrecorded.clone()
     }
 
     /// The finite sources that have ended, all they brought being published.
@@ -124,6 +135,7 @@ impl Recorder {
         let Parsed {
             mut batch,
             read_at,
+            irretrievable,
             ended,
         } = parsed;
         if !batch.is_empty() {
@@ -134,6 +146,7 @@ impl Recorder {
                 duplicates,
             } = self.insist(|journal| journal.append(&mut batch));
             crash::point("after_commit");
+            self.unrecorded.recorded(irretrievable);
             self.metrics.recorded(start.elapsed(), duplicates as u64);
             self.duplicates += duplicates as u64;
             self.hub
@@ -158,15 +171,19 @@ impl Recorder {
         &mut self,
         mut attempt: impl FnMut(&mut dyn Journal) -> Result<T, JournalError>,
     ) -> T {
-        let mut failing_since = None;
+        let (mut failing_since, mut said) = (None, HashSet::new());
         let done = loop {
             match attempt(&mut *self.journal) {
                 Ok(done) => break done,
                 Err(why) => {
                     self.metrics.not_recorded();
+                    // Each kind of reason once: what helps against one does not help against another.
+                    let is_news = said.insert(discriminant(&why));
                     if failing_since.is_none() {
                         error!(%why, "signals wait until the log can be written");
                         self.log.send_replace(LogState::Failing);
+                    } else if is_news {
+                        error!(%why, "the log cannot be written for another reason now");
                     }
                     failing_since.get_or_insert_with(Instant::now);
                     thread::sleep(JOURNAL_RETRY);

@@ -22,7 +22,7 @@ use super::shards::{self, ShardParts};
 use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::history::History;
 use crate::hub::Hub;
-use crate::ingest::{HANDOVERS_CAPACITY, Ingest, Recorder};
+use crate::ingest::{HANDOVERS_CAPACITY, Ingest, LogState, Recorder, Unrecorded};
 use crate::journal::{Batch, Journal, JournalError};
 use crate::jwks;
 use crate::metrics::{Commits, Feeds, Reads, Registry};
@@ -39,6 +39,8 @@ pub(super) struct Server {
     exit_after: HashSet<SourceName>,
     ended: watch::Receiver<HashSet<SourceName>>,
     sources: States,
+    log: watch::Receiver<LogState>,
+    unrecorded: Unrecorded,
     stop_sources: CancellationToken,
     stop_shards: Stop,
     /// Cancelled when a thread ends.
@@ -108,6 +110,8 @@ impl Server {
             exit_after: parts.exit_after,
             ended: recorder.ended(),
             sources: states,
+            log: recorder.log(),
+            unrecorded: recorder.unrecorded(),
             stop_sources: CancellationToken::new(),
             stop_shards,
             died,
@@ -233,7 +237,10 @@ impl Server {
 
     /// Stops in the order in which signals travel: sources, ingest, shards. What was read is
     /// delivered to every client that takes it, within the time for it.
-    pub(super) async fn drain(mut self, interrupts: &mut Interrupts) {
+    ///
+    /// # Errors
+    /// Signals that nobody can bring again could not be recorded in that time.
+    pub(super) async fn drain(mut self, interrupts: &mut Interrupts) -> Result<(), ServerError> {
         let begun = Instant::now();
         let deadline = begun + self.drain;
         self.gate.draining.cancel();
@@ -254,7 +261,13 @@ impl Server {
         };
         let cut_short = tokio::select! {
             delivered = timeout_at(deadline, delivered) => match delivered {
-                Ok(()) => return info!("drained in time"),
+                Ok(()) => {
+                    info!("drained in time");
+                    return Ok(());
+                }
+                Err(_) if *self.log.borrow() == LogState::Failing => {
+                    "the time to drain is over, and the log cannot be written; clients were cut off"
+                }
                 Err(_) => "the time to drain is over; clients were cut off",
             },
             () = interrupts.after(begun + ONE_STOP) => "told to stop once more; clients were cut off",
@@ -262,6 +275,10 @@ impl Server {
         let clients = *self.gate.clients.count().borrow();
         warn!(clients, "{cut_short}");
         self.stop_shards.abort.cancel();
+        match self.unrecorded.count() {
+            0 => Ok(()),
+            signals => Err(ServerError::Unrecorded(signals)),
+        }
     }
 }
 

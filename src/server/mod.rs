@@ -143,6 +143,11 @@ pub enum ServerError {
     /// A feed that the server was to end with could not be read to its end.
     #[error("{0} could not be read to its end, so what follows in it is missing; the log says why")]
     Feed(SourceName),
+    /// The end came before they were in the log.
+    #[error(
+        "at least {0} signals that were read from standard input could not be recorded and are lost; bring them again"
+    )]
+    Unrecorded(u64),
     /// A thread ended that should not.
     #[error("a part of the server ended by itself; this is a bug in signalcast, please report it")]
     Died,
@@ -172,8 +177,8 @@ pub fn run(
         let mut server = Server::start(parts, listeners, monitoring)?;
         ready(&addresses);
         let outcome = server.until_end(&mut interrupts).await;
-        server.drain(&mut interrupts).await;
-        outcome
+        let drained = server.drain(&mut interrupts).await;
+        outcome.and(drained)
     });
     // A source may hang in a read that nobody can end (a dead mount); it must not hold us up.
     runtime.shutdown_background();
