@@ -2,8 +2,9 @@
 //! bot and dashboard that holds a WebSocket connection gets it, in order and exact to the digit.
 //!
 //! The modules stand in the order in which a signal travels:
-//! source → signal (parse) → ingest → journal → hub (history) → shard → session → socket. `server` opens
-//! the doors and `auth` guards them. docs/ARCHITECTURE.md tells the whole.
+//! source → signal (parse) → ingest → journal → hub → shard → session → socket. `history` reads the
+//! journal back for clients that are behind the hub. `server` opens the doors and `auth` guards them.
+//! docs/ARCHITECTURE.md tells the whole.
 
 /// Raw lines with their place, from everything that `--source` names.
 pub mod source;
@@ -11,7 +12,8 @@ pub mod source;
 /// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
 pub mod signal;
 
-/// One bounded channel from all sources; what is refused goes to the dead letters.
+/// One bounded channel from all sources; what is refused goes to the dead letters, the rest is
+/// recorded and published.
 pub mod ingest;
 
 /// What could not be read, with the reason and the place where it stood.
