@@ -238,6 +238,34 @@ async fn a_seq_beyond_the_newest_is_of_another_log() {
 }
 
 #[tokio::test]
+async fn a_seq_of_a_log_that_is_named_is_of_that_log_or_gone() {
+    let mut server = TestServer::start("");
+    let mut live = client(&server, "/", V2).await;
+    server.feed(&lines(1..=5));
+    assert_eq!(seqs(&mut live, 5).await, [1, 2, 3, 4, 5]);
+    let epoch = live.response.headers()["signalcast-epoch"].clone();
+    let epoch = epoch.to_str().unwrap();
+    let path = format!("/?after_seq=3&epoch={epoch}");
+    let mut goes_on = client(&server, &path, V2).await;
+    assert_eq!(seqs(&mut goes_on, 2).await, [4, 5]);
+    let bearer = bearer(&server, &claims());
+    let page = format!("/signals?after_seq=3&epoch={epoch}");
+    assert_eq!(server.get(&page, &bearer).await.status, 200);
+    // There is a signal of that seq, and it is another one.
+    for other in ["019a0000-0000-7000-8000-000000000000", "x"] {
+        for answer in [
+            ask(&server, &format!("/?after_seq=3&epoch={other}")).await,
+            ask(&server, &format!("/?epoch={other}")).await,
+            server
+                .get(&format!("/signals?epoch={other}&after_seq=3"), &bearer)
+                .await,
+        ] {
+            assert_gone(&answer, epoch, 1, 5);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_kept_any_more_is_gone_and_said_to_be() {
     let note = "x".repeat(4000);
     let line = format!(r#"{{"type":"buy","symbol":"BTCUSDT","price":1,"note":"{note}"}}"#) + "\n";

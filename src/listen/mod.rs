@@ -112,7 +112,7 @@ async fn one_connection(
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
     let (mut socket, protocol, log) = tokio::select! {
-        connected = connect(options, place.start()) => connected?,
+        connected = connect(options, place) => connected?,
         () = over(out, stop) => return Ok(()),
     };
     let url = without_query(&options.url);

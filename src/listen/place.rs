@@ -55,6 +55,11 @@ impl Place {
         &self.start
     }
 
+    /// The log it is in, if it is in one.
+    pub(super) fn epoch(&self) -> Option<&str> {
+        self.epoch.as_deref()
+    }
+
     /// What a new connection says of the log; it may say it twice.
     ///
     /// # Errors

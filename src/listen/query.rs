@@ -37,13 +37,20 @@ impl Query {
         self.0.push(format!("{name}={}", encoded(value)));
     }
 
-    /// An address with this query, and with where to start.
-    pub(super) fn on(&self, url: &Uri, start: &Start) -> String {
+    /// An address with this query, and with where to start, in the log of this epoch if it is known.
+    pub(super) fn on(&self, url: &Uri, start: &Start, epoch: Option<&str>) -> String {
         let mut query = self.clone();
+        if epoch.is_some() {
+            query.take("epoch");
+        }
         match start {
             Start::Live => {}
             Start::After(seq) => query.push("after_seq", &seq.to_string()),
             Start::Since(time) => query.push("since", time),
+        }
+        // A seq means nothing in another log, and a time does.
+        if let (Start::After(_), Some(epoch)) = (start, epoch) {
+            query.push("epoch", epoch);
         }
         let text = url.to_string();
         let base = text.split('?').next().unwrap_or_default();
@@ -108,18 +115,25 @@ mod tests {
         let mut query = Query::of(&url);
         assert_eq!(query.take("after_seq").as_deref(), Some("8"));
         assert_eq!(query.take("since"), None);
-        for (start, expected) in [
-            (Start::Live, "wss://a:1/ws?symbols=BTC*&ticket=x%2By"),
+        for (start, epoch, expected) in [
+            (Start::Live, None, "wss://a:1/ws?symbols=BTC*&ticket=x%2By"),
             (
                 Start::After(9),
+                None,
                 "wss://a:1/ws?symbols=BTC*&ticket=x%2By&after_seq=9",
             ),
             (
+                Start::After(9),
+                Some("e"),
+                "wss://a:1/ws?symbols=BTC*&ticket=x%2By&after_seq=9&epoch=e",
+            ),
+            (
                 Start::Since("2026-11-20T10:00:00+01:00".to_owned()),
+                Some("e"),
                 "wss://a:1/ws?symbols=BTC*&ticket=x%2By&since=2026-11-20T10:00:00%2B01:00",
             ),
         ] {
-            assert_eq!(query.on(&url, &start), expected);
+            assert_eq!(query.on(&url, &start, epoch), expected);
         }
     }
 
@@ -129,7 +143,7 @@ mod tests {
         for value in ["BTC/USDT:USDT,^GSPC,EURUSD=X", "a+b %&#", "é💰", "100%", ""] {
             let mut query = Query::of(&url);
             query.push("symbols", value);
-            let whole = query.on(&url, &Start::Live);
+            let whole = query.on(&url, &Start::Live, None);
             let mut read = Query::of(&whole.parse().unwrap());
             assert_eq!(read.take("symbols").as_deref(), Some(value), "{whole}");
         }

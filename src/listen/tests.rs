@@ -304,14 +304,14 @@ async fn every_connection_goes_on_after_what_was_printed() {
         taken_in(&mut socket).await;
         drop(socket);
         let (mut socket, target) = accept_v2(&listener, "e", 12).await;
-        assert_eq!(target, "/?token=secret&after_seq=10");
+        assert_eq!(target, "/?token=secret&after_seq=10&epoch=e");
         for seq in [11, 14] {
             socket.send(signal_v2(seq).into()).await.unwrap();
         }
         taken_in(&mut socket).await;
         drop(socket);
         let (mut socket, target) = accept_v2(&listener, "e", 20).await;
-        assert_eq!(target, "/?token=secret&after_seq=14");
+        assert_eq!(target, "/?token=secret&after_seq=14&epoch=e");
         // All of ours up to there was sent: the filter left out the rest.
         let heartbeat =
             r#"{"type":"heartbeat","timestamp":"2026-11-20T10:00:00Z","last_seq":20,"sources":{}}"#;
@@ -319,7 +319,7 @@ async fn every_connection_goes_on_after_what_was_printed() {
         taken_in(&mut socket).await;
         drop(socket);
         let (_socket, target) = accept_v2(&listener, "e", 20).await;
-        assert_eq!(target, "/?token=secret&after_seq=20");
+        assert_eq!(target, "/?token=secret&after_seq=20&epoch=e");
         stop.cancel();
     })
     .await;
@@ -376,7 +376,7 @@ async fn in_another_log_it_goes_on_with_the_newest_that_was_printed() {
         taken_in(&mut socket).await;
         drop(socket);
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
-        assert_eq!(target, "/?token=secret&after_seq=12");
+        assert_eq!(target, "/?token=secret&after_seq=12&epoch=old");
         // After a place of the old log, so not yet to be printed. It may have left already.
         socket.send(signal_v2(13).into()).await.ok();
         while let Some(Ok(_)) = socket.next().await {}
@@ -389,7 +389,7 @@ async fn in_another_log_it_goes_on_with_the_newest_that_was_printed() {
         taken_in(&mut socket).await;
         drop(socket);
         let (_socket, target) = accept_v2(&listener, "new", 30).await;
-        assert_eq!(target, "/?token=secret&after_seq=13");
+        assert_eq!(target, "/?token=secret&after_seq=13&epoch=new");
         stop.cancel();
     })
     .await;
@@ -419,7 +419,7 @@ async fn what_the_log_has_let_go_of_is_told_and_the_rest_printed() {
         drop(socket);
         answer(&listener, "410 Gone", "", &gone("e")).await;
         let (_socket, target) = accept_v2(&listener, "e", 300).await;
-        assert_eq!(target, "/?token=secret&after_seq=120");
+        assert_eq!(target, "/?token=secret&after_seq=120&epoch=e");
         stop.cancel();
     })
     .await;
@@ -456,7 +456,7 @@ async fn the_first_message_says_where_the_log_stands_if_the_answer_does_not() {
         taken_in(&mut socket).await;
         drop(socket);
         let (_socket, target) = accept_v2(&listener, "e", 12).await;
-        assert_eq!(target, "/?token=secret&after_seq=10");
+        assert_eq!(target, "/?token=secret&after_seq=10&epoch=e");
         stop.cancel();
     })
     .await;

@@ -71,7 +71,7 @@ impl Page {
         format: Format,
     ) -> Result<Self, Refusal> {
         let start = asked.start.unwrap_or(Start::Oldest);
-        let mut first = past.first(start).await?;
+        let mut first = past.first(start, asked.epoch.as_deref()).await?;
         let mut page = Self::new(format, asked.limit.unwrap_or(USUAL_LIMIT), first, past.next);
         while !page.is_full() {
             match past.stretch(page.next).await {

@@ -70,8 +70,11 @@ impl Past {
         self.next.get() - 1
     }
 
-    /// The first signal for somebody who begins like this.
-    pub(super) async fn first(&self, start: Start) -> Result<Seq, Refusal> {
+    /// The first signal for somebody who begins like this, in the log of this epoch if it names one.
+    pub(super) async fn first(&self, start: Start, epoch: Option<&str>) -> Result<Seq, Refusal> {
+        if epoch.is_some_and(|epoch| epoch != self.epoch.to_string()) {
+            return Err(self.gone(Gone::OTHER_LOG));
+        }
         match start {
             Start::Live => Ok(self.next),
             Start::Oldest => Ok(self.oldest().min(self.next)),

@@ -12,6 +12,8 @@ use crate::signal::{PriceForm, Protocol, ReceivedAt, Seq, SymbolFilter};
 pub(super) struct Query {
     /// Where to begin, if it says so.
     pub(super) start: Option<Start>,
+    /// The log that it speaks of, if it says so.
+    pub(super) epoch: Option<String>,
     /// Most signals in an answer, if it says so.
     pub(super) limit: Option<usize>,
     symbols: SymbolFilter,
@@ -25,6 +27,7 @@ pub(super) struct Query {
 pub(super) enum Parameter {
     AfterSeq,
     Since,
+    Epoch,
     Symbols,
     Tests,
     Prices,
@@ -36,6 +39,7 @@ pub(super) enum Parameter {
 pub(super) const OF_UPGRADES: &[Parameter] = &[
     Parameter::AfterSeq,
     Parameter::Since,
+    Parameter::Epoch,
     Parameter::Symbols,
     Parameter::Tests,
     Parameter::Prices,
@@ -46,6 +50,7 @@ pub(super) const OF_UPGRADES: &[Parameter] = &[
 pub(super) const OF_PAGES: &[Parameter] = &[
     Parameter::AfterSeq,
     Parameter::Since,
+    Parameter::Epoch,
     Parameter::Symbols,
     Parameter::Tests,
     Parameter::Prices,
@@ -99,6 +104,7 @@ impl Query {
         match parameter {
             Parameter::AfterSeq => self.begin(after_seq(value)?)?,
             Parameter::Since => self.begin(since(value)?)?,
+            Parameter::Epoch => self.epoch = Some(value.to_owned()),
             Parameter::Symbols => self.symbols = symbols(value)?,
             Parameter::Tests => {
                 self.tests = choice(
@@ -136,6 +142,7 @@ impl Parameter {
         match self {
             Self::AfterSeq => "after_seq",
             Self::Since => "since",
+            Self::Epoch => "epoch",
             Self::Symbols => "symbols",
             Self::Tests => "tests",
             Self::Prices => "prices",

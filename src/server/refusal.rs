@@ -53,6 +53,9 @@ impl Gone {
          after_seq may be first_seq - 1 at the least";
     pub(super) const NOT_YET: &'static str = "after_seq is beyond the newest signal, so it is of a \
          log that was lost; this one has another epoch: begin anew, without after_seq";
+    pub(super) const OTHER_LOG: &'static str = "the log that you name with epoch is no more; this \
+         one has another epoch, and its seqs mean other signals: begin anew, without after_seq and \
+         epoch";
 }
 
 /// What [`Refusal::code`] may say, for whoever counts.

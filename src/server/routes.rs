@@ -140,7 +140,8 @@ async fn connect(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -
         gate.has_room(visit.address)?;
         let asked = Query::parse(query, query::OF_UPGRADES)?;
         let view = asked.view(handshake.protocol(), &principal)?;
-        let first = visit.past.first(asked.start.unwrap_or(Start::Live));
+        let start = asked.start.unwrap_or(Start::Live);
+        let first = visit.past.first(start, asked.epoch.as_deref());
         let next = visit.place.while_ours(first).await?;
         let admitted = gate.admit(principal, visit.address)?;
         let entry = Entry {

@@ -165,9 +165,9 @@ async fn who_begins_with_a_time_to_come_begins_live_whatever_has_come_since() {
     let past = past(700, &[]);
     for (micros, first) in [(0, 1), (500, 500), (900, 701), (5000, 701)] {
         let at = Start::Since(ReceivedAt::from_micros(micros));
-        assert_eq!(past.first(at).await, Ok(seq(first)), "{micros}");
+        assert_eq!(past.first(at, None).await, Ok(seq(first)), "{micros}");
     }
-    assert_eq!(past.first(Start::Live).await, Ok(seq(701)));
+    assert_eq!(past.first(Start::Live, None).await, Ok(seq(701)));
 }
 
 #[tokio::test]
@@ -197,6 +197,6 @@ async fn while_the_log_cannot_be_read_whoever_asks_is_to_come_back() {
     let refused = page(&past(1000, &[Event::Fault]), "").await;
     assert_eq!(refused, Err(Refusal::Unreadable));
     let since = Start::Since(ReceivedAt::MIN);
-    let refused = past(1000, &[Event::Fault]).first(since).await;
+    let refused = past(1000, &[Event::Fault]).first(since, None).await;
     assert_eq!(refused, Err(Refusal::Unreadable));
 }
