@@ -570,6 +570,12 @@ pub struct Answer {
 
 impl Answer {
     pub fn parse(bytes: &[u8]) -> Self {
+        let head = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        // Behind an upgrade come frames.
+        let bytes = match head {
+            Some(head) if bytes.starts_with(b"HTTP/1.1 101 ") => &bytes[..head + 4],
+            _ => bytes,
+        };
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let (head, body) = text
             .split_once("\r\n\r\n")
