@@ -36,6 +36,8 @@ struct Model {
     in_file: usize,
     /// The file that is there now was known when the server went down.
     known: bool,
+    /// The same, or it came by one or more rotations since then.
+    rotated: bool,
     /// Files put aside so far.
     aside: usize,
     /// Still open after the file was renamed.
@@ -62,6 +64,7 @@ impl Model {
             file: 0,
             in_file: 0,
             known: false,
+            rotated: false,
             aside: 0,
             writer: None,
         }
@@ -161,10 +164,24 @@ impl Model {
 
     /// The writer goes on writing to the file that was renamed, for a while.
     fn rename(&mut self, suffix: &str) {
-        let mut writer = self.open();
         self.aside += 1;
         let aside = format!("live-{}{suffix}", self.aside);
-        self.folder.rename("live.jsonl", &aside);
+        self.put_aside(&aside);
+    }
+
+    /// Out of the glob, as logrotate does: `.1` becomes `.2`, and so on.
+    fn rotate(&mut self) {
+        let name = |number: usize| format!("live.jsonl.{number}");
+        let free = (1..).find(|number| !self.folder.path(&name(*number)).exists());
+        for number in (1..free.unwrap()).rev() {
+            self.folder.rename(&name(number), &name(number + 1));
+        }
+        self.put_aside(&name(1));
+    }
+
+    fn put_aside(&mut self, aside: &str) {
+        let mut writer = self.open();
+        self.folder.rename("live.jsonl", aside);
         let (file, late) = (self.file, self.some_lines());
         writer.write_all(late.as_bytes()).unwrap();
         self.writer = Some(writer);
@@ -249,6 +266,7 @@ impl Model {
             self.some_come().await;
         }
         self.go_down().await;
+        self.rotated = self.known;
         for _ in 0..self.below(5) {
             self.happens_unseen().await;
         }
@@ -287,7 +305,7 @@ impl Model {
     }
 
     async fn happens_unseen(&mut self) {
-        let step = self.below(12);
+        let step = self.below(16);
         let all_read = self.known && self.come == self.written;
         let (name, done) = match step {
             0..4 => ("append", true),
@@ -297,7 +315,8 @@ impl Model {
             7..9 => ("copy and truncate", true),
             9 => ("write anew", all_read),
             10 => ("replace", all_read),
-            _ => ("delete", all_read),
+            11 => ("delete", all_read),
+            _ => ("rotate out of the glob", self.rotated),
         };
         if !done {
             return;
@@ -311,8 +330,10 @@ impl Model {
             7..9 => self.copy_and_truncate().await,
             9 => self.write_anew().await,
             10 => self.replace().await,
-            _ => self.delete().await,
+            11 => self.delete().await,
+            _ => self.rotate(),
         }
+        self.rotated &= matches!(step, 0..4 | 6 | 12..);
     }
 
     async fn step(&mut self) {
@@ -339,7 +360,10 @@ impl Model {
             10 => self.rename(".jsonl"),
             11 => {
                 self.catch_up().await;
-                self.rename("");
+                match self.below(2) {
+                    0 => self.rename(""),
+                    _ => self.rotate(),
+                }
             }
             12 => self.late(),
             13..16 => self.copy_and_truncate().await,

@@ -5,11 +5,12 @@
 mod common;
 mod feeding;
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use common::Folder;
+use common::{Folder, TestServer};
 use feeding::{Bots, Mortal, Random, Rotation, Writer, check, seed};
 
 async fn restarts(rotation: Rotation) {
@@ -68,4 +69,38 @@ async fn the_first_start_begins_at_the_end_and_the_second_where_the_first_was() 
     server.stop().await;
     let written = vec![1..2, 2..3];
     check(&folder, &written, &bots.part(), Rotation::WithinTheGlob);
+}
+
+#[tokio::test]
+async fn what_was_rotated_meanwhile_is_read_or_told() {
+    let folder = Arc::new(Folder::new());
+    let server = TestServer::start_in(Arc::clone(&folder), "--source file:signals/*.jsonl");
+    let mut client = server.client().await;
+    folder.append("signals/live.jsonl", "buy X 1 1720000000\n");
+    client.text().await;
+    server.stop();
+    let live = folder.path("signals/live.jsonl");
+    fs::rename(&live, folder.path("signals/live.jsonl.3")).unwrap();
+    folder.append("signals/live.jsonl.2.gz", "packed");
+    folder.append("signals/live.jsonl.9", "buy STALE 1 1720000000\n");
+    for (price, number) in [(2, 1), (3, 0)] {
+        folder.append("signals/live.jsonl", &format!("buy X {price} 1720000000\n"));
+        if number > 0 {
+            fs::rename(&live, folder.path(format!("signals/live.jsonl.{number}"))).unwrap();
+        }
+    }
+    for told in [1, 0] {
+        let server = TestServer::start_in(Arc::clone(&folder), "--source file:signals/*.jsonl");
+        let token = server.token();
+        let mut client = server.client_at("/?after_seq=1", &token).await.unwrap();
+        for price in 2..=3 {
+            let text = client.text().await;
+            assert!(text.contains(&format!("\"price\":{price},")), "{text}");
+        }
+        let log = server.stop();
+        for file in ["live.jsonl.2.gz", "live.jsonl.9"] {
+            let file = format!("rotated=signals/{file}");
+            assert_eq!(log.matches(&file).count(), told, "{log}");
+        }
+    }
 }

@@ -31,6 +31,9 @@ pub(super) struct Place {
     /// given to another file as soon as its own is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) born: Option<u64>,
+    /// When it was last written to, likewise, as far as that was looked at: never too late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) modified: Option<u64>,
     /// Start of the first line that was not handed over.
     pub(super) offset: u64,
     /// Its number, if the lines before it were counted.

@@ -1,5 +1,6 @@
 //! Follows files as `tail -F` does: one thread per `file:` source, however many files it matches.
 
+mod between;
 mod bookmark;
 mod complaints;
 mod copies;
@@ -10,6 +11,7 @@ mod preparing;
 mod returning;
 mod search;
 mod selection;
+mod suffix;
 mod unopened;
 mod wake;
 mod watch;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use tracing::{debug, info};
 
 use super::{Bookmark, FileSpec, From, Origin, Spec};
+use between::Last;
 use bookmark::{Remembered, Writer};
 use followed::{FileId, Followed};
 use returning::{Missing, Moved};
@@ -42,6 +45,8 @@ struct Feed {
     missing: Vec<Missing>,
     /// Files that are to be read to their end before all others.
     moved: Vec<Moved>,
+    /// By path: the last file that is known to have stood there before the server stopped.
+    last: HashMap<PathBuf, Last>,
     /// Files whose places the log need not know any more.
     forgotten: Vec<FileId>,
     /// What the files that the log knew are called now.
@@ -140,6 +145,7 @@ impl Feed {
             unopened: Unopened::remembered(&mut remembered),
             missing: remembered.files.into_iter().map(Missing::from).collect(),
             moved: Vec::new(),
+            last: HashMap::new(),
             forgotten: Vec::new(),
             ids: HashMap::new(),
             found: Vec::new(),

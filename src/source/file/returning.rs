@@ -7,9 +7,10 @@ use std::path::Path;
 use tracing::{debug, info, warn};
 
 use super::Feed;
+use super::between::{Last, Now};
 use super::bookmark::Kept;
-use super::followed::{FileId, Followed};
-use super::search::{Found, Match, Search, folder_of, is_absent};
+use super::followed::{self, FileId, Followed};
+use super::search::{Found, Match, Search, folder_of, is_absent, shown};
 
 /// A file whose place the log knows, and which was not found yet.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ enum As {
 impl From<Kept> for Missing {
     fn from(kept: Kept) -> Self {
         Self { kept, told: false }
+    }
+}
+
+impl Missing {
+    pub(super) fn id(&self) -> FileId {
+        self.kept.id()
     }
 }
 
@@ -86,6 +93,7 @@ impl Feed {
                 .map(|missing| &missing.kept),
         );
         self.find_copies(lost, anew, &mut search);
+        self.find_between();
         self.moved.sort_by_key(|moved| moved.order);
         for id in self.found.drain(..) {
             if let Some(file) = self.known.files.get_mut(&id) {
@@ -155,7 +163,16 @@ impl Feed {
         let is_named = self.selection.matches(&found.path);
         // One that nobody names is held open, for it may be renamed again.
         let at = is_named.then(|| found.path.clone());
-        let order = (!kept.place.renamed, modified(&found), id.inode());
+        let order = Order::of(!kept.place.renamed, &found.metadata, 0);
+        self.note(
+            kept,
+            if is_moved {
+                let born = followed::born(&found.metadata);
+                Now::Elsewhere { id, born }
+            } else {
+                Now::InPlace
+            },
+        );
         let Found {
             path,
             file,
@@ -198,6 +215,18 @@ impl Feed {
         self.forgotten.push(kept.id());
     }
 
+    /// Where a file is now. Only the last one that stood at a path is of interest.
+    fn note(&mut self, kept: &Kept, now: Now) {
+        if kept.place.renamed {
+            return;
+        }
+        let other = self.last.get(kept.path());
+        if other.is_none_or(|last| last.kept.place.born < kept.place.born) {
+            let kept = kept.clone();
+            self.last.insert(kept.path().to_owned(), Last { kept, now });
+        }
+    }
+
     /// It can't be looked at just now.
     fn put_off(&mut self, mut missing: Missing, why: &std::io::Error) {
         if !std::mem::replace(&mut missing.told, true) {
@@ -217,6 +246,7 @@ impl Feed {
             if !missing.kept.place.renamed {
                 warn!(source = %self.origin.source, file = %path.display(), read, "a file is gone since the server stopped; whether more was written to it than was read is not known");
             }
+            self.note(&missing.kept, Now::Gone);
             self.becomes_ghost(&missing.kept);
             return;
         }
@@ -230,22 +260,36 @@ impl Feed {
 /// A file that is to be read to its end before what has taken its place, and when.
 #[derive(Debug)]
 pub(super) struct Moved {
-    order: (bool, (i64, i64), u64),
+    pub(super) order: Order,
     pub(super) id: FileId,
 }
 
-fn modified(found: &Found) -> (i64, i64) {
-    (found.metadata.mtime(), found.metadata.mtime_nsec())
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Order {
+    /// It had its name when the server stopped.
+    was_named: bool,
+    born: Option<u64>,
+    /// Of several that were made at once.
+    number: usize,
+    modified: (i64, i64),
+    inode: u64,
+}
+
+impl Order {
+    pub(super) fn of(was_named: bool, metadata: &fs::Metadata, number: usize) -> Self {
+        Self {
+            was_named,
+            born: followed::born(metadata),
+            number,
+            modified: followed::modified(metadata),
+            inode: metadata.ino(),
+        }
+    }
 }
 
 /// Whether this folder is there and on this device.
 fn is_on(folder: &Path, device: u64) -> bool {
-    let folder = if folder == Path::new("") {
-        Path::new(".")
-    } else {
-        folder
-    };
-    fs::metadata(folder).is_ok_and(|metadata| metadata.dev() == device)
+    fs::metadata(shown(folder)).is_ok_and(|metadata| metadata.dev() == device)
 }
 
 /// Looks at the folders before a file is taken for gone.

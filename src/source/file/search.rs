@@ -68,13 +68,8 @@ impl Search {
             .collect();
         let mut entries = Vec::new();
         for folder in folders {
-            let shown = if folder == Path::new("") {
-                Path::new(".")
-            } else {
-                folder
-            };
             // One that can't be read can't be looked into: then the file is not found.
-            for entry in fs::read_dir(shown).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(shown(folder)).into_iter().flatten().flatten() {
                 entries.push(Entry {
                     path: folder.join(entry.file_name()),
                     inode: entry.ino(),
@@ -238,6 +233,15 @@ fn may_be_copy(kept: &Kept, path: &Path) -> bool {
 /// The folder in which a path stands; of one without folders the empty path.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
+}
+
+/// The same folder, as a path that can be opened.
+pub(super) fn shown(folder: &Path) -> &Path {
+    if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    }
 }
 
 pub(super) fn is_absent(why: &io::Error) -> bool {

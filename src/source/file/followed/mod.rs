@@ -399,8 +399,16 @@ pub(super) fn born(metadata: &Metadata) -> Option<u64> {
     u64::try_from(age.as_nanos()).ok()
 }
 
-fn modified(metadata: &Metadata) -> (i64, i64) {
+/// When it was last written to: seconds since 1970, and nanoseconds.
+pub(super) fn modified(metadata: &Metadata) -> (i64, i64) {
     (metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Since 1970, or 0 if it was before.
+pub(super) fn nanoseconds((seconds, rest): (i64, i64)) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let rest = u64::try_from(rest).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 /// Whether it was written to so lately that another change would not show in its time.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reading::MOST_ENDED;
-use super::{FileId, Followed, Original, Suspicion, UNTIL_SETTLED, Uncounted};
+use super::{FileId, Followed, Original, Suspicion, UNTIL_SETTLED, Uncounted, nanoseconds};
 use crate::source::Origin;
 use crate::source::file::bookmark::{Bytes, Kept, Outline, Place, Standing, StoredPath, Writer};
 use crate::source::file::history::{HEAD_BYTES, History, Tail};
@@ -197,6 +197,7 @@ impl Followed {
             device: self.id.device,
             inode: self.id.inode,
             born: self.born,
+            modified: Some(nanoseconds(self.modified)),
             offset: mark.offset,
             line: mark.line,
             tail: Bytes(self.handed_over.to_vec()),
