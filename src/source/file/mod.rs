@@ -103,7 +103,9 @@ impl Feed {
                     unopened.old_bytes(&path, id, size)
                 }
             };
-            if feed.is_missed(&path) {
+            // What has just taken the name of a file that is followed again is seen at the first
+            // look, which reads that one to its end before.
+            if feed.is_missed(&path) || feed.known.names.contains_key(&path) {
                 continue;
             }
             match feed.known.open(&feed.origin, &path, old_bytes, 0) {

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use tracing::{debug, info, warn};
 
-use super::Feed;
 use super::between::{Last, Now};
 use super::bookmark::Kept;
 use super::followed::{self, FileId, Followed};
 use super::search::{Found, Match, Search, folder_of, is_absent, shown};
+use super::{Feed, Name};
 
 /// A file whose place the log knows, and which was not found yet.
 #[derive(Debug)]
@@ -195,6 +195,10 @@ impl Feed {
         }
         debug!(file = %kept.path().display(), now = %path.display(), offset = kept.place.offset, ?role, "going on with a file");
         self.known.adopt(id, resumed, is_named);
+        if is_named && !is_moved {
+            // Whoever takes this name from it is read after it.
+            self.known.names.insert(path, Name { id, seen: 0 });
+        }
         self.found.push(id);
         self.ids.insert(kept.id(), id);
         if role != As::Itself || kept.id() != id {
