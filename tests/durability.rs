@@ -21,6 +21,8 @@ const WRITES: &[&str] = &["write", "writev", "sendto", "sendmsg", "pwrite64"];
 struct Way {
     calls: Vec<Call>,
     logged: usize,
+    /// How far the log goes now was noted.
+    noted: Option<usize>,
     sent: usize,
 }
 
@@ -52,9 +54,13 @@ impl Way {
         let logged = |call: &&Call| call.is(WRITES) && call.is_on(WAL) && call.begun < sent;
         let logged = calls.iter().filter(logged).map(|call| call.ended).max();
         let logged = logged.expect("the log was written to");
+        let noted = |call: &&Call| call.is(&["pwrite64"]) && call.is_on("/data/signals.head");
+        let noted = calls.iter().find(noted).filter(|call| logged < call.begun);
+        let noted = noted.map(|call| call.ended);
         Self {
             calls,
             logged,
+            noted,
             sent,
         }
     }
@@ -77,12 +83,14 @@ async fn on_disk_a_signal_is_synced_before_the_first_client_gets_it() {
             && call.ended < way.sent
     };
     assert!(way.syncs().any(done), "{:#?}", way.calls);
+    assert!(way.noted.unwrap() < way.sent, "{:#?}", way.calls);
 }
 
 #[tokio::test]
 async fn with_os_nothing_is_waited_for_but_the_signal_is_written_before_the_first_client_gets_it() {
     let way = Way::of_a_signal("os").await;
     assert!(way.logged < way.sent, "{:#?}", way.calls);
+    assert!(way.noted.unwrap() < way.sent, "{:#?}", way.calls);
     assert_eq!(way.syncs().count(), 0, "{:#?}", way.calls);
 }
 
@@ -183,8 +191,7 @@ async fn the_queries_of_the_documents_answer_while_the_server_runs() {
 async fn a_backup_taken_while_the_server_runs_is_restored_under_a_new_epoch() {
     let told = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/durability.md"));
     let told = told.unwrap();
-    let new_epoch = "DELETE FROM log WHERE key = 'epoch'";
-    assert!(told.contains("VACUUM INTO") && told.contains(new_epoch));
+    assert!(told.contains("VACUUM INTO") && told.contains("    rm data/signals.head\n"));
     let folder = Arc::new(Folder::new());
     let mut server = TestServer::start_in(Arc::clone(&folder), "--plaintext");
     let mut client = server.client().await;
@@ -196,6 +203,7 @@ async fn a_backup_taken_while_the_server_runs_is_restored_under_a_new_epoch() {
     db.execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
         .unwrap();
     drop(db);
+    let head_of_backup = folder.read("data/signals.head");
     server.feed(&line(2));
     expect(&mut client, 2).await;
     drop(client);
@@ -205,21 +213,28 @@ async fn a_backup_taken_while_the_server_runs_is_restored_under_a_new_epoch() {
         "a stop leaves one file"
     );
 
-    fs::copy(&backup, &log).unwrap();
-    Connection::open(&log)
-        .unwrap()
-        .execute_batch(new_epoch)
-        .unwrap();
-    let mut server = TestServer::start_in(Arc::clone(&folder), "--plaintext");
-    let mut client = server
-        .client_at("/?after_seq=0", &server.token())
-        .await
-        .unwrap();
-    assert_eq!(header(&client, "signalcast-last-seq"), "1");
-    assert_ne!(header(&client, "signalcast-epoch"), old);
-    server.feed(&line(3));
-    expect(&mut client, 1).await;
-    expect(&mut client, 3).await;
-    drop(client);
-    server.stop();
+    // The log alone, then with all that stood beside it.
+    let mut epochs = vec![old];
+    for whole_folder in [false, true] {
+        fs::copy(&backup, &log).unwrap();
+        let head = folder.path("data/signals.head");
+        if whole_folder {
+            fs::write(&head, &head_of_backup).unwrap();
+            fs::remove_file(&head).unwrap();
+        }
+        let mut server = TestServer::start_in(Arc::clone(&folder), "--plaintext");
+        let mut client = server
+            .client_at("/?after_seq=0", &server.token())
+            .await
+            .unwrap();
+        assert_eq!(header(&client, "signalcast-last-seq"), "1");
+        let epoch = header(&client, "signalcast-epoch").to_owned();
+        assert!(!epochs.contains(&epoch), "{epoch}");
+        epochs.push(epoch);
+        server.feed(&line(3));
+        expect(&mut client, 1).await;
+        expect(&mut client, 3).await;
+        drop(client);
+        server.stop();
+    }
 }

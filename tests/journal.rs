@@ -180,13 +180,18 @@ fn what_is_kept_is_for_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = open(folder.path());
     journal.append(&mut Batch::of([signal("buy X 1")])).unwrap();
-    for name in ["signals.db", "signals.db-wal", "signals.db-shm"] {
+    for name in [
+        "signals.db",
+        "signals.db-wal",
+        "signals.db-shm",
+        "signals.head",
+    ] {
         let mode = fs::metadata(folder.path().join(name)).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     drop(journal);
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left.len(), 2, "{left:?}");
 }
 
 /// Somebody else's connection.

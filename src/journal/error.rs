@@ -35,6 +35,11 @@ pub enum JournalError {
     /// A database, but no log.
     #[error("it is a database of another program; move it away, or name another folder")]
     NotOurs,
+    /// How far it went can't be noted.
+    #[error(
+        "signals.head beside it can't be read or written ({0}); let this user read and write that file, and make room on the disk"
+    )]
+    Witness(io::Error),
     /// A log from the future.
     #[error(
         "a newer signalcast wrote it (schema {found}, this one knows {known}); run that version, or name another folder"

@@ -14,6 +14,7 @@ mod retention;
 mod row;
 mod schema;
 mod wal;
+mod witness;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,7 @@ use continuity::{Continuity, Wal};
 use file::Files;
 use reader::SqliteReader;
 use retention::Retaining;
+use witness::Witness;
 
 /// A log in an SQLite database: `--journal sqlite`.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ pub struct Sqlite {
     keeping: Keeping,
     epoch: Epoch,
     head: Option<Seq>,
+    witness: Witness,
     newest_received_at: Option<ReceivedAt>,
     oldest: Oldest,
     /// `None` after a failure that took it out of use: the next attempt opens it anew.
@@ -91,7 +94,10 @@ impl Sqlite {
     ) -> Result<Self, OpenError> {
         let failed = |why| OpenError::in_folder(folder, why);
         let mut files = Files::in_folder(folder).map_err(|why| failed(why.into()))?;
-        open_or_make(&mut files, keeping, continuity).map_err(failed)
+        let witness = Witness::in_folder(folder).map_err(JournalError::Witness);
+        witness
+            .and_then(|witness| open_or_make(&mut files, witness, keeping, continuity))
+            .map_err(failed)
     }
 
     /// The connection, if what it writes to is where it should be.
@@ -104,8 +110,7 @@ impl Sqlite {
         connection::use_wal(&db)?;
         connection::synchronous(&db, self.keeping.durability)?;
         // What was published must be what stands there.
-        let head = reader::bounds(&db)?.map(|(_, head)| head);
-        if continuity::epoch(&db)? != Some(self.epoch) || head != self.head {
+        if continuity::epoch(&db)? != Some(self.epoch) || reader::head(&db)? != self.head {
             return Err(JournalError::Changed);
         }
         self.files.opened()?;
@@ -173,12 +178,14 @@ impl Journal for Sqlite {
         if let Some(newest) = appended.recorded.last() {
             self.head = Some(newest.seq);
             self.newest_received_at = Some(newest.received_at);
+            self.witness.note(newest.seq);
         }
         Ok(appended)
     }
 
     fn tend(&mut self) -> Result<Tended, JournalError> {
         self.connected()?;
+        self.witness.catch_up(self.head);
         let Some(head) = self.head.filter(|_| self.retaining.is_due()) else {
             return Ok(Tended::Done);
         };
@@ -205,7 +212,7 @@ impl Drop for Sqlite {
         // Nobody is to be told any more.
         self.checkpointer = None;
         if let Some(db) = &self.db
-            && let Err(why) = close(db)
+            && let Err(why) = close(db, &self.witness)
         {
             warn!(%why, "the log was not closed as it should be; nothing is lost by that");
         }
@@ -215,6 +222,7 @@ impl Drop for Sqlite {
 /// Opens what is there, or makes it.
 fn open_or_make(
     files: &mut Files,
+    mut witness: Witness,
     keeping: Keeping,
     continuity: &Continuity,
 ) -> Result<Sqlite, JournalError> {
@@ -237,7 +245,7 @@ fn open_or_make(
     connection::synchronous(&db, super::Durability::Disk)?;
     let epoch = transaction(&db, || {
         schema::migrate(&db, found)?;
-        continuity.begin(&db, wal)
+        continuity.begin(&db, files.database(), wal, &mut witness)
     })?;
     connection::synchronous(&db, keeping.durability)?;
     db.busy_timeout(connection::PATIENCE)?;
@@ -254,6 +262,7 @@ fn open_or_make(
         keeping,
         epoch,
         head: bounds.map(|(_, newest)| newest),
+        witness,
         newest_received_at,
         oldest: Oldest::at(bounds.map_or(Seq::FIRST, |(oldest, _)| oldest)),
         db: Some(db),
@@ -276,9 +285,10 @@ fn look_at_both_ends(
 }
 
 /// Notes that all is written, and leaves one file.
-fn close(db: &Connection) -> Result<(), JournalError> {
+fn close(db: &Connection, witness: &Witness) -> Result<(), JournalError> {
     transaction(db, || Continuity::end(db))?;
-    checkpoint::finish(db)
+    checkpoint::finish(db)?;
+    witness.sync().map_err(JournalError::Witness)
 }
 
 /// What `write` does is done in one commit, or not at all.

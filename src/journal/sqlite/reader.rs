@@ -75,14 +75,19 @@ impl Reader for SqliteReader {
 
 /// The oldest and the newest place; `None` while the log is empty.
 pub(super) fn bounds(db: &Connection) -> Result<Option<(Seq, Seq)>, JournalError> {
-    let end = |sql| -> Result<Option<Seq>, JournalError> {
-        let seq: Option<i64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        seq.map(place).transpose()
-    };
     // Not both in one statement: SQLite would look at every row.
-    let oldest = end("SELECT min(seq) FROM signals")?;
-    let newest = end("SELECT max(seq) FROM signals")?;
-    Ok(oldest.zip(newest))
+    let oldest = end(db, "SELECT min(seq) FROM signals")?;
+    Ok(oldest.zip(head(db)?))
+}
+
+/// The newest place; `None` while the log is empty.
+pub(super) fn head(db: &Connection) -> Result<Option<Seq>, JournalError> {
+    end(db, "SELECT max(seq) FROM signals")
+}
+
+fn end(db: &Connection, sql: &str) -> Result<Option<Seq>, JournalError> {
+    let seq: Option<i64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    seq.map(place).transpose()
 }
 
 fn place(seq: i64) -> Result<Seq, JournalError> {

@@ -27,7 +27,7 @@ fn run(folder: &Path, durability: Durability, boot: &str) -> Sqlite {
 /// What is on the disk now, as a process that ends at this moment leaves it.
 fn killed(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for name in ["signals.db", "signals.db-wal"] {
+    for name in ["signals.db", "signals.db-wal", "signals.head"] {
         fs::copy(folder.join(name), copy.path().join(name)).unwrap();
     }
     copy
