@@ -285,3 +285,58 @@ async fn a_note_that_cannot_be_written_holds_up_nobody_and_is_told_once() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn a_write_ahead_log_that_is_emptied_under_a_running_server_is_noticed_and_damages_nothing() {
+    // Nothing comes after that, a signal does, or it is stopped at once.
+    for (sends_on, waits) in [(false, true), (true, true), (true, false), (false, false)] {
+        let folder = Arc::new(Folder::new());
+        let mut run = Run::start(&folder).await;
+        run.record(0..10).await;
+        run.stop();
+        let mut run = Run::start(&folder).await;
+        run.record(10..20).await;
+        let epoch = run.epoch();
+        let wal = fs::File::options().write(true).open(folder.path(WAL));
+        wal.unwrap().set_len(0).unwrap();
+        if sends_on {
+            run.server.feed("buy X 20 1720000000\n");
+        }
+        if waits {
+            run.server
+                .logged("its file was moved, deleted, emptied")
+                .await;
+        }
+        run.server.signal(Signal::TERM);
+        drop(run.client);
+        let (_, log) = run.server.wait();
+        let told = ["its file was moved", "signals.db-wal was emptied while"];
+        assert!(told.iter().any(|told| log.contains(told)), "{log}");
+        let (is_same, last_seq, told) = next_start(&folder, &epoch).await;
+        assert_eq!((is_same, last_seq), (false, 10), "{told}");
+        let db = Connection::open(folder.path(DATABASE)).unwrap();
+        let check = db.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+        assert_eq!(check, Ok("ok".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_another_program_moves_into_the_database_is_no_loss() {
+    let folder = Arc::new(Folder::new());
+    let mut run = Run::start(&folder).await;
+    let other = Connection::open(folder.path(DATABASE)).unwrap();
+    for number in 0..5 {
+        run.record(number * 10..number * 10 + 10).await;
+        other
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+        // It is looked at five times a second.
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    run.record(50..51).await;
+    let epoch = run.epoch();
+    let log = run.stop();
+    assert!(!log.contains("ERROR"), "{log}");
+    let (is_same, last_seq, told) = next_start(&folder, &epoch).await;
+    assert_eq!((is_same, last_seq), (true, 51), "{told}");
+}

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::super::JournalError;
 use super::connection;
 use super::file::Files;
+use super::wal;
 
 /// Moves what was committed from the write-ahead log into the database, on a thread of its own:
 /// inside a commit it would take tens of milliseconds.
@@ -142,7 +143,12 @@ impl Worker {
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {
         let writing = Arc::clone(&self.writing);
+        let wal = self.files.wal().to_owned();
         let db = self.connected()?;
+        // It would be moved all the same: as zeros, over what is in the database.
+        if wal::is_cut_short(db, &wal)? {
+            return Err(JournalError::Moved);
+        }
         let mut reached = checkpoint(db, "PASSIVE")?;
         if reached.pages >= TOO_MANY {
             // What came during the first is little, and less is left after it.
@@ -209,7 +215,46 @@ fn checkpoint(db: &Connection, mode: &str) -> Result<Reached, JournalError> {
     Ok(reached)
 }
 
+/// Pages in the write-ahead log, as SQLite has it in mind.
+pub(super) fn pages(db: &Connection) -> Result<u32, JournalError> {
+    checkpoint(db, "NOOP").map(|reached| reached.pages)
+}
+
 /// Moves all of it and empties the file, at the end.
 pub(super) fn finish(db: &Connection) -> Result<(), JournalError> {
     checkpoint(db, "TRUNCATE").map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_emptied_is_not_moved_into_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files::in_folder(folder.path()).unwrap();
+        let db = connection::writer(files.database(), connection::PATIENCE).unwrap();
+        connection::use_wal(&db).unwrap();
+        db.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
+        files.opened().unwrap();
+        let mut worker = Worker {
+            files: files.clone(),
+            db: None,
+            pages: Arc::default(),
+            wake_at: Arc::default(),
+            writing: Arc::default(),
+            failed: false,
+            warned: false,
+        };
+        worker.checkpoint().unwrap();
+        db.execute("INSERT INTO t VALUES (2)", []).unwrap();
+        let wal = std::fs::File::options().write(true).open(files.wal());
+        wal.unwrap().set_len(0).unwrap();
+        db.execute("INSERT INTO t VALUES (3)", []).unwrap();
+        let before = std::fs::read(files.database()).unwrap();
+        assert!(matches!(worker.checkpoint(), Err(JournalError::Moved)));
+        assert!(std::fs::read(files.database()).unwrap() == before);
+        std::mem::forget(db);
+    }
 }

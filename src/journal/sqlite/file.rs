@@ -4,10 +4,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use rustix::fs::Access;
 use rustix::io::Errno;
 
 use super::super::JournalError;
+use super::wal;
 
 /// The database and its write-ahead log. What is open must be what stands at their paths: what is
 /// written to a deleted file is lost.
@@ -28,7 +30,7 @@ struct File {
 /// The database's name in the data folder.
 pub(super) const NAME: &str = "signals.db";
 
-/// Two system calls are cheap, but not beside a commit of one signal.
+/// A few system calls are cheap, but not beside a commit of one signal.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 impl Files {
@@ -80,8 +82,8 @@ impl Files {
         Ok(wal.len() > 0 && fs::metadata(&self.database.path)?.len() == 0)
     }
 
-    /// Whether what was opened still stands there, looked at now and then.
-    pub(super) fn check(&mut self) -> Result<(), JournalError> {
+    /// Whether what this connection has opened still stands there, looked at now and then.
+    pub(super) fn check(&mut self, db: &Connection) -> Result<(), JournalError> {
         if self
             .looked_at
             .is_some_and(|at| at.elapsed() < BETWEEN_LOOKS)
@@ -90,7 +92,7 @@ impl Files {
         }
         self.database.check()?;
         self.wal.check()?;
-        if self.is_emptied()? {
+        if self.is_emptied()? || wal::is_cut_short(db, self.wal())? {
             return Err(JournalError::Moved);
         }
         self.looked_at = Some(Instant::now());

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tracing::warn;
+use tracing::{error, warn};
 
 pub use read_only::ReadOnly;
 
@@ -102,8 +102,8 @@ impl Sqlite {
 
     /// The connection, if what it writes to is where it should be.
     fn connected(&mut self) -> Result<(), JournalError> {
-        if self.db.is_some() {
-            return self.files.check();
+        if let Some(db) = &self.db {
+            return self.files.check(db);
         }
         self.files.check_database()?;
         let mut db = connection::writer(self.files.database(), connection::PATIENCE)?;
@@ -211,9 +211,17 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         // Nobody is to be told any more.
         self.checkpointer = None;
-        if let Some(db) = &self.db
-            && let Err(why) = close(db, &self.witness)
-        {
+        let Some(db) = self.db.take() else { return };
+        if matches!(wal::is_cut_short(&db, self.files.wal()), Ok(true)) {
+            error!(
+                "signals.db-wal was emptied while the log was in use: its last signals are lost"
+            );
+            // Whoever closes it last moves what is not there any more over what is in the database.
+            // That is not us as long as this is open.
+            std::mem::forget(db);
+            return;
+        }
+        if let Err(why) = close(&db, &self.witness) {
             warn!(%why, "the log was not closed as it should be; nothing is lost by that");
         }
     }

@@ -2,6 +2,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use rusqlite::Connection;
+
+use super::super::JournalError;
+use super::checkpoint;
+
 /// Whether commits that stood in this write-ahead log can't be had from it any more.
 ///
 /// SQLite reads it up to the first page that is not what was written, and says nothing of the
@@ -39,6 +44,36 @@ pub(super) fn is_damaged(wal: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether pages that this connection believes to be in the write-ahead log are not there any more,
+/// because somebody has emptied the file. What is written into it then leaves a hole before it.
+///
+/// # Errors
+/// It can't be read.
+pub(super) fn is_cut_short(db: &Connection, wal: &Path) -> Result<bool, JournalError> {
+    let page_size: i64 = db
+        .prepare_cached("PRAGMA page_size")?
+        .query_row([], |row| row.get(0))?;
+    let frame = FRAME as u64 + u64::try_from(page_size).unwrap_or_default();
+    // Whoever empties it as SQLite does may do so between the two looks, but not between all four.
+    for _ in 0..2 {
+        let pages = u64::from(checkpoint::pages(db)?);
+        if pages == 0 || holds(wal, HEADER as u64 + pages * frame)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether it has a beginning and so many bytes.
+fn holds(wal: &Path, bytes: u64) -> io::Result<bool> {
+    let mut file = File::open(wal)?;
+    if file.metadata()?.len() < bytes {
+        return Ok(false);
+    }
+    let header = next::<HEADER>(&mut file)?;
+    Ok(header.is_some_and(|header| Header::parse(&header).is_some()))
 }
 
 const HEADER: usize = 32;
@@ -170,5 +205,39 @@ mod tests {
             bytes[place] ^= 1;
             assert_eq!(damaged(folder, &bytes), is_damage, "{place}");
         }
+    }
+
+    #[test]
+    fn what_sqlite_has_emptied_is_not_missed_and_what_somebody_else_has_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = folder.path().join("a.db-wal");
+        let db = Connection::open(folder.path().join("a.db")).unwrap();
+        db.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x)")
+            .unwrap();
+        let insert = || db.execute("INSERT INTO t VALUES (randomblob(10000))", []);
+        let is_cut_short = || is_cut_short(&db, &wal).unwrap();
+        for _ in 0..5 {
+            insert().unwrap();
+        }
+        for mode in ["PASSIVE", "RESTART", "TRUNCATE"] {
+            assert!(!is_cut_short());
+            let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
+            db.query_row(&checkpoint, [], |_| Ok(())).unwrap();
+            assert!(!is_cut_short(), "{mode}");
+            insert().unwrap();
+        }
+        let cut = |bytes: u64| {
+            let file = File::options().write(true).open(&wal).unwrap();
+            file.set_len(bytes).unwrap();
+        };
+        let all = fs::read(&wal).unwrap();
+        for bytes in [all.len() as u64 - 1, 100, 0] {
+            cut(bytes);
+            assert!(is_cut_short(), "{bytes}");
+        }
+        // It is long enough, with a hole.
+        insert().unwrap();
+        assert!(fs::metadata(&wal).unwrap().len() > all.len() as u64);
+        assert!(is_cut_short());
     }
 }
