@@ -196,6 +196,36 @@ async fn what_cannot_be_read_while_the_disk_is_full_is_kept_when_there_is_room()
 }
 
 #[tokio::test]
+async fn old_signals_that_a_full_disk_keeps_are_told_of_once_and_go_when_there_is_room() {
+    let (cannot, again) = (
+        "old signals can't be let go of",
+        "old signals can be let go of again",
+    );
+    let folder = Arc::new(Folder::new());
+    let disk = Disk::on(&folder, "data", 16 << 20);
+    let serve = format!("{SERVE} --journal-retain-age 5s");
+    let mut server = TestServer::start_command(folder, disk.command(&serve));
+    let mut client = server.client().await;
+    server.feed(&lines(0..3000));
+    expect(&mut client, 0..3000).await;
+    disk.fill("other");
+    server.logged(cannot).await;
+    // That does not keep new ones out.
+    ready(&server, 200).await;
+    fs::remove_file(disk.path("other")).unwrap();
+    server.logged(again).await;
+    server.feed(&lines(3000..3010));
+    expect(&mut client, 3000..3010).await;
+    let log = server.stop();
+    assert_eq!(
+        [cannot, again, FAILED].map(|phrase| said(&log, phrase)),
+        [1, 1, 0],
+        "{log}"
+    );
+    assert!(log.contains("the disk is full; make room on it"), "{log}");
+}
+
+#[tokio::test]
 async fn a_log_that_can_only_be_read_is_a_refusal_at_the_start() {
     let folder = Arc::new(Folder::new());
     let disk = Disk::on(&folder, "data", 8 << 20);

@@ -5,9 +5,11 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Folder, PATIENCE, TestClient, TestServer};
 use rusqlite::Connection;
@@ -194,4 +196,63 @@ async fn an_id_is_known_across_sources_and_restarts_until_its_signal_is_let_go_o
     server.feed(&named("a", 4));
     expect(&mut client, 4..5).await;
     server.stop();
+}
+
+#[tokio::test]
+async fn old_signals_that_cannot_be_let_go_of_hold_up_no_new_ones_and_are_told_of_once() {
+    let cannot = "old signals can't be let go of";
+    let folder = Arc::new(Folder::new());
+    let arguments = "--plaintext --journal-retain-bytes 2MiB";
+    let mut server = TestServer::start_in(Arc::clone(&folder), arguments);
+    let mut client = server.client().await;
+    server.feed(&lines(0..3000));
+    expect(&mut client, 0..3000).await;
+    server.stop();
+
+    let mut server = TestServer::start_in(Arc::clone(&folder), arguments);
+    let mut client = server.client().await;
+    let database = folder.path("data/signals.db");
+    let before = damage_oldest_page(&database);
+    // Another program's commits: what the server has in memory is read anew.
+    let other = Connection::open(&database).unwrap();
+    other
+        .execute_batch("INSERT INTO log VALUES ('x', ''); DELETE FROM log WHERE key = 'x'")
+        .unwrap();
+    server.feed(&lines(3000..8000));
+    expect(&mut client, 3000..8000).await;
+    server.logged(cannot).await;
+    // It is tried several times meanwhile.
+    let until = Instant::now() + Duration::from_millis(3500);
+    let mut next = 8000;
+    while Instant::now() < until {
+        server.feed(&lines(next..next + 1));
+        expect(&mut client, next..next + 1).await;
+        next += 1;
+    }
+    let log = server.log();
+    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+    assert!(log.contains("it is damaged"), "{log}");
+
+    drop(other);
+    write_page(&database, before.0, &before.1);
+    server.logged("old signals can be let go of again").await;
+    oldest_past(&server, 1).await;
+    let log = server.stop();
+    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+}
+
+/// Makes the page unreadable in which the first signals are; returns where it is, and what it held.
+fn damage_oldest_page(database: &Path) -> (u64, Vec<u8>) {
+    let bytes = fs::read(database).unwrap();
+    let first = br#"{"symbol":"X","price":0,"#;
+    let at = bytes.windows(first.len()).position(|text| text == first);
+    let page = at.unwrap() / 4096 * 4096;
+    let before = bytes[page..page + 4096].to_vec();
+    write_page(database, page as u64, &[0xa5; 4096]);
+    (page as u64, before)
+}
+
+fn write_page(database: &Path, at: u64, bytes: &[u8]) {
+    let file = fs::File::options().write(true).open(database).unwrap();
+    file.write_all_at(bytes, at).unwrap();
 }

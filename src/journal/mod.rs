@@ -52,10 +52,11 @@ pub trait Journal: Send {
     fn append(&mut self, batch: &mut Batch) -> Result<Appended, JournalError>;
 
     /// Does a little of what is not urgent: lets go of signals that need not be kept any more. To
-    /// be called between batches, and now and then when there are none.
+    /// be called between batches, and now and then when there are none. What fails of that is told
+    /// and tried again another time; signals are recorded all the same.
     ///
     /// # Errors
-    /// The log can't be written.
+    /// The log can't be used, so signals can't be recorded either.
     fn tend(&mut self) -> Result<Tended, JournalError>;
 
     /// How it can be read; `None` if it keeps nothing.

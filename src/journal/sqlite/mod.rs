@@ -190,10 +190,17 @@ impl Journal for Sqlite {
             return Ok(Tended::Done);
         };
         let (oldest, now) = (self.oldest.get(), clock::received_now());
-        let (oldest, tended) =
-            self.transact(|journal, db| journal.retaining.delete_some(db, oldest, head, now))?;
-        self.oldest.move_to(oldest);
-        Ok(tended)
+        match self.transact(|journal, db| journal.retaining.delete_some(db, oldest, head, now)) {
+            Ok((oldest, tended)) => {
+                self.retaining.succeeded();
+                self.oldest.move_to(oldest);
+                Ok(tended)
+            }
+            Err(why) => {
+                self.retaining.failed(&why);
+                Ok(Tended::Done)
+            }
+        }
     }
 
     fn archive(&self) -> Result<Option<Archive>, JournalError> {

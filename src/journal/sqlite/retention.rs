@@ -1,6 +1,9 @@
+use std::collections::HashSet;
+use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tracing::{error, info};
 
 use super::super::{JournalError, Retention, Tended};
 use super::row::signed;
@@ -15,6 +18,8 @@ pub(super) struct Retaining {
     newest_batch: u64,
     /// Signals that came since the last look.
     unlooked: u64,
+    /// Why it failed since it last succeeded: each is told once.
+    failures: HashSet<Discriminant<JournalError>>,
 }
 
 /// Rows of one deletion, at least: a millisecond or two. Twice the newest batch if that is more, so
@@ -38,6 +43,7 @@ impl Retaining {
             looked_at: None,
             newest_batch: 0,
             unlooked: 0,
+            failures: HashSet::new(),
         }
     }
 
@@ -57,7 +63,24 @@ impl Retaining {
     pub(super) fn is_due(&self) -> bool {
         let may_go = self.rule.age.is_some() || self.rule.bytes.is_some();
         let is_late = |at: Instant| at.elapsed() >= BETWEEN_LOOKS;
-        may_go && (self.unlooked >= STEP || self.looked_at.is_none_or(is_late))
+        let is_pressing = self.unlooked >= STEP && self.failures.is_empty();
+        may_go && (is_pressing || self.looked_at.is_none_or(is_late))
+    }
+
+    /// Signals went, or none had to.
+    pub(super) fn succeeded(&mut self) {
+        if !self.failures.is_empty() {
+            self.failures.clear();
+            info!("old signals can be let go of again");
+        }
+    }
+
+    /// Nothing went. That holds up nobody: it is told, and tried again later.
+    pub(super) fn failed(&mut self, why: &JournalError) {
+        self.looked_at = Some(Instant::now());
+        if self.failures.insert(discriminant(why)) {
+            error!(%why, "old signals can't be let go of, so the log grows; tried again every second");
+        }
     }
 
     /// Deletes some of what can go, within the transaction that is open; never the newest, whose
