@@ -47,8 +47,11 @@ pub(super) enum Lost {
         /// What the server asked for.
         at_least: Duration,
     },
-    /// The place that was asked for is not in the log.
+    /// What was asked for is not in the log.
     Gone(Gone),
+    /// The log begins elsewhere, or is another one; it is known where to go on. What to tell the
+    /// user of it.
+    Moved(String),
 }
 
 /// What a server says whose log does not have what was asked for.

@@ -7,7 +7,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
 use crate::output::Output;
@@ -29,8 +29,8 @@ pub(crate) use place::Start;
 pub(crate) use query::Query;
 
 use connect::{Protocol, Socket, V2, connect};
-use loss::Lost;
-use message::{Said, Seen};
+use loss::{Gone, Lost};
+use message::{Established, Said, Seen};
 use options::without_query;
 use place::Place;
 
@@ -72,195 +72,207 @@ async fn follow(
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), ListenError> {
+    let place = Place::new(options.start.clone());
     let url = without_query(&options.url);
-    let mut backoff = options.backoff.clone();
-    let mut place = Place::new(options.start.clone());
-    loop {
-        let begun = Instant::now();
-        let lost = match one_connection(options, &mut place, out, err, stop).await {
-            Ok(()) => return Ok(()),
-            Err(Lost::Gone(gone)) => place.gone(gone),
-            Err(lost) => lost,
-        };
-        let (why, at_least) = match lost {
-            Lost::ForGood(error) => return Err(error),
-            Lost::ForNow { why, at_least } => (why, at_least),
-            Lost::Gone(gone) => (gone.words, Duration::ZERO),
-        };
-        if begun.elapsed() >= PROVEN {
-            backoff = options.backoff.clone();
-        }
-        let delay = backoff.next().max(at_least);
-        let _ = writeln!(
-            err,
-            "signalcast: {url}: {why}; connecting again in {:.1} s",
-            delay.as_secs_f32()
-        );
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = over(out, stop) => return Ok(()),
-        }
+    Listener {
+        options,
+        url,
+        place,
+        out,
+        err,
+        stop,
     }
+    .follow()
+    .await
 }
 
-/// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
-async fn one_connection(
-    options: &Options,
-    place: &mut Place,
-    out: &mut Output<impl Write>,
-    err: &mut impl Write,
-    stop: &CancellationToken,
-) -> Result<(), Lost> {
-    let (mut socket, protocol, log) = tokio::select! {
-        connected = connect(options, place) => connected?,
-        () = over(out, stop) => return Ok(()),
-    };
-    let url = without_query(&options.url);
-    match (protocol, log) {
-        (Protocol::V1, _) => {
-            place.unknown();
-            let _ = writeln!(
-                err,
-                "signalcast: {url}: connected, without resuming: {V2} is not spoken there"
-            );
-        }
-        (Protocol::V2, Some(log)) => {
-            place.established(&log)?;
-            let (epoch, last) = (printable(&log.epoch), log.last_seq);
-            let _ = writeln!(
-                err,
-                "signalcast: {url}: connected, epoch {epoch}, last seq {last}"
-            );
-        }
-        // A proxy has kept that to itself: the first message says it, too.
-        (Protocol::V2, None) => {
-            let _ = writeln!(err, "signalcast: {url}: connected");
-        }
-    }
-    let mut silent = Duration::ZERO;
-    loop {
-        let message = tokio::select! {
-            message = timeout(PING_AFTER, socket.next()) => message,
-            () = over(out, stop) => {
-                leave(&mut socket).await;
-                return Ok(());
-            }
-        };
-        match message {
-            Err(_) if silent.is_zero() => {
-                silent = PING_AFTER;
-                let ping = Message::Ping(tungstenite::Bytes::new());
-                socket.send(ping).await.map_err(Lost::connected)?;
-                continue;
-            }
-            Err(_) => return Err(Lost::for_now("the server has fallen silent")),
-            Ok(None) => return Err(Lost::for_now("the connection was lost")),
-            Ok(Some(Err(error))) => return Err(Lost::connected(error)),
-            Ok(Some(Ok(Message::Text(text)))) => {
-                let taken = tokio::select! {
-                    taken = take(&text, options, place, out, err) => taken,
-                    () = stop.cancelled() => Ok(Go::Home),
-                };
-                match taken {
-                    Ok(Go::On) => {}
-                    Ok(Go::Home) => {
-                        leave(&mut socket).await;
-                        return Ok(());
-                    }
-                    Err(lost) => {
-                        leave(&mut socket).await;
-                        return Err(lost);
-                    }
-                }
-            }
-            Ok(Some(Ok(Message::Close(frame)))) => {
-                // Sends the answer that tungstenite has ready.
-                let _ = timeout(LEAVE_WITHIN, socket.flush()).await;
-                return Err(Lost::closed(frame.as_ref()));
-            }
-            // tungstenite answers pings itself, with the next read.
-            Ok(Some(Ok(
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            ))) => {}
-        }
-        silent = Duration::ZERO;
-    }
-}
-
-/// Ends when somebody wants it to, or when nobody reads any more.
-async fn over(out: &Output<impl Write>, stop: &CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = out.closed() => {}
-    }
+/// What was asked for, how far it has come, and where it prints.
+struct Listener<'a, O, E> {
+    options: &'a Options,
+    /// For messages.
+    url: String,
+    place: Place,
+    out: &'a mut Output<O>,
+    err: &'a mut E,
+    stop: &'a CancellationToken,
 }
 
 /// Whether the connection is of further use.
 enum Go {
     On,
-    /// Nobody reads any more.
+    /// Nobody wants to hear more.
     Home,
 }
 
-/// Takes a message in: prints a signal, and heeds what is none.
-async fn take(
-    text: &str,
-    options: &Options,
-    place: &mut Place,
-    out: &mut Output<impl Write>,
-    err: &mut impl Write,
-) -> Result<Go, Lost> {
-    let seen = match Said::read(text) {
-        Said::Established(log) => {
-            place.established(&log)?;
-            return Ok(Go::On);
-        }
-        Said::Heartbeat { last_seq } => {
-            place.reached(last_seq);
-            return Ok(Go::On);
-        }
-        Said::Signal(Seen { seq: Some(seq), .. }) if !place.is_next(seq) => {
-            let text = printable(text);
-            let _ = writeln!(
-                err,
-                "signalcast: a fault of the server: seq {seq} was passed before; not printed: {text}"
-            );
-            return Ok(Go::On);
-        }
-        Said::Signal(seen) => seen,
-        Said::Other => {
-            let _ = writeln!(err, "signalcast: the server says: {}", printable(text));
-            return Ok(Go::On);
-        }
-    };
-    if !place.was_printed(&seen) {
-        match print(text, options.form, out, err).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Go::Home),
-            Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+impl<O: Write, E: Write> Listener<'_, O, E> {
+    async fn follow(&mut self) -> Result<(), ListenError> {
+        let mut backoff = self.options.backoff.clone();
+        let mut was_moved = false;
+        loop {
+            let begun = Instant::now();
+            let lost = match self.one_connection().await {
+                Ok(()) => return Ok(()),
+                Err(Lost::Gone(gone)) => self.place.gone(gone),
+                Err(lost) => lost,
+            };
+            // Who is told where else to go on has found a server that works. Told so again at
+            // once, it has not.
+            let is_moved = matches!(lost, Lost::Moved(_));
+            if begun.elapsed() >= PROVEN || (is_moved && !was_moved) {
+                backoff = self.options.backoff.clone();
+            }
+            was_moved = is_moved;
+            let (why, at_least) = match lost {
+                Lost::ForGood(error) => return Err(error),
+                Lost::ForNow { why, at_least } => (why, at_least),
+                Lost::Moved(why) | Lost::Gone(Gone { words: why, .. }) => (why, Duration::ZERO),
+            };
+            let delay = backoff.next().max(at_least);
+            let seconds = delay.as_secs_f32();
+            self.say(&format!("{why}; connecting again in {seconds:.1} s"));
+            tokio::select! {
+                () = sleep(delay) => {}
+                () = self.over() => return Ok(()),
+            }
         }
     }
-    place.printed(seen);
-    Ok(Go::On)
-}
 
-/// Prints one signal: as it came, or as a line to read. What that can't be made of goes to `err`.
-async fn print(
-    frame: &str,
-    form: Form,
-    out: &mut Output<impl Write>,
-    err: &mut impl Write,
-) -> io::Result<()> {
-    let line = match form {
-        Form::Frame => Some(frame.to_owned()),
-        Form::Line => line::of(frame),
-    };
-    if let Some(line) = line {
-        return out.write(format!("{line}\n").as_bytes()).await;
+    /// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
+    async fn one_connection(&mut self) -> Result<(), Lost> {
+        let (mut socket, protocol, log) = tokio::select! {
+            connected = connect(self.options, &self.place) => connected?,
+            () = self.over() => return Ok(()),
+        };
+        self.connected(protocol, log)?;
+        let stop = self.stop;
+        while let Some(text) = self.next_text(&mut socket).await? {
+            let taken = tokio::select! {
+                taken = self.take(&text) => taken,
+                () = stop.cancelled() => Ok(Go::Home),
+            };
+            match taken {
+                Ok(Go::On) => {}
+                Ok(Go::Home) => break,
+                Err(lost) => {
+                    leave(&mut socket).await;
+                    return Err(lost);
+                }
+            }
+        }
+        leave(&mut socket).await;
+        Ok(())
     }
-    let frame = printable(frame);
-    let _ = writeln!(err, "signalcast: the server says: {frame}");
-    Ok(())
+
+    fn connected(&mut self, protocol: Protocol, log: Option<Established>) -> Result<(), Lost> {
+        match (protocol, log) {
+            (Protocol::V1, _) => {
+                self.place.unknown();
+                self.say(&format!(
+                    "connected, without resuming: {V2} is not spoken there"
+                ));
+            }
+            (Protocol::V2, Some(log)) => {
+                self.place.established(&log)?;
+                let (epoch, last) = (printable(&log.epoch), log.last_seq);
+                self.say(&format!("connected, epoch {epoch}, last seq {last}"));
+            }
+            // A proxy has kept that to itself: the first message says it, too.
+            (Protocol::V2, None) => self.say("connected"),
+        }
+        Ok(())
+    }
+
+    /// The server's next text; `None` when nobody wants to hear it.
+    async fn next_text(&self, socket: &mut Socket) -> Result<Option<Utf8Bytes>, Lost> {
+        let mut was_asked = false;
+        loop {
+            let message = tokio::select! {
+                message = timeout(PING_AFTER, socket.next()) => message,
+                () = self.over() => return Ok(None),
+            };
+            match message {
+                Err(_) if was_asked => return Err(Lost::for_now("the server has fallen silent")),
+                Err(_) => {
+                    was_asked = true;
+                    let ping = Message::Ping(tungstenite::Bytes::new());
+                    socket.send(ping).await.map_err(Lost::connected)?;
+                }
+                Ok(None) => return Err(Lost::for_now("the connection was lost")),
+                Ok(Some(Err(error))) => return Err(Lost::connected(error)),
+                Ok(Some(Ok(Message::Text(text)))) => return Ok(Some(text)),
+                Ok(Some(Ok(Message::Close(frame)))) => {
+                    // Sends the answer that tungstenite has ready.
+                    let _ = timeout(LEAVE_WITHIN, socket.flush()).await;
+                    return Err(Lost::closed(frame.as_ref()));
+                }
+                // tungstenite answers pings itself, with the next read.
+                Ok(Some(Ok(
+                    Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
+                ))) => was_asked = false,
+            }
+        }
+    }
+
+    /// Takes a message in: prints a signal, and heeds what is none.
+    async fn take(&mut self, text: &str) -> Result<Go, Lost> {
+        match Said::read(text) {
+            Said::Established(log) => self.place.established(&log)?,
+            Said::Heartbeat { last_seq } => self.place.reached(last_seq),
+            Said::Signal(Seen { seq: Some(seq), .. }) if !self.place.is_next(seq) => {
+                self.note(&format!(
+                    "a fault of the server: seq {seq} was passed before; not printed: {}",
+                    printable(text)
+                ))
+            }
+            Said::Signal(seen) => return self.take_signal(text, seen).await,
+            Said::Other => self.note(&format!("the server says: {}", printable(text))),
+        }
+        Ok(Go::On)
+    }
+
+    async fn take_signal(&mut self, text: &str, seen: Seen) -> Result<Go, Lost> {
+        if !self.place.was_printed(&seen) {
+            match self.print(text).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Go::Home),
+                Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
+            }
+        }
+        self.place.printed(seen);
+        Ok(Go::On)
+    }
+
+    /// Prints one signal: as it came, or as a line to read. What that can't be made of is only told.
+    async fn print(&mut self, frame: &str) -> io::Result<()> {
+        let line = match self.options.form {
+            Form::Frame => Some(frame.to_owned()),
+            Form::Line => line::of(frame),
+        };
+        if let Some(line) = line {
+            return self.out.write(format!("{line}\n").as_bytes()).await;
+        }
+        self.note(&format!("the server says: {}", printable(frame)));
+        Ok(())
+    }
+
+    /// Ends when somebody wants it to, or when nobody reads any more.
+    async fn over(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.out.closed() => {}
+        }
+    }
+
+    /// Tells the user how the connection is doing.
+    fn say(&mut self, what: &str) {
+        let url = &self.url;
+        let _ = writeln!(self.err, "signalcast: {url}: {what}");
+    }
+
+    /// Tells the user of a message that is no signal to print.
+    fn note(&mut self, what: &str) {
+        let _ = writeln!(self.err, "signalcast: {what}");
+    }
 }
 
 /// Says goodbye, without insisting on an answer. What is still on its way is read, or the system

@@ -140,50 +140,38 @@ impl Place {
         let Some((first, last)) = gone.kept else {
             return Lost::ForGood(ListenError::Refused(gone.words));
         };
-        let oldest = Start::After(first.saturating_sub(1));
-        let is_new = match (&self.epoch, &gone.epoch) {
-            (Some(known), Some(epoch)) => known != epoch,
-            _ => false,
-        };
-        match (&self.start, &self.epoch) {
-            (&Start::After(after), Some(_)) if after > last => {
-                self.epoch = gone.epoch;
-                self.began_anew()
-            }
-            _ if is_new => {
-                self.epoch = gone.epoch;
-                self.began_anew()
-            }
-            (Start::After(0), _) => {
-                self.start = oldest;
-                Lost::for_now(format!("the oldest signal that is kept is {first}"))
-            }
-            (&Start::After(after), None) => Lost::ForGood(ListenError::Refused(format!(
-                "{}; {}",
-                gone.words,
-                remedy(after, first, last)
-            ))),
-            (_, None) => Lost::ForGood(ListenError::Refused(format!(
-                "{}; --after-seq 0 begins with the oldest, {first}",
-                gone.words
-            ))),
-            (&Start::After(after), Some(_)) => {
-                self.start = oldest;
-                let lost = first.saturating_sub(after + 1);
-                Lost::for_now(format!(
-                    "{lost} signals, from {} to {}, are not kept any more and lost for good; \
-                     going on from {first}",
-                    after + 1,
-                    first.saturating_sub(1),
-                ))
-            }
-            (Start::Since(_) | Start::Live, Some(_)) => {
-                self.start = oldest;
-                Lost::for_now(format!(
-                    "not all that was asked for is kept any more; going on from {first}"
-                ))
-            }
+        if self.is_another_log(gone.epoch.as_deref(), last) {
+            self.epoch = gone.epoch;
+            return self.began_anew();
         }
+        if self.epoch.is_none() && self.start != Start::After(0) {
+            let remedy = remedy(&self.start, first, last);
+            return Lost::ForGood(ListenError::Refused(format!("{}; {remedy}", gone.words)));
+        }
+        let before = first.saturating_sub(1);
+        let why = match self.start {
+            Start::After(0) => format!("the oldest signal that is kept is {first}"),
+            Start::After(after) => format!(
+                "{} signals, from {} to {before}, are not kept any more and lost for good; going \
+                 on from {first}",
+                before.saturating_sub(after),
+                after + 1,
+            ),
+            Start::Since(_) | Start::Live => {
+                format!("not all that was asked for is kept any more; going on from {first}")
+            }
+        };
+        self.start = Start::After(before);
+        Lost::Moved(why)
+    }
+
+    /// Whether a log of this epoch, or with this last seq, is not the one it was in.
+    fn is_another_log(&self, epoch: Option<&str>, last: u64) -> bool {
+        let Some(known) = &self.epoch else {
+            return false;
+        };
+        let is_ahead = matches!(self.start, Start::After(after) if after > last);
+        is_ahead || epoch.is_some_and(|epoch| epoch != known)
     }
 
     /// Seqs mean something else now, and times of receipt do not.
@@ -195,7 +183,7 @@ impl Place {
             Start::Live => "with what comes in from now on".to_owned(),
         };
         let epoch = self.epoch.as_deref().unwrap_or("unknown");
-        Lost::for_now(format!(
+        Lost::Moved(format!(
             "the log began anew, as epoch {epoch}: signals may have been lost; going on {on}"
         ))
     }
@@ -215,12 +203,17 @@ impl Place {
     }
 }
 
-/// What to write instead of `--after-seq`.
-fn remedy(after: u64, first: u64, last: u64) -> String {
-    if after > last {
-        return format!("the newest is {last}; --after-seq 0 begins with the oldest, {first}");
+/// What to ask for instead.
+fn remedy(asked: &Start, first: u64, last: u64) -> String {
+    match *asked {
+        Start::After(after) if after > last => {
+            format!("the newest is {last}; --after-seq 0 begins with the oldest, {first}")
+        }
+        Start::After(_) => format!("the oldest is {first}; --after-seq 0 begins with it"),
+        Start::Since(_) | Start::Live => {
+            format!("--after-seq 0 begins with the oldest, {first}")
+        }
     }
-    format!("the oldest is {first}; --after-seq 0 begins with it")
 }
 
 /// Whether the first of these times is after the second. What is no time is not.
@@ -257,8 +250,8 @@ mod tests {
 
     fn why(lost: Lost) -> String {
         match lost {
-            Lost::ForNow { why, .. } => why,
-            other => panic!("{other:?} is for good"),
+            Lost::Moved(why) => why,
+            other => panic!("{other:?} says nothing of where to go on"),
         }
     }
 

@@ -431,6 +431,35 @@ async fn what_the_log_has_let_go_of_is_told_and_the_rest_printed() {
 }
 
 #[tokio::test]
+async fn who_is_told_where_to_go_on_does_not_wait_as_for_a_server_that_fails() {
+    let gone = r#"{"type":"error","code":"history_gone","message":"it is gone","epoch":"e","first_seq":121,"last_seq":300}"#;
+    for (is_gone, said) in [
+        (true, "going on from 121"),
+        (false, "began anew, as epoch f"),
+    ] {
+        let (result, _, err) = listen_to(Form::Frame, |listener, stop| async move {
+            let (mut socket, _) = accept_v2(&listener, "e", 100).await;
+            taken_in(&mut socket).await;
+            drop(socket);
+            for _ in 0..8 {
+                answer(&listener, "503 Service Unavailable", "", "").await;
+            }
+            if is_gone {
+                answer(&listener, "410 Gone", "", gone).await;
+            } else {
+                drop(accept_v2(&listener, "f", 20).await);
+            }
+            drop(listener.accept().await.unwrap());
+            stop.cancel();
+        })
+        .await;
+        assert!(result.is_ok());
+        let told = err.lines().find(|line| line.contains(said)).unwrap();
+        assert!(told.ends_with("connecting again in 0.0 s"), "{err}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_answers_to_no_subprotocol_is_listened_to_all_the_same() {
     let (result, out, _) = listen_to(Form::Frame, |listener, stop| async move {
         let (stream, _) = listener.accept().await.unwrap();
