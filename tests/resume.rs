@@ -273,6 +273,8 @@ async fn what_is_not_kept_any_more_is_gone_and_said_to_be() {
         // Less than is fed.
         ("--journal none --hub-tail-bytes 256KiB", 200),
         ("--journal-retain-age 1s --hub-tail-bytes 256KiB", 200),
+        // The hot tail holds more, which nobody may begin with.
+        ("--journal-retain-age 1s --hub-tail-bytes 16MiB", 200),
     ] {
         let mut server = TestServer::start(settings);
         let mut live = server.client().await;
@@ -312,6 +314,13 @@ async fn what_is_not_kept_any_more_is_gone_and_said_to_be() {
             let answer = ask(&server, &path).await;
             assert_eq!(answer.status, 410, "{settings}: {path}");
         }
+        let mut late = client(&server, "/", V2).await;
+        let said = late.json().await;
+        assert!(
+            said["first_seq"].as_u64() >= Some(first),
+            "{settings}: {said}"
+        );
+        assert_eq!(said["last_seq"], 200, "{settings}");
         // Where the newest one is, everybody may begin.
         let mut back = client(&server, "/?after_seq=199", V2).await;
         assert_eq!(seqs(&mut back, 1).await, [200]);
@@ -576,6 +585,10 @@ async fn clients_that_come_back_while_signals_flow_get_each_once() {
             while last < SIGNALS {
                 let path = format!("/?after_seq={last}");
                 let mut client = client(server, &path, V2).await;
+                // Both are of the moment at which it was let in: a live client gets what comes after.
+                let newest = client.response.headers()["signalcast-last-seq"].clone();
+                let said = client.json().await["last_seq"].to_string();
+                assert_eq!(newest, said.as_str(), "{path}");
                 let expected: Vec<u64> = (last + 1..=SIGNALS).take(step).collect();
                 assert_eq!(seqs(&mut client, expected.len()).await, expected, "{path}");
                 last += expected.len() as u64;

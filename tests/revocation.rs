@@ -20,7 +20,7 @@ use signalcast::history::History;
 use signalcast::hub::{Hub, View};
 use signalcast::journal::Epoch;
 use signalcast::metrics::{Passes, Registry};
-use signalcast::session::{Departures, Session, Settings, TestSignal};
+use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use signalcast::source::States;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -223,8 +223,14 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
             async move {
                 let socket = TcpStream::from_std(socket).unwrap();
                 let client = Client::new(socket, Outlet::new(None), shard.next());
-                let mut session =
-                    Session::new(shard, client, principal, &View::default(), settings, b"");
+                let (view, log) = (
+                    View::default(),
+                    LogRange {
+                        first_seq: 1,
+                        last_seq: 0,
+                    },
+                );
+                let mut session = Session::new(shard, client, principal, &view, log, settings, b"");
                 session.run().await;
             }
         }

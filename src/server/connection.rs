@@ -105,6 +105,7 @@ impl Upgraded {
             admitted,
             view,
             next,
+            log,
         } = self.entry;
         let Admitted {
             principal,
@@ -120,7 +121,7 @@ impl Upgraded {
         let client = Client::new(self.socket, Outlet::new(self.tls), next);
         let settings = Rc::clone(&host.sessions);
         let shard = Rc::clone(shard);
-        let session = Session::new(shard, client, principal, &view, settings, &self.early);
+        let session = Session::new(shard, client, principal, &view, log, settings, &self.early);
         Subscription {
             session: Box::new(session),
             span,

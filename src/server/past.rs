@@ -4,6 +4,7 @@ use super::refusal::{Gone, Refusal};
 use crate::history::History;
 use crate::hub::Segment;
 use crate::journal::{Epoch, ReadError};
+use crate::session::LogRange;
 use crate::shard::Shard;
 use crate::signal::{ReceivedAt, Seq};
 
@@ -35,7 +36,9 @@ pub(super) struct Past {
     /// The first signal that a live client is sent.
     pub(super) next: Seq,
     pub(super) history: History,
-    /// The hot tail, if nothing else is kept.
+    /// The first signal that the hot tail holds.
+    pub(super) tail_first: Seq,
+    /// The hot tail, if nothing else is kept and somebody may ask for it.
     pub(super) recent: Arc<[Arc<Segment>]>,
 }
 
@@ -59,6 +62,7 @@ impl Log {
             epoch: self.epoch,
             next: shard.next(),
             history: self.history.clone(),
+            tail_first: shard.oldest(),
             recent: recent.into(),
         }
     }
@@ -68,6 +72,14 @@ impl Past {
     /// The seq of the newest signal; 0 while there is none.
     pub(super) fn last_seq(&self) -> u64 {
         self.next.get() - 1
+    }
+
+    /// What somebody can begin with who comes now, and what was there when the request came.
+    pub(super) fn range(&self) -> LogRange {
+        LogRange {
+            first_seq: self.oldest().min(self.next).get(),
+            last_seq: self.last_seq(),
+        }
     }
 
     /// The first signal for somebody who begins like this, in the log of this epoch if it names one.
@@ -127,20 +139,14 @@ impl Past {
     }
 
     fn oldest(&self) -> Seq {
-        let recent = || {
-            self.recent
-                .first()
-                .map_or(self.next, |oldest| oldest.first())
-        };
-        self.history.oldest().unwrap_or_else(recent)
+        self.history.oldest().unwrap_or(self.tail_first)
     }
 
     fn gone(&self, why: &'static str) -> Refusal {
         Refusal::HistoryGone(Gone {
             why,
             epoch: self.epoch,
-            first_seq: self.oldest().get(),
-            last_seq: self.last_seq(),
+            held: self.range(),
         })
     }
 }

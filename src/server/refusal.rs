@@ -10,6 +10,7 @@ use warp::http::{Method, Response, StatusCode};
 
 use crate::auth::InvalidToken;
 use crate::journal::Epoch;
+use crate::session::LogRange;
 
 /// Why a request is turned away. The answer is a status, a JSON body, and the end of the
 /// connection.
@@ -44,8 +45,7 @@ pub(super) enum Refusal {
 pub(super) struct Gone {
     pub(super) why: &'static str,
     pub(super) epoch: Epoch,
-    pub(super) first_seq: u64,
-    pub(super) last_seq: u64,
+    pub(super) held: LogRange,
 }
 
 impl Gone {
@@ -191,8 +191,8 @@ impl Refusal {
         };
         Some(Held {
             epoch: gone.epoch.to_string(),
-            first_seq: gone.first_seq,
-            last_seq: gone.last_seq,
+            first_seq: gone.held.first_seq,
+            last_seq: gone.held.last_seq,
         })
     }
 

@@ -24,6 +24,7 @@ use super::refusal::{MOST_HEADER_BYTES, Refusal};
 use super::upgrade::{Handshake, HttpVersion};
 use crate::hub::View;
 use crate::metrics::{Doors, Registry};
+use crate::session::LogRange;
 use crate::signal::{Protocol, Seq};
 
 /// What the connection knows of a request that the request does not say, and where the answer to
@@ -49,6 +50,8 @@ pub(super) struct Entry {
     pub(super) view: View,
     /// The first signal it is sent.
     pub(super) next: Seq,
+    /// What the log held when it came.
+    pub(super) log: LogRange,
 }
 
 /// What answers requests.
@@ -148,6 +151,7 @@ async fn connect(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -
             admitted,
             view,
             next,
+            log: visit.past.range(),
         };
         Ok((handshake, entry))
     };

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::{Session, Settings};
 use crate::clock;
 use crate::hub::frame;
-use crate::shard::{Client, Shard};
-use crate::signal::{Protocol, Seq};
+use crate::shard::Client;
+use crate::signal::Protocol;
 use crate::source::{State, States};
 
 /// What clients of `signalcast.v2` are told of the server itself.
@@ -32,6 +32,15 @@ enum Announcement<'a> {
     },
 }
 
+/// What the log held when a client was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRange {
+    /// The oldest signal that a client can begin with; the next one if there is none.
+    pub first_seq: u64,
+    /// The newest one, after which a live client begins; 0 while there is none.
+    pub last_seq: u64,
+}
+
 /// `{"stdin":{"state":"live","last_signal_age_ms":5312}}`
 #[derive(Debug)]
 struct Sources<'a>(&'a States);
@@ -44,12 +53,7 @@ struct Source {
 }
 
 /// Puts the first frame of a client in front of everything.
-pub(super) fn establish(shard: &Shard, client: &Client, settings: &Settings) {
-    let (oldest, next) = (shard.oldest(), shard.next());
-    let first = settings
-        .history
-        .oldest()
-        .map_or(oldest, |kept| kept.min(oldest));
+pub(super) fn establish(client: &Client, log: LogRange, settings: &Settings) {
     tell(
         client,
         &Announcement::ConnectionEstablished {
@@ -57,8 +61,8 @@ pub(super) fn establish(shard: &Shard, client: &Client, settings: &Settings) {
             timestamp: clock::received_now().to_string(),
             heartbeat_interval: settings.heartbeat.as_millis(),
             epoch: settings.epoch.to_string(),
-            first_seq: first.get(),
-            last_seq: before(next),
+            first_seq: log.first_seq,
+            last_seq: log.last_seq,
             sources: Sources(&settings.sources),
         },
     );
@@ -78,7 +82,7 @@ impl Session {
         if is_due {
             let announcement = Announcement::Heartbeat {
                 timestamp: clock::received_now().to_string(),
-                last_seq: before(self.client.next()),
+                last_seq: self.client.next().get() - 1,
                 sources: Sources(&self.settings.sources),
             };
             tell(&self.client, &announcement);
@@ -92,11 +96,6 @@ fn tell(client: &Client, announcement: &Announcement<'_>) {
     frame::write_text(client.outlet().borrow_mut().control(), |out| {
         serde_json::to_writer(out, announcement).expect("texts and numbers serialize into memory");
     });
-}
-
-/// The last seq before this place; 0 if there is none.
-fn before(next: Seq) -> u64 {
-    next.get() - 1
 }
 
 impl Serialize for Sources<'_> {

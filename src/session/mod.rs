@@ -30,6 +30,7 @@ use crate::hub::{View, frame};
 use crate::shard::{Client, Group, Shard};
 use crate::signal::Protocol;
 
+pub use announcement::LogRange;
 pub use close::Close;
 pub use command::TestSignal;
 pub use departures::Departures;
@@ -112,13 +113,14 @@ enum Standing {
 const TURN_WRITES: usize = 4;
 
 impl Session {
-    /// The session of a client that was let in and gets what this view shows. `early` is what the
-    /// client sent right behind its request.
+    /// The session of a client that was let in when the log held this, and gets what this view
+    /// shows. `early` is what the client sent right behind its request.
     pub fn new(
         shard: Rc<Shard>,
         client: Client,
         principal: Principal,
         view: &View,
+        log: LogRange,
         settings: Rc<Settings>,
         early: &[u8],
     ) -> Self {
@@ -126,7 +128,7 @@ impl Session {
         let mut inlet = Inlet::new(settings.message_bytes);
         inlet.feed(early);
         if view.protocol == Protocol::V2 {
-            announcement::establish(&shard, &client, &settings);
+            announcement::establish(&client, log, &settings);
         }
         let rate = settings.commands_per_second;
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_add(rate.get()));

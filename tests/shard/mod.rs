@@ -23,7 +23,7 @@ use signalcast::history::History;
 use signalcast::hub::{Hub, View};
 use signalcast::journal::{Batch, Epoch, Journal, Recorded};
 use signalcast::metrics::{Passes, Registry};
-use signalcast::session::{Departures, Session, Settings, TestSignal};
+use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use signalcast::signal::Seq;
 use signalcast::source::States;
@@ -226,8 +226,12 @@ async fn serve(shard: Rc<Shard>, guest: Guest, principal: Principal, settings: R
     shard.draws_level().await;
     let socket = tokio::net::TcpStream::from_std(guest.socket).unwrap();
     let client = Client::new(socket, Outlet::new(None), guest.next);
+    let log = LogRange {
+        first_seq: settings.history.oldest().map_or(1, Seq::get),
+        last_seq: shard.next().get() - 1,
+    };
     let tracker = shard.sessions().clone();
-    let mut session = Session::new(shard, client, principal, &guest.view, settings, b"");
+    let mut session = Session::new(shard, client, principal, &guest.view, log, settings, b"");
     tracker.track_future(session.run()).await;
 }
 

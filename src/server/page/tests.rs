@@ -108,6 +108,7 @@ fn past(last_seq: u64, then: &[Event]) -> Past {
             readers: vec![Box::new(kept)],
             oldest,
         })),
+        tail_first: seq(last_seq + 1),
         recent: Arc::default(),
     }
 }
@@ -181,7 +182,7 @@ async fn retention_during_a_page_leaves_no_gap_in_it() {
     let Err(Refusal::HistoryGone(gone)) = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!((gone.first_seq, gone.last_seq), (600, 1000));
+    assert_eq!((gone.held.first_seq, gone.held.last_seq), (600, 1000));
     // All there was at the request.
     assert_eq!(
         page(&past(700, &[Retention(900)]), full).await,
