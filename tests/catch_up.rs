@@ -189,6 +189,35 @@ fn a_drain_brings_who_is_behind_all_there_is_and_then_lets_it_go() {
 }
 
 #[test]
+fn at_the_last_call_who_is_behind_is_told_to_go_after_a_whole_signal() {
+    let (mut rig, grip) = kept();
+    publish(&mut rig, 5000);
+    let mut slow = rig.connect(&View::default(), seq(1));
+    expect(&mut slow, 0..1);
+    grip.hang(true);
+    let mut waiting = rig.connect(&View::default(), seq(4000));
+    rig.stop.last_call.cancel();
+    assert_eq!(waiting.close_code(), 1001);
+    let mut signals = 1;
+    let code = loop {
+        match slow.next().unwrap() {
+            (TEXT, signal) => {
+                let signal = String::from_utf8(signal).unwrap();
+                assert!(
+                    signal.contains(&format!(r#""price":{signals},"#)),
+                    "{signal}"
+                );
+                signals += 1;
+            }
+            (_, close) => break u16::from_be_bytes([close[0], close[1]]),
+        }
+    };
+    assert_eq!(code, 1001);
+    assert!(signals < 5000, "it was not waited for");
+    grip.hang(false);
+}
+
+#[test]
 fn a_crowd_that_comes_back_shares_what_is_read_and_live_clients_go_on() {
     const CROWD: usize = 100;
     const BEHIND: u64 = 20_000;

@@ -502,8 +502,11 @@ async fn told_to_stop_while_the_log_cannot_be_written_it_ends_in_time_and_tells_
             server.feed(&lines(10..20));
         }
         server.logged(FAILED).await;
+        let mut client = server.client().await;
         server.signal(Signal::TERM);
         let begun = Instant::now();
+        assert_eq!(client.expect_close().await.0, 1001);
+        drop(client);
         let (status, log) = server.wait();
         assert!(begun.elapsed() < Duration::from_secs(10), "{log}");
         assert_eq!(said(&log, cannot), 1, "{log}");

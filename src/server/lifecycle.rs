@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -236,49 +237,60 @@ impl Server {
     }
 
     /// Stops in the order in which signals travel: sources, ingest, shards. What was read is
-    /// delivered to every client that takes it, within the time for it.
+    /// delivered to every client that takes it, within the time for it. Who still lacks something
+    /// shortly before that is over is told to go all the same, for it can resume.
     ///
     /// # Errors
     /// Signals that nobody can bring again could not be recorded in that time.
     pub(super) async fn drain(mut self, interrupts: &mut Interrupts) -> Result<(), ServerError> {
         let begun = Instant::now();
         let deadline = begun + self.drain;
-        self.gate.draining.cancel();
-        supervisor::stopping();
-        self.stop_sources.cancel();
-        let clients = *self.gate.clients.count().borrow();
-        info!(clients, "draining");
-        self.departures.begin(clients);
-        let (feed, shards) = (
-            std::mem::take(&mut self.feed),
-            std::mem::take(&mut self.shards),
-        );
+        let last_call = (self.drain / 10).min(LONGEST_LAST_CALL);
+        self.begin_drain();
+        let feed = std::mem::take(&mut self.feed);
+        let mut shards = pin!(join(std::mem::take(&mut self.shards)));
         let delivered = async {
             // Ends when the sources have let go of their channel.
             join(feed).await;
             self.stop_shards.drain.cancel();
-            join(shards).await;
+            shards.as_mut().await;
         };
-        let cut_short = tokio::select! {
-            delivered = timeout_at(deadline, delivered) => match delivered {
-                Ok(()) => {
-                    info!("drained in time");
-                    return Ok(());
-                }
-                Err(_) if *self.log.borrow() == LogState::Failing => {
-                    "the time to drain is over, and the log cannot be written; clients were cut off"
-                }
-                Err(_) => "the time to drain is over; clients were cut off",
+        let why = tokio::select! {
+            () = delivered => {
+                info!("drained in time");
+                return Ok(());
+            }
+            () = sleep_until(deadline - last_call) => match *self.log.borrow() {
+                LogState::Writable => "the time to drain is over",
+                LogState::Failing => "the time to drain is over, and the log cannot be written",
             },
-            () = interrupts.after(begun + ONE_STOP) => "told to stop once more; clients were cut off",
+            () = interrupts.after(begun + ONE_STOP) => "told to stop once more",
         };
-        let clients = *self.gate.clients.count().borrow();
-        warn!(clients, "{cut_short}");
+        let clients = self.clients();
+        warn!(clients, "{why}; clients are let go, whatever they lack");
+        self.stop_shards.last_call.cancel();
+        let end = deadline.min(Instant::now() + last_call);
+        if timeout_at(end, shards).await.is_err() {
+            warn!(clients = self.clients(), "clients were cut off");
+        }
         self.stop_shards.abort.cancel();
         match self.unrecorded.count() {
             0 => Ok(()),
             signals => Err(ServerError::Unrecorded(signals)),
         }
+    }
+
+    fn begin_drain(&self) {
+        self.gate.draining.cancel();
+        supervisor::stopping();
+        self.stop_sources.cancel();
+        let clients = self.clients();
+        info!(clients, "draining");
+        self.departures.begin(clients);
+    }
+
+    fn clients(&self) -> usize {
+        *self.gate.clients.count().borrow()
     }
 }
 
@@ -311,6 +323,10 @@ async fn open_sources(
     sources.run(handovers.clone(), stop.clone()).await;
     stop.cancelled().await;
 }
+
+/// Before the end clients have this long at most to take a last frame: it waits behind what the kernel
+/// holds for them, a quarter of a megabyte.
+const LONGEST_LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Signals within this time are one: GNU `timeout` sends it to the process and to its group, and
 /// Ctrl-C may reach a program twice, by the terminal and by what started it.

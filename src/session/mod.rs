@@ -255,7 +255,7 @@ impl Session {
         }
     }
 
-    /// Lets go of somebody who would be let in no more.
+    /// Lets go of somebody who would be let in no more, and of everybody when the time is up.
     fn meet_changes(&mut self) {
         let changes = self.shard.changes();
         if self.changes_seen == changes || !matches!(self.phase, Phase::Open) {
@@ -265,6 +265,9 @@ impl Session {
         let authenticator = Arc::clone(&self.settings.authenticator.borrow());
         if let Err(withdrawn) = authenticator.still_admits(&self.principal) {
             self.close(withdrawn.into());
+        } else if self.shard.is_last_call() {
+            // Behind the frame that was begun: whoever takes the rest of it learns how it ended.
+            self.close(Close::GoingAway);
         }
     }
 

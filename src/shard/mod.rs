@@ -52,6 +52,7 @@ pub struct Shard {
     connections: TaskTracker,
     sessions: TaskTracker,
     draining: CancellationToken,
+    last_call: Cell<bool>,
     /// How often something has changed that every session looks at.
     changes: Cell<u16>,
     changed: Notify,
@@ -73,7 +74,9 @@ pub struct Scratch {
 pub struct Stop {
     /// Nothing more will be published: bring the rest to the clients, then let them go.
     pub drain: CancellationToken,
-    /// The time for that is up.
+    /// The time for that is nearly up: let clients go, whatever they still lack.
+    pub last_call: CancellationToken,
+    /// The time is up.
     pub abort: CancellationToken,
 }
 
@@ -161,9 +164,11 @@ async fn run<A, N, S, F>(
             () = stop.drain.cancelled(), if !shard.draining.is_cancelled() => {
                 // Sessions are told only now that the tail holds the last signal there will be.
                 while pass.go(&shard).await == Progress::More {}
-                shard.sessions.close();
-                shard.draining.cancel();
-                shard.tell_sessions();
+                shard.let_sessions_go();
+            }
+            () = stop.last_call.cancelled(), if !shard.last_call.get() => {
+                shard.last_call.set(true);
+                shard.let_sessions_go();
             }
             // When it can't change any more, this branch is out.
             Ok(()) = news.changed() => shard.tell_sessions(),
@@ -193,6 +198,7 @@ impl Shard {
             connections: TaskTracker::new(),
             sessions: TaskTracker::new(),
             draining: CancellationToken::new(),
+            last_call: Cell::new(false),
             changes: Cell::new(0),
             changed: Notify::new(),
             passing: Cell::new(false),
@@ -275,6 +281,11 @@ impl Shard {
         &self.draining
     }
 
+    /// Whether clients are to be let go now, whatever they still lack.
+    pub fn is_last_call(&self) -> bool {
+        self.last_call.get()
+    }
+
     /// How often something has changed that every session looks at: whether clients are let go,
     /// and who is still admitted. It may overflow: nobody sleeps through that many.
     pub fn changes(&self) -> u16 {
@@ -288,6 +299,12 @@ impl Shard {
     /// Cancel safe.
     pub fn changed(&self) -> impl Future<Output = ()> {
         self.changed.notified()
+    }
+
+    fn let_sessions_go(&self) {
+        self.sessions.close();
+        self.draining.cancel();
+        self.tell_sessions();
     }
 
     fn tell_sessions(&self) {
