@@ -1,4 +1,7 @@
 //! One connection from accept to its end: TLS, HTTP, and when it asks for it, the session.
+//!
+//! It is [`Accepted`] first, then [`Upgraded`] with a [`Subscriber`] who was let in, then a
+//! [`Subscription`]; each is made of the one before.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,8 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::Abortable;
-use hyper::body::Bytes;
-use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,12 +20,12 @@ use tracing::{Instrument, Span, debug, info, info_span};
 
 use super::accept::Accepted;
 use super::clients::Entrance;
-use super::gate::{Admitted, Gate};
-use super::http::{Guest, Visitor, turn_away};
+use super::gate::Gate;
+use super::http::{Upgraded, Visitor, turn_away};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::routes::{Entry, Routes};
+use super::routes::{Routes, Subscriber};
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
@@ -44,15 +45,6 @@ pub(super) struct Host {
     pub(super) handshakes: Rc<Semaphore>,
     pub(super) proxies: Proxies,
     pub(super) sessions: Rc<Settings>,
-}
-
-/// A connection that has become a WebSocket.
-struct Upgraded {
-    socket: TcpStream,
-    tls: Option<ServerConnection>,
-    /// What the client sent right behind its request.
-    early: Bytes,
-    entry: Entry,
 }
 
 /// A handshake that has not ended after this gives its turn to the next and goes on without: what
@@ -85,40 +77,24 @@ struct Subscription {
 }
 
 impl Upgraded {
-    fn of<IO>(
-        guest: Guest<IO>,
-        apart: impl FnOnce(IO) -> (TcpStream, Option<ServerConnection>),
-    ) -> Self {
-        let (socket, tls) = apart(guest.io);
-        Self {
-            socket,
-            tls,
-            early: guest.early,
-            entry: guest.entry,
-        }
-    }
-
     /// Makes the session. A function of its own, so that what goes into it takes no room in the
     /// task that runs it.
     fn begin(self, host: &Host, shard: &Rc<Shard>, peer: SocketAddr) -> Subscription {
-        let Entry {
-            admitted,
-            view,
-            next,
-            log,
-        } = self.entry;
-        let Admitted {
+        let Subscriber {
             principal,
             entrance,
             address,
-        } = admitted;
+            view,
+            cursor,
+            log,
+        } = self.subscriber;
         let span = if address == peer.ip().to_canonical() {
             info_span!("session", %peer, subject = principal.subject())
         } else {
             info_span!("session", peer = %address, proxy = %peer, subject = principal.subject())
         };
-        span.in_scope(|| info!(after = next.get() - 1, "subscribed"));
-        let client = Client::new(self.socket, Outlet::new(self.tls), next);
+        span.in_scope(|| info!(after = cursor.get() - 1, "subscribed"));
+        let client = Client::new(self.socket, Outlet::new(self.tls), cursor);
         let settings = Rc::clone(&host.sessions);
         let shard = Rc::clone(shard);
         let session = Session::new(shard, client, principal, &view, log, settings, &self.early);
@@ -213,8 +189,7 @@ async fn upgrade(
         metrics: &host.gate.metrics,
     };
     let Some(config) = &host.tls else {
-        let guest = visitor.answer(socket, deadline).await;
-        return Ok(guest.map(|guest| Upgraded::of(guest, |socket| (socket, None))));
+        return Ok(visitor.answer(socket, deadline).await);
     };
     if first_byte != TLS_HANDSHAKE {
         host.gate.metrics.handshake_failed(HandshakeFailure::NotTls);
@@ -222,13 +197,7 @@ async fn upgrade(
         return Ok(None);
     }
     let stream = timeout_at(deadline, secure(host, shard, socket, config, opening)).await??;
-    let guest = visitor.answer(stream, deadline).await;
-    Ok(guest.map(|guest| {
-        Upgraded::of(guest, |stream| {
-            let (socket, tls) = stream.into_inner();
-            (socket, Some(tls))
-        })
-    }))
+    Ok(visitor.answer(stream, deadline).await)
 }
 
 async fn first_byte(socket: &TcpStream) -> io::Result<u8> {

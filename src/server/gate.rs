@@ -39,15 +39,6 @@ pub(super) struct Gate {
 /// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
 const MOST_FETCHES: usize = 32;
 
-/// Somebody who was let in, with a place kept.
-#[derive(Debug)]
-pub(super) struct Admitted {
-    pub(super) principal: Principal,
-    pub(super) entrance: Entrance,
-    /// Where the client is, which may be behind a proxy.
-    pub(super) address: IpAddr,
-}
-
 impl Gate {
     pub(super) fn new(
         authenticator: watch::Receiver<Arc<Authenticator>>,
@@ -108,14 +99,9 @@ impl Gate {
         room.ok_or(Refusal::Overloaded)
     }
 
-    /// Makes a client of somebody.
-    pub(super) fn admit(&self, principal: Principal, address: IpAddr) -> Result<Admitted, Refusal> {
-        let entrance = self.clients.enter(address).ok_or(Refusal::Overloaded)?;
-        Ok(Admitted {
-            principal,
-            entrance,
-            address,
-        })
+    /// A place for one more client from this address.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<Entrance, Refusal> {
+        self.clients.enter(address).ok_or(Refusal::Overloaded)
     }
 
     /// A turn to fetch past signals, which ends when it is dropped.

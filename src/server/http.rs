@@ -13,9 +13,11 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
 use tracing::debug;
 use warp::http::{Request, Response, Version};
 
@@ -23,7 +25,7 @@ use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
-use super::routes::{Entry, PAST_SIGNALS, Routes, Visit};
+use super::routes::{PAST_SIGNALS, Routes, Subscriber, Visit};
 use super::upgrade::HttpVersion;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
@@ -39,28 +41,45 @@ pub(super) struct Visitor<'a> {
     pub(super) metrics: &'a Doors,
 }
 
-/// Somebody whose request was answered with an upgrade.
-pub(super) struct Guest<IO> {
-    pub(super) io: IO,
-    /// What was sent right behind the request.
+/// A connection that has become a WebSocket.
+pub(super) struct Upgraded {
+    pub(super) socket: TcpStream,
+    pub(super) tls: Option<ServerConnection>,
+    /// What the client sent right behind its request.
     pub(super) early: Bytes,
-    pub(super) entry: Entry,
+    pub(super) subscriber: Subscriber,
+}
+
+/// What HTTP is spoken over.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// The socket, and what encrypts on it.
+    fn into_parts(self) -> (TcpStream, Option<ServerConnection>);
+}
+
+impl Transport for TcpStream {
+    fn into_parts(self) -> (TcpStream, Option<ServerConnection>) {
+        (self, None)
+    }
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn into_parts(self) -> (TcpStream, Option<ServerConnection>) {
+        let (socket, tls) = self.into_inner();
+        (socket, Some(tls))
+    }
 }
 
 impl Visitor<'_> {
     /// Answers requests until one becomes a WebSocket, or the connection ends.
-    pub(super) async fn answer<IO>(&self, io: IO, deadline: Instant) -> Option<Guest<IO>>
-    where
-        IO: AsyncRead + AsyncWrite + Unpin,
-    {
-        let entry = Arc::new(Mutex::new(None));
+    pub(super) async fn answer(&self, io: impl Transport, deadline: Instant) -> Option<Upgraded> {
+        let admitted = Arc::new(Mutex::new(None));
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
         let routes = &routes;
         let answer = |mut request: Request<Incoming>| {
-            let entry = Arc::clone(&entry);
+            let admitted = Arc::clone(&admitted);
             Box::pin(async move {
                 self.opening.waits(Stage::Begun);
-                let visit = self.visit(&request, entry).await;
+                let visit = self.visit(&request, admitted).await;
                 request.extensions_mut().insert(visit);
                 routes.call(request).await
             })
@@ -69,15 +88,28 @@ impl Visitor<'_> {
         if talk == Talk::Broken {
             self.metrics.handshake_failed(HandshakeFailure::Http);
         }
-        let entry = entry.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(entry) = entry else {
+        let admitted = admitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(subscriber) = admitted else {
             hang_up(io).await;
             return None;
         };
-        Some(Guest { io, early, entry })
+        let (socket, tls) = io.into_parts();
+        Some(Upgraded {
+            socket,
+            tls,
+            early,
+            subscriber,
+        })
     }
 
-    async fn visit(&self, request: &Request<Incoming>, entry: Arc<Mutex<Option<Entry>>>) -> Visit {
+    async fn visit(
+        &self,
+        request: &Request<Incoming>,
+        admitted: Arc<Mutex<Option<Subscriber>>>,
+    ) -> Visit {
         let uri = request.uri();
         let target = uri
             .path_and_query()
@@ -97,7 +129,7 @@ impl Visitor<'_> {
             request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
             past: self.log.now(self.shard, interest).await,
             place: self.opening.place(),
-            entry,
+            admitted,
         }
     }
 }

@@ -14,7 +14,8 @@ use warp::http::{Method, Response, StatusCode};
 use warp::reject::Reject;
 use warp::{Filter, Rejection};
 
-use super::gate::{Admitted, Gate};
+use super::clients::Entrance;
+use super::gate::Gate;
 use super::page::{Format, Page};
 use super::past::{Past, Start};
 use super::pending::Place;
@@ -22,6 +23,7 @@ use super::query::{self, Query};
 use super::readiness::Readiness;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
 use super::upgrade::{Handshake, HttpVersion};
+use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::{Doors, Registry};
 use crate::session::LogRange;
@@ -39,17 +41,20 @@ pub(super) struct Visit {
     pub(super) past: Past,
     /// Where it stands among those that are no client yet.
     pub(super) place: Place,
-    pub(super) entry: Arc<Mutex<Option<Entry>>>,
+    pub(super) admitted: Arc<Mutex<Option<Subscriber>>>,
 }
 
-/// Somebody who has become a client.
+/// Somebody who was let in, with a place kept.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) admitted: Admitted,
+pub(super) struct Subscriber {
+    pub(super) principal: Principal,
+    pub(super) entrance: Entrance,
+    /// Where the client is, which may be behind a proxy.
+    pub(super) address: IpAddr,
     /// What it gets.
     pub(super) view: View,
     /// The first signal it is sent.
-    pub(super) next: Seq,
+    pub(super) cursor: Seq,
     /// What the log held when it came.
     pub(super) log: LogRange,
 }
@@ -145,19 +150,24 @@ async fn connect(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -
         let view = asked.view(handshake.protocol(), &principal)?;
         let start = asked.start.unwrap_or(Start::Live);
         let first = visit.past.first(start, asked.epoch.as_deref());
-        let next = visit.place.while_ours(first).await?;
-        let admitted = gate.admit(principal, visit.address)?;
-        let entry = Entry {
-            admitted,
+        let cursor = visit.place.while_ours(first).await?;
+        let subscriber = Subscriber {
+            entrance: gate.admit(visit.address)?,
+            principal,
+            address: visit.address,
             view,
-            next,
+            cursor,
             log: visit.past.range(),
         };
-        Ok((handshake, entry))
+        Ok((handshake, subscriber))
     };
     match outcome.await {
-        Ok((handshake, entry)) => {
-            *visit.entry.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry);
+        Ok((handshake, subscriber)) => {
+            let mut admitted = visit
+                .admitted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *admitted = Some(subscriber);
             handshake.response(&visit.past)
         }
         Err(refusal) => turn_away(&gate.metrics, &refusal),
