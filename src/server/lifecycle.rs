@@ -21,8 +21,9 @@ use super::readiness::Readiness;
 use super::room::Room;
 use super::shards::{self, ShardParts};
 use super::{Parts, ServerError, gauges, monitoring, routes};
+use crate::disk::Disk;
 use crate::history::History;
-use crate::hub::Hub;
+use crate::hub::{Follower, Hub};
 use crate::ingest::{HANDOVERS_CAPACITY, Ingest, LogState, Recorder, Unrecorded};
 use crate::journal::{Batch, Journal, JournalError};
 use crate::jwks;
@@ -49,7 +50,7 @@ pub(super) struct Server {
     /// The accept loops, the sources, and who follows the key set.
     workers: JoinSet<()>,
     /// Ingest and the recorder.
-    feed: Vec<thread::JoinHandle<()>>,
+    recording: Vec<thread::JoinHandle<()>>,
     shards: Vec<thread::JoinHandle<()>>,
 }
 
@@ -65,7 +66,8 @@ impl Server {
         let (epoch, head) = (journal.epoch(), journal.head());
         let history = History::counting(journal.archive()?, Reads::new(&metrics));
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
-        let head = hub.head();
+        gauges::head(&metrics, hub.head());
+        gauges::sources(&metrics, states.clone());
         let (recorder, inlet) = Recorder::new(journal, hub);
         let recorder = recorder.counting(Commits::new(&metrics));
         let ingest = Ingest::new(inlet, parts.dead_letters, parts.max_age)
@@ -80,53 +82,74 @@ impl Server {
             &metrics,
         ));
         gauges::clients(&metrics, &gate, parts.limits.connections);
-        gauges::head(&metrics, head);
-        gauges::sources(&metrics, states.clone());
-        let readiness = Readiness {
-            log: recorder.log(),
-            draining: gate.draining.clone(),
-            sources: states.clone(),
-            disk: parts.disk,
-        };
-        let departures = Arc::new(Departures::over(parts.drain / 2));
-        let stop_shards = Stop::default();
-        let died = CancellationToken::new();
+        let mut server = Self::of(gate, &recorder, states, parts.drain, parts.exit_after);
+        let readiness = server.readiness(parts.disk);
         let room = Room::new(parts.limits.open_files);
         let shard_parts = ShardParts {
-            gate: Arc::clone(&gate),
+            gate: Arc::clone(&server.gate),
             readiness: readiness.clone(),
             epoch,
             history,
             tls: parts.tls,
             limits: parts.limits,
             proxies: Proxies::new(&parts.trusted_proxies),
-            departures: Arc::clone(&departures),
+            departures: Arc::clone(&server.departures),
             test: parts.test,
         };
-        let shards = shards::start(followers, &shard_parts, &metrics, &stop_shards, &died)?;
-        let mut server = Self {
-            gate,
-            departures,
-            drain: parts.drain,
-            exit_after: parts.exit_after,
-            ended: recorder.ended(),
-            sources: states,
-            log: recorder.log(),
-            unrecorded: recorder.unrecorded(),
-            stop_sources: CancellationToken::new(),
-            stop_shards,
-            died,
-            workers: JoinSet::new(),
-            feed: Vec::new(),
-            shards: shards.threads,
-        };
-        server.accept(listeners, &shards.inboxes, room);
+        let inboxes = server.start_shards(followers, &shard_parts, &metrics)?;
+        server.accept(listeners, &inboxes, room);
         if let Some(keeper) = keeper {
             server.keep_keys(keeper);
         }
         server.show_metrics(monitoring, &metrics, readiness)?;
-        server.feed(ingest, recorder, sources, parts.wait_clients)?;
+        server.bring_signals(ingest, recorder, sources, parts.wait_clients)?;
         Ok(server)
+    }
+
+    /// A server of which nothing runs yet.
+    fn of(
+        gate: Arc<Gate>,
+        recorder: &Recorder,
+        sources: States,
+        drain: Duration,
+        exit_after: HashSet<SourceName>,
+    ) -> Self {
+        Self {
+            gate,
+            departures: Arc::new(Departures::over(drain / 2)),
+            drain,
+            exit_after,
+            ended: recorder.ended(),
+            sources,
+            log: recorder.log(),
+            unrecorded: recorder.unrecorded(),
+            stop_sources: CancellationToken::new(),
+            stop_shards: Stop::default(),
+            died: CancellationToken::new(),
+            workers: JoinSet::new(),
+            recording: Vec::new(),
+            shards: Vec::new(),
+        }
+    }
+
+    fn readiness(&self, disk: Disk) -> Readiness {
+        Readiness {
+            log: self.log.clone(),
+            draining: self.gate.draining.clone(),
+            sources: self.sources.clone(),
+            disk,
+        }
+    }
+
+    fn start_shards(
+        &mut self,
+        followers: Vec<Follower>,
+        parts: &ShardParts,
+        metrics: &Registry,
+    ) -> Result<Vec<mpsc::Sender<Accepted>>, ServerError> {
+        let shards = shards::start(followers, parts, metrics, &self.stop_shards, &self.died)?;
+        self.shards = shards.threads;
+        Ok(shards.inboxes)
     }
 
     fn accept(
@@ -171,7 +194,7 @@ impl Server {
         Ok(())
     }
 
-    fn feed(
+    fn bring_signals(
         &mut self,
         ingest: Ingest,
         recorder: Recorder,
@@ -198,7 +221,7 @@ impl Server {
             run();
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
-        self.feed.push(thread);
+        self.recording.push(thread);
         Ok(())
     }
 
@@ -207,23 +230,12 @@ impl Server {
         &mut self,
         interrupts: &mut Interrupts,
     ) -> Result<(), ServerError> {
-        let finite = &self.exit_after;
-        let fed = async |ended: &mut watch::Receiver<HashSet<SourceName>>| {
-            // The sender lives in the ingest thread, whose end is seen by itself.
-            if ended
-                .wait_for(|ended| finite.is_subset(ended))
-                .await
-                .is_err()
-            {
-                std::future::pending().await
-            }
-        };
         let mut authenticator = self.gate.authenticator.clone();
         // Whoever keeps it up to date does so for as long as the server runs.
         let neglected = async { while authenticator.changed().await.is_ok() {} };
         tokio::select! {
             name = interrupts.next() => info!(signal = name, "stopping"),
-            () = fed(&mut self.ended), if !self.exit_after.is_empty() => {
+            () = all_ended(&mut self.ended, &self.exit_after), if !self.exit_after.is_empty() => {
                 let failed = |name: &&SourceName| self.sources.get(name) == Some(State::Failed);
                 if let Some(name) = self.exit_after.iter().find(failed) {
                     return Err(ServerError::Feed(name.clone()));
@@ -247,11 +259,11 @@ impl Server {
         let deadline = begun + self.drain;
         let last_call = (self.drain / 10).min(LONGEST_LAST_CALL);
         self.begin_drain();
-        let feed = std::mem::take(&mut self.feed);
+        let recording = std::mem::take(&mut self.recording);
         let mut shards = pin!(join(std::mem::take(&mut self.shards)));
         let delivered = async {
             // Ends when the sources have let go of their channel.
-            join(feed).await;
+            join(recording).await;
             self.stop_shards.drain.cancel();
             shards.as_mut().await;
         };
@@ -291,6 +303,15 @@ impl Server {
 
     fn clients(&self) -> usize {
         *self.gate.clients.count().borrow()
+    }
+}
+
+/// Waits until these sources have ended.
+async fn all_ended(ended: &mut watch::Receiver<HashSet<SourceName>>, finite: &HashSet<SourceName>) {
+    let all = ended.wait_for(|ended| finite.is_subset(ended)).await;
+    if all.is_err() {
+        // The recorder has ended, which is seen by itself.
+        std::future::pending().await
     }
 }
 
