@@ -40,8 +40,8 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
     followers.pop();
     let follower = &mut followers[0];
     let mut head = follower.head();
-    let (recorder, inlet) = Recorder::new(Box::new(Memory::new()), hub);
-    let ingest = Ingest::new(inlet, dead_letters, None);
+    let (recorder, to_recorder) = Recorder::new(Box::new(Memory::new()), hub);
+    let ingest = Ingest::new(to_recorder, dead_letters, None);
     let (handovers, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
     let threads = [
         thread::spawn(move || ingest.run(arriving)),

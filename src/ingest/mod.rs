@@ -20,7 +20,7 @@ use crate::metrics::{Brought, Feeds, Registry};
 use crate::signal::{ReceivedAt, Signal};
 use crate::source::{Arrival, Handover, Lines, Origin, Position, SourceName, States, TooLong};
 
-pub use recorder::{Inlet, LogState, Recorder};
+pub use recorder::{LogState, Recorder, ToRecorder};
 pub use unrecorded::Unrecorded;
 
 use recv_within::recv_within;
@@ -32,7 +32,7 @@ pub const HANDOVERS_CAPACITY: usize = 16;
 /// Validates what the sources bring, and hands it to the recorder.
 #[derive(Debug)]
 pub struct Ingest {
-    recorder: Inlet,
+    recorder: ToRecorder,
     dead_letters: DeadLetters,
     max_age: Option<Duration>,
     parsed: Parsed,
@@ -63,7 +63,7 @@ const BETWEEN_LETTERS: Duration = Duration::from_millis(200);
 impl Ingest {
     /// What brings signals to a recorder. `max_age`: signals that say nothing of how long they are
     /// valid are stale after this time.
-    pub fn new(recorder: Inlet, dead_letters: DeadLetters, max_age: Option<Duration>) -> Self {
+    pub fn new(recorder: ToRecorder, dead_letters: DeadLetters, max_age: Option<Duration>) -> Self {
         Self {
             received_at: recorder.received_at,
             recorder,

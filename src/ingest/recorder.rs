@@ -29,9 +29,9 @@ pub struct Recorder {
     metrics: Commits,
 }
 
-/// Where ingest hands on what it has parsed.
+/// The way to the recorder: where ingest hands on what it has parsed.
 #[derive(Debug)]
-pub struct Inlet {
+pub struct ToRecorder {
     pub(super) batches: SyncSender<Parsed>,
     /// When the newest signal of the log was received.
     pub(super) received_at: ReceivedAt,
@@ -58,12 +58,12 @@ const JOURNAL_RETRY: Duration = Duration::from_millis(200);
 const BETWEEN_TENDING: Duration = Duration::from_secs(1);
 
 impl Recorder {
-    /// Records in this journal and publishes on this hub what comes through the inlet.
-    pub fn new(journal: Box<dyn Journal>, hub: Hub) -> (Self, Inlet) {
+    /// Records in this journal and publishes on this hub what comes that way.
+    pub fn new(journal: Box<dyn Journal>, hub: Hub) -> (Self, ToRecorder) {
         let (batches, arriving) = sync_channel(BATCHES_CAPACITY);
         let received_at = journal.newest_received_at();
         let unrecorded = Unrecorded::default();
-        let inlet = Inlet {
+        let to_recorder = ToRecorder {
             batches,
             received_at: received_at.unwrap_or(ReceivedAt::MIN),
             unrecorded: unrecorded.clone(),
@@ -78,7 +78,7 @@ impl Recorder {
             unrecorded,
             metrics: Commits::new(&Registry::default()),
         };
-        (recorder, inlet)
+        (recorder, to_recorder)
     }
 
     /// Counts here.
@@ -267,9 +267,9 @@ mod tests {
             full: Arc::clone(&full),
         });
         let (registry, mut head) = (Registry::on(), hub.head());
-        let (recorder, inlet) = Recorder::new(journal, hub);
+        let (recorder, to_recorder) = Recorder::new(journal, hub);
         let recorder = recorder.counting(Commits::new(&registry));
-        let ingest = Ingest::new(inlet, dead_letters, None);
+        let ingest = Ingest::new(to_recorder, dead_letters, None);
         let mut log = recorder.log();
         assert_eq!(*log.borrow(), LogState::Writable);
         let (arrivals, arriving) = mpsc::channel(1);

@@ -68,9 +68,9 @@ impl Server {
         let (hub, followers) = Hub::new(head, parts.tail_bytes, parts.shards);
         gauges::head(&metrics, hub.head());
         gauges::sources(&metrics, states.clone());
-        let (recorder, inlet) = Recorder::new(journal, hub);
+        let (recorder, to_recorder) = Recorder::new(journal, hub);
         let recorder = recorder.counting(Commits::new(&metrics));
-        let ingest = Ingest::new(inlet, parts.dead_letters, parts.max_age)
+        let ingest = Ingest::new(to_recorder, parts.dead_letters, parts.max_age)
             .counting(Feeds::new(&metrics, &states))
             .telling(states.clone());
         let (keeper, key_refresh) = parts.issuer.unzip();
