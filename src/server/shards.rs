@@ -55,7 +55,7 @@ pub(super) fn start(
     for (index, follower) in followers.into_iter().enumerate() {
         let (inbox, accepted) = mpsc::channel(INBOX_CAPACITY);
         inboxes.push(inbox);
-        let news = parts.gate.authenticator.clone();
+        let watched = parts.gate.authenticator.clone();
         let metrics = Passes::new(metrics, index);
         let (parts, died) = (parts.clone(), died.clone().drop_guard());
         // Made on the shard's thread, for what its sessions share stays there.
@@ -69,7 +69,7 @@ pub(super) fn start(
         };
         let stop = stop.clone();
         threads.push(shard::start(
-            index, follower, accepted, news, stop, metrics, host,
+            index, follower, accepted, watched, stop, metrics, host,
         )?);
     }
     Ok(Shards { inboxes, threads })

@@ -82,7 +82,7 @@ impl Session {
         if is_due {
             let announcement = Announcement::Heartbeat {
                 timestamp: clock::received_now().to_string(),
-                last_seq: self.client.next().get() - 1,
+                last_seq: self.client.cursor().get() - 1,
                 sources: Sources(&self.settings.sources),
             };
             tell(&self.client, &announcement);

@@ -37,7 +37,7 @@ impl Inlet {
     }
 
     /// Takes what arrived. Then [`Self::message`] must be asked until it has no more.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.websocket.get_mut().input.extend_from_slice(bytes);
     }
 
@@ -172,7 +172,7 @@ mod tests {
             let mut inlet = Inlet::new(65_536);
             let mut received = Vec::new();
             for part in stream.chunks(step) {
-                inlet.feed(part);
+                inlet.push(part);
                 received.extend(messages(&mut inlet));
                 let frames = &inlet.websocket.get_ref().frames;
                 assert!(
@@ -198,9 +198,9 @@ mod tests {
     fn a_closing_handshake_survives_a_long_message() {
         let mut inlet = Inlet::new(65_536);
         inlet.close(Close::Expired);
-        inlet.feed(&frame(0x81, &[b'x'; 60_000]));
+        inlet.push(&frame(0x81, &[b'x'; 60_000]));
         messages(&mut inlet);
-        inlet.feed(&frame(0x88, &1008_u16.to_be_bytes()));
+        inlet.push(&frame(0x88, &1008_u16.to_be_bytes()));
         assert!(matches!(inlet.message(), Ok(Some(Message::Close(_)))));
         assert!(matches!(inlet.message(), Err(Error::ConnectionClosed)));
         let mut answers = Vec::new();

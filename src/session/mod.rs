@@ -126,7 +126,7 @@ impl Session {
     ) -> Self {
         let group = shard.groups().of(view);
         let mut inlet = Inlet::new(settings.message_bytes);
-        inlet.feed(early);
+        inlet.push(early);
         if view.protocol == Protocol::V2 {
             announcement::establish(&client, log, &settings);
         }
@@ -249,7 +249,7 @@ impl Session {
             _ = socket.readable(), if reads => {}
             () = self.reading.done(), if standing == Standing::Reading => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
-            () = client.news() => {}
+            () = client.handed_over() => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = self.shard.changed() => {}
         }
@@ -305,7 +305,7 @@ impl Session {
             if !client.outlet().borrow_mut().flush(client.socket())? {
                 return Ok(Standing::Blocked);
             }
-            if !matches!(self.phase, Phase::Open) || client.next() == shard.next() {
+            if !matches!(self.phase, Phase::Open) || client.cursor() == shard.next() {
                 return Ok(Standing::CaughtUp);
             }
             let mut scratch = shard.scratch().borrow_mut();

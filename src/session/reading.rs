@@ -62,7 +62,7 @@ impl Reading {
 impl Session {
     /// Puts what the client gets next into the run.
     pub(super) fn next_run(&self, reading: &mut Reading, run: &mut Run) -> Next {
-        let (from, view) = (self.client.next(), self.group.view());
+        let (from, view) = (self.client.cursor(), self.group.view());
         loop {
             let stretch = match reading {
                 Reading::Came(Ok(stretch)) => Some(&**stretch),

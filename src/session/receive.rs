@@ -61,7 +61,7 @@ impl Session {
                             ..
                         }
                     ) {
-                        self.inlet.feed(&scratch.received[..count]);
+                        self.inlet.push(&scratch.received[..count]);
                     }
                     drop(scratch);
                     self.parse()?;

@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::client::{Client, Place};
+use super::client::{Client, Listing};
 use crate::signal::Seq;
 
 /// The clients of one shard that passes leave alone, for they have not been sent everything yet.
@@ -14,17 +14,17 @@ pub struct Behind(RefCell<Slab<Rc<Client>>>);
 impl Behind {
     /// This client has fallen behind, unless it is on a list already.
     pub fn add(&self, client: &Rc<Client>) {
-        if client.place.get() == Place::Nowhere {
-            let place = self.0.borrow_mut().insert(Rc::clone(client));
-            client.place.set(Place::Behind(place));
+        if client.listing.get() == Listing::Nowhere {
+            let index = self.0.borrow_mut().insert(Rc::clone(client));
+            client.listing.set(Listing::Behind(index));
         }
     }
 
     /// It is not behind any more.
     pub fn remove(&self, client: &Client) {
-        if let Place::Behind(place) = client.place.get() {
-            client.place.set(Place::Nowhere);
-            self.0.borrow_mut().remove(place);
+        if let Listing::Behind(index) = client.listing.get() {
+            client.listing.set(Listing::Nowhere);
+            self.0.borrow_mut().remove(index);
         }
     }
 
@@ -34,7 +34,7 @@ impl Behind {
         let behind = self.0.borrow();
         let lags = behind
             .iter()
-            .map(|(_, client)| head.get().saturating_sub(client.next().get()));
+            .map(|(_, client)| head.get().saturating_sub(client.cursor().get()));
         (behind.len(), lags.max().unwrap_or(0))
     }
 }

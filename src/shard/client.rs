@@ -16,20 +16,20 @@ use crate::signal::Seq;
 pub struct Client {
     socket: TcpStream,
     outlet: RefCell<Outlet>,
-    /// The cursor: the place of the next signal it has not been sent.
-    next: Cell<Seq>,
+    /// The seq of the next signal it has not been sent.
+    cursor: Cell<Seq>,
     /// When it was last sent a message.
     spoke: Cell<Instant>,
-    pub(super) place: Cell<Place>,
+    pub(super) listing: Cell<Listing>,
     /// What went wrong when a pass wrote to it.
     fault: RefCell<Option<io::Error>>,
     /// Wakes the session: a pass found the socket full or broken.
-    news: Notify,
+    handed_over: Notify,
 }
 
 /// Which of the shard's lists a client is on. One at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Listing {
     /// None: it is new, or closing.
     Nowhere,
     /// Here among its group's caught-up members.
@@ -50,16 +50,16 @@ pub struct Sent {
 }
 
 impl Client {
-    /// A client that is to be sent everything from `next` on.
-    pub fn new(socket: TcpStream, outlet: Outlet, next: Seq) -> Self {
+    /// A client that is to be sent everything from `cursor` on.
+    pub fn new(socket: TcpStream, outlet: Outlet, cursor: Seq) -> Self {
         Self {
             socket,
             outlet: RefCell::new(outlet),
-            next: Cell::new(next),
+            cursor: Cell::new(cursor),
             spoke: Cell::new(Instant::now()),
-            place: Cell::new(Place::Nowhere),
+            listing: Cell::new(Listing::Nowhere),
             fault: RefCell::new(None),
-            news: Notify::new(),
+            handed_over: Notify::new(),
         }
     }
 
@@ -73,9 +73,9 @@ impl Client {
         &self.outlet
     }
 
-    /// Its cursor.
-    pub fn next(&self) -> Seq {
-        self.next.get()
+    /// The seq of the next signal it is to be sent.
+    pub fn cursor(&self) -> Seq {
+        self.cursor.get()
     }
 
     /// When it was last sent a message, be it a signal or an answer; a ping is none.
@@ -98,14 +98,14 @@ impl Client {
     /// # Errors
     /// The connection is broken.
     pub fn offer(&self, run: &Run) -> io::Result<Sent> {
-        debug_assert_eq!(run.from(), self.next.get());
+        debug_assert_eq!(run.from(), self.cursor.get());
         let mut outlet = self.outlet.borrow_mut();
         let before = outlet.accepted();
         let (all, next, signals) = match outlet.offer(&self.socket, run)? {
             Offered::Taken => (true, run.next(), run.signals()),
             Offered::Blocked(next) => (false, next, run.signals_before(next)),
         };
-        self.next.set(next);
+        self.cursor.set(next);
         if signals > 0 {
             // When the run was made, for looking at the clock costs a hundredth of a write.
             self.spoke.set(run.begun());
@@ -128,9 +128,9 @@ impl Client {
     /// Ends when a pass has found that the session must look after its client itself.
     ///
     /// # Cancel safety
-    /// Cancel safe: news that nobody waited for is kept.
-    pub async fn news(&self) {
-        self.news.notified().await;
+    /// Cancel safe: a hand-over that nobody waited for is kept.
+    pub async fn handed_over(&self) {
+        self.handed_over.notified().await;
     }
 
     /// What a pass ran into, once.
@@ -141,6 +141,6 @@ impl Client {
     /// Hands the client over to its session.
     pub(super) fn hand_over(&self, fault: Option<io::Error>) {
         self.fault.replace(fault);
-        self.news.notify_one();
+        self.handed_over.notify_one();
     }
 }

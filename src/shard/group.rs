@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::client::{Client, Place};
+use super::client::{Client, Listing};
 use crate::hub::View;
 
 /// The clients of one shard that see the same signals in the same form, so that filtering
@@ -26,40 +26,36 @@ impl Group {
 
     /// From now on passes write to this client. It must stand at the shard's head.
     pub fn join(&self, client: &Rc<Client>) {
-        if client.place.get() == Place::Nowhere {
-            let place = self.caught_up.borrow_mut().insert(Rc::clone(client));
-            client.place.set(Place::CaughtUp(place));
+        if client.listing.get() == Listing::Nowhere {
+            let index = self.caught_up.borrow_mut().insert(Rc::clone(client));
+            client.listing.set(Listing::CaughtUp(index));
         }
     }
 
     /// Passes leave this client alone from now on.
     pub fn leave(&self, client: &Client) {
-        if let Place::CaughtUp(place) = client.place.get() {
-            client.place.set(Place::Nowhere);
-            self.caught_up.borrow_mut().remove(place);
+        if let Listing::CaughtUp(index) = client.listing.get() {
+            client.listing.set(Listing::Nowhere);
+            self.caught_up.borrow_mut().remove(index);
         }
     }
 
-    /// The caught-up client at a place, if there is one.
-    pub(super) fn at(&self, place: usize) -> Option<Rc<Client>> {
-        self.caught_up.borrow().get(place).map(Rc::clone)
+    /// The caught-up client at an index, if there is one.
+    pub(super) fn at(&self, index: usize) -> Option<Rc<Client>> {
+        self.caught_up.borrow().get(index).map(Rc::clone)
     }
 
-    /// The places to look at in one pass, each once. Clients may come and go meanwhile.
-    pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<> {
-        let places = self
+    /// The indices to look at in one pass, each once. Clients may come and go meanwhile.
+    pub(super) fn indices(&self) -> impl Iterator<Item = usize> + use<> {
+        let end = self
             .caught_up
             .borrow()
             .iter()
             .next_back()
-            .map_or(0, |(place, _)| place + 1);
-        let start = if places == 0 {
-            0
-        } else {
-            self.start.get() % places
-        };
+            .map_or(0, |(index, _)| index + 1);
+        let start = if end == 0 { 0 } else { self.start.get() % end };
         self.start.set(start + 1);
-        (start..places).chain(0..start)
+        (start..end).chain(0..start)
     }
 }
 

@@ -102,7 +102,7 @@ const TASKS_BETWEEN_LOOKS: u32 = 4;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Starts a shard's thread. `host` is called on it and makes what is given each connection that
-/// comes through the inbox, to look after it to its end. When `news` changes, every session looks
+/// comes through the inbox, to look after it to its end. When `watched` changes, every session looks
 /// up from what it does.
 ///
 /// # Errors
@@ -111,7 +111,7 @@ pub fn start<A, N, H, S, F>(
     index: usize,
     follower: Follower,
     inbox: mpsc::Receiver<A>,
-    news: watch::Receiver<N>,
+    watched: watch::Receiver<N>,
     stop: Stop,
     metrics: Passes,
     host: H,
@@ -133,7 +133,7 @@ where
             match runtime {
                 Ok(runtime) => {
                     let shard = Shard::new(follower, metrics);
-                    runtime.block_on(run(shard, inbox, news, stop, host()))
+                    runtime.block_on(run(shard, inbox, watched, stop, host()))
                 }
                 Err(error) => error!(%error, "a shard cannot start; its clients are not served"),
             }
@@ -143,7 +143,7 @@ where
 async fn run<A, N, S, F>(
     shard: Shard,
     mut inbox: mpsc::Receiver<A>,
-    mut news: watch::Receiver<N>,
+    mut watched: watch::Receiver<N>,
     stop: Stop,
     serve: S,
 ) where
@@ -171,7 +171,7 @@ async fn run<A, N, S, F>(
                 shard.let_sessions_go();
             }
             // When it can't change any more, this branch is out.
-            Ok(()) = news.changed() => shard.tell_sessions(),
+            Ok(()) = watched.changed() => shard.tell_sessions(),
             // Connections that are no session yet are turned away and not waited for.
             () = shard.sessions.wait(), if shard.draining.is_cancelled() => return,
             Ok(()) = head.changed(), if progress == Progress::Done => progress = Progress::More,

@@ -69,12 +69,12 @@ impl Pass {
         for segment in &self.new {
             self.run.take(segment, group.view(), now);
         }
-        for place in group.places() {
-            let Some(client) = group.at(place) else {
+        for index in group.indices() {
+            let Some(client) = group.at(index) else {
                 continue;
             };
             // One that its own session served meanwhile stands at the end of the run already.
-            if client.next() == from {
+            if client.cursor() == from {
                 match client.offer(&self.run) {
                     Ok(Sent {
                         all,
