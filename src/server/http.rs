@@ -128,7 +128,7 @@ impl Visitor<'_> {
             },
             request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
             past: self.log.now(self.shard, interest).await,
-            place: self.opening.place(),
+            opening: self.opening.handle(),
             admitted,
         }
     }

@@ -35,11 +35,11 @@ pub(super) struct Pending {
 
 /// One of them, as long as it is one.
 #[derive(Debug)]
-pub(super) struct Opening(Place);
+pub(super) struct Opening(OpeningHandle);
 
 /// Says of one of them what it waits for.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct OpeningHandle {
     pending: Arc<Pending>,
     /// Its age. Changes only while the state is locked.
     number: Arc<AtomicU64>,
@@ -89,11 +89,11 @@ impl Pending {
         let number = state.youngest();
         state.ours.insert(number, handle);
         drop(state);
-        let place = Place {
+        let handle = OpeningHandle {
             pending: Arc::clone(self),
             number: Arc::new(AtomicU64::new(number)),
         };
-        (Opening(place), registration)
+        (Opening(handle), registration)
     }
 
     /// Waits while so many wait for us that another would only wait, too.
@@ -152,12 +152,12 @@ impl Opening {
     }
 
     /// For whoever answers its requests.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn handle(&self) -> OpeningHandle {
         self.0.clone()
     }
 }
 
-impl Place {
+impl OpeningHandle {
     /// Meanwhile it waits for us. Then it waits for the peer again, as the youngest of those: the
     /// time before was ours, and the answer is still to be taken.
     pub(super) async fn while_ours<T>(&self, done: impl Future<Output = T>) -> T {
@@ -193,7 +193,7 @@ impl Place {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let Place { pending, number } = &self.0;
+        let OpeningHandle { pending, number } = &self.0;
         let mut state = pending.state();
         if state.remove(number.load(Ordering::Relaxed)).is_none() {
             state.leaving -= 1;
@@ -353,7 +353,7 @@ mod tests {
         };
         let (waiting, told) = pending.enter();
         waiting.waits(Stage::Begun);
-        let among_the_crowd = waiting.place().while_ours(async { crowd() }).await;
+        let among_the_crowd = waiting.handle().while_ours(async { crowd() }).await;
         assert!(
             !told.handle().is_aborted(),
             "it was answered a moment ago, however old it is"

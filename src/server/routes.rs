@@ -18,7 +18,7 @@ use super::clients::Entrance;
 use super::gate::Gate;
 use super::page::{Format, Page};
 use super::past::{Past, Start};
-use super::pending::Place;
+use super::pending::OpeningHandle;
 use super::query::{self, Query};
 use super::readiness::Readiness;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
@@ -39,8 +39,8 @@ pub(super) struct Visit {
     pub(super) request_line: usize,
     /// The log as it stands now.
     pub(super) past: Past,
-    /// Where it stands among those that are no client yet.
-    pub(super) place: Place,
+    /// Tells what it waits for.
+    pub(super) opening: OpeningHandle,
     pub(super) admitted: Arc<Mutex<Option<Subscriber>>>,
 }
 
@@ -150,7 +150,7 @@ async fn connect(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -
         let view = asked.view(handshake.protocol(), &principal)?;
         let start = asked.start.unwrap_or(Start::Live);
         let first = visit.past.first(start, asked.epoch.as_deref());
-        let cursor = visit.place.while_ours(first).await?;
+        let cursor = visit.opening.while_ours(first).await?;
         let subscriber = Subscriber {
             entrance: gate.admit(visit.address)?,
             principal,
@@ -182,7 +182,7 @@ async fn fetch(gate: &Gate, headers: &HeaderMap, query: &str, visit: &Visit) -> 
         let view = asked.view(Protocol::V2, &principal)?;
         let turn = gate.fetch().await?;
         let page = Page::of(&visit.past, &asked, &view, Format::wanted(headers));
-        let page = visit.place.while_ours(page).await?;
+        let page = visit.opening.while_ours(page).await?;
         Ok(page.response(&visit.past, turn))
     };
     let page = outcome.await;
