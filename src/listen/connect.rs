@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
+use super::cursor::Cursor;
 use super::loss::Lost;
 use super::message::Established;
 use super::options::Options;
-use super::place::Place;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -31,11 +31,11 @@ pub(super) enum Protocol {
 
 /// `signalcast.v2` if the server speaks it. One that answers to no subprotocol at all is asked
 /// for none, which tungstenite insists on.
-pub(super) async fn connect(options: &Options, place: &Place) -> Result<Connected, Lost> {
-    match connect_asking(options, place, Some(PROTOCOLS)).await {
+pub(super) async fn connect(options: &Options, cursor: &Cursor) -> Result<Connected, Lost> {
+    match connect_asking(options, cursor, Some(PROTOCOLS)).await {
         Err(tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(
             SubProtocolError::NoSubProtocol,
-        ))) => connect_asking(options, place, None).await,
+        ))) => connect_asking(options, cursor, None).await,
         done => done,
     }
     .map_err(Lost::connecting)
@@ -43,11 +43,11 @@ pub(super) async fn connect(options: &Options, place: &Place) -> Result<Connecte
 
 async fn connect_asking(
     options: &Options,
-    place: &Place,
+    cursor: &Cursor,
     protocols: Option<&'static str>,
 ) -> Result<Connected, tungstenite::Error> {
     let connecting = Box::pin(connect_async_tls_with_config(
-        request(options, place, protocols)?,
+        request(options, cursor, protocols)?,
         None,
         true,
         Some(options.connector.clone()),
@@ -68,12 +68,12 @@ async fn connect_asking(
 
 fn request(
     options: &Options,
-    place: &Place,
+    cursor: &Cursor,
     protocols: Option<&'static str>,
 ) -> Result<Request<()>, tungstenite::Error> {
     let mut request = options
         .query
-        .on(&options.url, place.start(), place.epoch())
+        .on(&options.url, cursor.start(), cursor.epoch())
         .into_client_request()?;
     let headers = request.headers_mut();
     if let Some(token) = &options.token {

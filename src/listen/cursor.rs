@@ -17,9 +17,9 @@ pub(crate) enum Start {
     Since(String),
 }
 
-/// The place of a listener in the log of one server.
+/// How far a listener has come in the log of one server.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Cursor {
     /// The log it is in; not known before the first connection.
     epoch: Option<String>,
     /// Where the next connection starts. Once a signal was printed, after that one.
@@ -39,7 +39,7 @@ struct Newest {
     ids: HashSet<String>,
 }
 
-impl Place {
+impl Cursor {
     /// Where the user wants to begin.
     pub(super) fn new(start: Start) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Place {
     /// What a new connection says of the log; it may say it twice.
     ///
     /// # Errors
-    /// It is another log than before: this connection began at a place of the old one, and the
+    /// It is another log than before: this connection began with a seq of the old one, and the
     /// next will begin with the new one.
     pub(super) fn established(&mut self, said: &Established) -> Result<(), Lost> {
         let known = self.epoch.replace(said.epoch.clone());
@@ -88,7 +88,7 @@ impl Place {
         Ok(())
     }
 
-    /// The server speaks no `signalcast.v2`, so there is no place to remember.
+    /// The server speaks no `signalcast.v2`, so there is no seq to remember.
     pub(super) fn unknown(&mut self) {
         self.start = Start::Live;
     }
@@ -98,7 +98,7 @@ impl Place {
         !matches!(self.start, Start::After(last) if seq <= last)
     }
 
-    /// All up to this place was printed, or is none of ours.
+    /// All up to this seq was printed, or is none of ours.
     pub(super) fn reached(&mut self, seq: u64) {
         if self.is_next(seq) {
             self.start = Start::After(seq);
@@ -242,10 +242,10 @@ mod tests {
         }
     }
 
-    fn in_log(start: Start) -> Place {
-        let mut place = Place::new(start);
-        place.established(&said("a", 100)).unwrap();
-        place
+    fn in_log(start: Start) -> Cursor {
+        let mut cursor = Cursor::new(start);
+        cursor.established(&said("a", 100)).unwrap();
+        cursor
     }
 
     fn why(lost: Lost) -> String {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn it_only_ever_goes_forward() {
-        let mut place = in_log(Start::Live);
+        let mut cursor = in_log(Start::Live);
         for (seq, is_next) in [
             (101, true),
             (105, true),
@@ -283,10 +283,10 @@ mod tests {
             (104, false),
             (1, false),
         ] {
-            assert_eq!(place.is_next(seq), is_next, "{seq}");
-            place.reached(seq);
+            assert_eq!(cursor.is_next(seq), is_next, "{seq}");
+            cursor.reached(seq);
         }
-        assert_eq!(place.start(), &Start::After(105));
+        assert_eq!(cursor.start(), &Start::After(105));
         let mut since = in_log(Start::Since("2020-01-01T00:00:00Z".to_owned()));
         assert!(since.is_next(7));
         since.reached(7);
@@ -303,19 +303,19 @@ mod tests {
 
     #[test]
     fn in_a_log_that_began_anew_it_goes_on_with_the_newest_that_was_printed() {
-        let mut place = in_log(Start::Live);
+        let mut cursor = in_log(Start::Live);
         for (seq, id, second) in [(101, "a", 1), (102, "b", 2), (103, "c", 2)] {
-            place.printed(seen(seq, id, second));
+            cursor.printed(seen(seq, id, second));
         }
         let newest = Start::Since("2026-11-20T10:00:02.000000Z".to_owned());
         assert_eq!(
-            why(place.established(&said("b", 500)).unwrap_err()),
+            why(cursor.established(&said("b", 500)).unwrap_err()),
             "the log began anew, as epoch b: signals may have been lost; going on with what was \
              received at 2026-11-20T10:00:02.000000Z or later"
         );
-        assert_eq!(place.start(), &newest);
-        place.established(&said("b", 500)).unwrap();
-        assert_eq!(place.start(), &newest);
+        assert_eq!(cursor.start(), &newest);
+        cursor.established(&said("b", 500)).unwrap();
+        assert_eq!(cursor.start(), &newest);
         for (seq, id, second, was_printed) in [
             (12, "b", 2, true),
             (13, "d", 2, false),
@@ -324,21 +324,21 @@ mod tests {
             (16, "b", 3, false),
         ] {
             let seen = seen(seq, id, second);
-            assert!(place.is_next(seq), "{seq}");
-            assert_eq!(place.was_printed(&seen), was_printed, "{seq}");
-            place.printed(seen);
+            assert!(cursor.is_next(seq), "{seq}");
+            assert_eq!(cursor.was_printed(&seen), was_printed, "{seq}");
+            cursor.printed(seen);
         }
-        assert_eq!(place.start(), &Start::After(16));
+        assert_eq!(cursor.start(), &Start::After(16));
 
-        // Shorter than where we were, or not: the server may refuse the place in both.
+        // Shorter than where we were, or not: the server may refuse the seq in both.
         for elsewhere in [gone("b", 1, 3), gone("b", 200, 300)] {
-            let mut place = in_log(Start::Live);
-            place.printed(seen(101, "b", 2));
-            assert!(why(place.gone(elsewhere)).contains("began anew, as epoch b"));
-            assert_eq!(place.start(), &newest);
+            let mut cursor = in_log(Start::Live);
+            cursor.printed(seen(101, "b", 2));
+            assert!(why(cursor.gone(elsewhere)).contains("began anew, as epoch b"));
+            assert_eq!(cursor.start(), &newest);
             // Not kept that long there.
-            assert!(why(place.gone(gone("b", 200, 300))).contains("going on from 200"));
-            assert_eq!(place.start(), &Start::After(199));
+            assert!(why(cursor.gone(gone("b", 200, 300))).contains("going on from 200"));
+            assert_eq!(cursor.start(), &Start::After(199));
         }
     }
 
@@ -354,37 +354,37 @@ mod tests {
             (since("2026-11-20T09:00:00Z"), since("2026-11-20T09:00:00Z")),
             (since("2026-11-20T11:00:00Z"), let_in_at),
         ] {
-            let mut place = in_log(asked.clone());
-            place.reached(110);
-            place.established(&said("b", 500)).unwrap_err();
-            assert_eq!(place.start(), &next, "{asked:?}");
+            let mut cursor = in_log(asked.clone());
+            cursor.reached(110);
+            cursor.established(&said("b", 500)).unwrap_err();
+            assert_eq!(cursor.start(), &next, "{asked:?}");
         }
         // The server did not say when that was.
-        let mut place = Place::new(Start::Live);
+        let mut cursor = Cursor::new(Start::Live);
         let untold = |epoch| Established {
             timestamp: None,
             ..said(epoch, 100)
         };
-        place.established(&untold("a")).unwrap();
-        place.established(&untold("b")).unwrap_err();
-        assert_eq!(place.start(), &Start::Live);
+        cursor.established(&untold("a")).unwrap();
+        cursor.established(&untold("b")).unwrap_err();
+        assert_eq!(cursor.start(), &Start::Live);
     }
 
     #[test]
     fn what_is_lost_for_good_is_counted() {
-        let mut place = in_log(Start::Live);
+        let mut cursor = in_log(Start::Live);
         assert_eq!(
-            why(place.gone(gone("a", 121, 300))),
+            why(cursor.gone(gone("a", 121, 300))),
             "20 signals, from 101 to 120, are not kept any more and lost for good; going on from 121"
         );
-        assert_eq!(place.start(), &Start::After(120));
+        assert_eq!(cursor.start(), &Start::After(120));
     }
 
     #[test]
     fn everything_kept_is_whatever_there_is() {
-        let mut place = Place::new(Start::After(0));
-        why(place.gone(gone("a", 121, 300)));
-        assert_eq!(place.start(), &Start::After(120));
+        let mut cursor = Cursor::new(Start::After(0));
+        why(cursor.gone(gone("a", 121, 300)));
+        assert_eq!(cursor.start(), &Start::After(120));
     }
 
     #[test]
@@ -414,7 +414,7 @@ mod tests {
                 "gone",
             ),
         ] {
-            let Lost::ForGood(error) = Place::new(start).gone(gone) else {
+            let Lost::ForGood(error) = Cursor::new(start).gone(gone) else {
                 panic!("{expected}");
             };
             assert_eq!(error.to_string(), format!("refused: {expected}"));

@@ -9,7 +9,7 @@ pub(super) enum Said {
     Signal(Seen),
     /// The first message of `signalcast.v2`.
     Established(Established),
-    /// Nothing has happened; all of ours up to this place was sent.
+    /// Nothing has happened; all of ours up to this seq was sent.
     Heartbeat {
         last_seq: u64,
     },

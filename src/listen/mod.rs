@@ -14,25 +14,25 @@ use crate::output::Output;
 use crate::printable::printable;
 
 mod connect;
+mod cursor;
 mod line;
 mod loss;
 mod message;
 mod options;
-mod place;
 mod query;
 
 pub(crate) use connect::authorization;
+pub(crate) use cursor::Start;
 pub use loss::ListenError;
 pub use options::Options;
 pub(crate) use options::{Form, USUAL_CA};
-pub(crate) use place::Start;
 pub(crate) use query::Query;
 
 use connect::{Protocol, Socket, V2, connect};
+use cursor::Cursor;
 use loss::{Gone, Lost};
 use message::{Established, Said, Seen};
 use options::without_query;
-use place::Place;
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
 ///
@@ -72,12 +72,12 @@ async fn follow(
     err: &mut impl Write,
     stop: &CancellationToken,
 ) -> Result<(), ListenError> {
-    let place = Place::new(options.start.clone());
+    let cursor = Cursor::new(options.start.clone());
     let url = without_query(&options.url);
     Listener {
         options,
         url,
-        place,
+        cursor,
         out,
         err,
         stop,
@@ -91,7 +91,7 @@ struct Listener<'a, O, E> {
     options: &'a Options,
     /// For messages.
     url: String,
-    place: Place,
+    cursor: Cursor,
     out: &'a mut Output<O>,
     err: &'a mut E,
     stop: &'a CancellationToken,
@@ -112,7 +112,7 @@ impl<O: Write, E: Write> Listener<'_, O, E> {
             let begun = Instant::now();
             let lost = match self.one_connection().await {
                 Ok(()) => return Ok(()),
-                Err(Lost::Gone(gone)) => self.place.gone(gone),
+                Err(Lost::Gone(gone)) => self.cursor.gone(gone),
                 Err(lost) => lost,
             };
             // Who is told where else to go on has found a server that works. Told so again at
@@ -140,7 +140,7 @@ impl<O: Write, E: Write> Listener<'_, O, E> {
     /// One connection, from its beginning to its end. `Ok`: there is nothing more to do.
     async fn one_connection(&mut self) -> Result<(), Lost> {
         let (mut socket, protocol, log) = tokio::select! {
-            connected = connect(self.options, &self.place) => connected?,
+            connected = connect(self.options, &self.cursor) => connected?,
             () = self.over() => return Ok(()),
         };
         self.connected(protocol, log)?;
@@ -166,13 +166,13 @@ impl<O: Write, E: Write> Listener<'_, O, E> {
     fn connected(&mut self, protocol: Protocol, log: Option<Established>) -> Result<(), Lost> {
         match (protocol, log) {
             (Protocol::V1, _) => {
-                self.place.unknown();
+                self.cursor.unknown();
                 self.say(&format!(
                     "connected, without resuming: {V2} is not spoken there"
                 ));
             }
             (Protocol::V2, Some(log)) => {
-                self.place.established(&log)?;
+                self.cursor.established(&log)?;
                 let (epoch, last) = (printable(&log.epoch), log.last_seq);
                 self.say(&format!("connected, epoch {epoch}, last seq {last}"));
             }
@@ -216,9 +216,9 @@ impl<O: Write, E: Write> Listener<'_, O, E> {
     /// Takes a message in: prints a signal, and heeds what is none.
     async fn take(&mut self, text: &str) -> Result<Go, Lost> {
         match Said::read(text) {
-            Said::Established(log) => self.place.established(&log)?,
-            Said::Heartbeat { last_seq } => self.place.reached(last_seq),
-            Said::Signal(Seen { seq: Some(seq), .. }) if !self.place.is_next(seq) => {
+            Said::Established(log) => self.cursor.established(&log)?,
+            Said::Heartbeat { last_seq } => self.cursor.reached(last_seq),
+            Said::Signal(Seen { seq: Some(seq), .. }) if !self.cursor.is_next(seq) => {
                 self.note(&format!(
                     "a fault of the server: seq {seq} was passed before; not printed: {}",
                     printable(text)
@@ -231,14 +231,14 @@ impl<O: Write, E: Write> Listener<'_, O, E> {
     }
 
     async fn take_signal(&mut self, text: &str, seen: Seen) -> Result<Go, Lost> {
-        if !self.place.was_printed(&seen) {
+        if !self.cursor.was_printed(&seen) {
             match self.print(text).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Go::Home),
                 Err(error) => return Err(Lost::ForGood(ListenError::Output(error))),
             }
         }
-        self.place.printed(seen);
+        self.cursor.printed(seen);
         Ok(Go::On)
     }
 

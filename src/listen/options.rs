@@ -1,7 +1,7 @@
 use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
-use super::place::Start;
+use super::cursor::Start;
 use super::query::Query;
 use crate::backoff::Backoff;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tokio_tungstenite::tungstenite::http::Uri;
 
-use super::place::Start;
+use super::cursor::Start;
 
 /// The part of an address after `?`, as the user wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

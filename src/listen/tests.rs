@@ -377,7 +377,7 @@ async fn in_another_log_it_goes_on_with_the_newest_that_was_printed() {
         drop(socket);
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
         assert_eq!(target, "/?token=secret&after_seq=12&epoch=old");
-        // After a place of the old log, so not yet to be printed. It may have left already.
+        // After a seq of the old log, so not yet to be printed. It may have left already.
         socket.send(signal_v2(13).into()).await.ok();
         while let Some(Ok(_)) = socket.next().await {}
         let (mut socket, target) = accept_v2(&listener, "new", 30).await;
