@@ -16,14 +16,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::followed::FileId;
+use super::file_id::FileId;
 use super::unopened::There;
 use crate::source::{Bookmark, SourceName};
 
 /// Where reading goes on in a file, and what tells that it is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Place {
+pub(super) struct Mark {
     pub(super) path: StoredPath,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -81,8 +81,8 @@ pub(super) struct Outline {
 /// All that the log knows of one file.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    pub(super) place: Place,
-    /// The first of the bytes before its place.
+    pub(super) mark: Mark,
+    /// The first of the bytes before that.
     pub(super) head: Vec<u8>,
     pub(super) ended: Vec<Outline>,
 }
@@ -142,7 +142,7 @@ impl Remembered {
                 endings.insert(file.to_owned(), ended);
             } else {
                 remembered.files.push(Kept {
-                    place: parse(&part, &place)?,
+                    mark: parse(&part, &place)?,
                     head: Vec::new(),
                     ended: Vec::new(),
                 });
@@ -151,7 +151,7 @@ impl Remembered {
         for kept in &mut remembered.files {
             let file = kept.id().to_string();
             kept.head = heads.remove(&file).unwrap_or_default();
-            let offset = usize::try_from(kept.place.offset).unwrap_or(usize::MAX);
+            let offset = usize::try_from(kept.mark.offset).unwrap_or(usize::MAX);
             kept.head.truncate(offset);
             kept.ended = endings.remove(&file).unwrap_or_default();
         }
@@ -161,11 +161,11 @@ impl Remembered {
 
 impl Kept {
     pub(super) fn id(&self) -> FileId {
-        FileId::new(self.place.device, self.place.inode)
+        FileId::new(self.mark.device, self.mark.inode)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.place.path.0
+        &self.mark.path.0
     }
 }
 
@@ -188,8 +188,8 @@ impl<'a> Writer<'a> {
         self.set(STARTED.to_owned(), &true);
     }
 
-    pub(super) fn place(&mut self, id: FileId, place: &Place) {
-        self.set(id.to_string(), place);
+    pub(super) fn mark(&mut self, id: FileId, mark: &Mark) {
+        self.set(id.to_string(), mark);
     }
 
     pub(super) fn head(&mut self, id: FileId, head: &[u8]) {

@@ -7,9 +7,10 @@
 //! - it goes on with lines that the original never had, or has no more: those are its own;
 //! - it differs: it is no copy, and read from its start.
 
-use super::Known;
-use super::followed::{FileId, Followed, Original, Suspicion};
+use super::file_id::FileId;
+use super::followed::{Followed, Original, Suspicion};
 use super::history::{HEAD_BYTES, History, Tail};
+use super::known::Known;
 
 /// What was found out about the next bytes of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Known {
         };
         let head = head(suspect.history(), next);
         let alike = |(other, file): &(&FileId, &Followed)| {
-            **other != id && file.is_unread_and_begins_with(&head)
+            **other != id && file.is_uncounted_and_begins_with(&head)
         };
         let alike = self.files.iter().filter(alike);
         alike.map(|(id, _)| *id).collect()
@@ -95,7 +96,7 @@ impl Known {
     /// Whether a copy of this file is still being read.
     pub(super) fn is_copied(&self, id: FileId) -> bool {
         self.files.values().any(|file| {
-            matches!(file.suspicion, Suspicion::CopyOf { original, .. } if original.id == id)
+            matches!(file.suspicion(), Suspicion::CopyOf { original, .. } if original.id == id)
         })
     }
 }

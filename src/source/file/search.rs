@@ -8,9 +8,11 @@ use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 use super::bookmark::Kept;
+use super::bytes;
 use super::copies::LEAST_SAME;
-use super::followed::{self, FileId};
+use super::file_id::FileId;
 use super::history::{HEAD_BYTES, Tail};
+use super::times::born;
 
 /// What is in the folders, and what has been found there already.
 #[derive(Debug)]
@@ -56,8 +58,8 @@ impl Search {
     }
 
     /// Nobody else finds this one.
-    pub(super) fn claim(&mut self, found: &Found) {
-        self.claimed.insert(FileId::of(&found.metadata));
+    pub(super) fn claim(&mut self, id: FileId) {
+        self.claimed.insert(id);
     }
 
     /// Reads the folders: what was renamed since then may be missed.
@@ -94,7 +96,7 @@ impl Search {
     /// It is there, but can't be looked at just now.
     pub(super) fn renamed(&self, kept: &Kept) -> io::Result<Option<Match>> {
         for entry in &self.entries {
-            if entry.inode == kept.place.inode
+            if entry.inode == kept.mark.inode
                 && let Some(found) = self.look(kept, &entry.path)?
             {
                 return Ok(Some(found));
@@ -112,13 +114,13 @@ impl Search {
         let Some(found) = self.open(kept.path())? else {
             return Ok(None);
         };
-        let same = kept.place.offset > 0 && found.holds(kept)?;
+        let same = kept.mark.offset > 0 && found.holds(kept)?;
         Ok(same.then_some(found))
     }
 
     /// A file in the folders that were listed that begins with all that was read of it.
     pub(super) fn copy(&mut self, kept: &Kept) -> Option<Found> {
-        if kept.place.offset == 0 {
+        if kept.mark.offset == 0 {
             return None;
         }
         for entry in self.entries.iter_mut().filter(|entry| entry.head.is_none()) {
@@ -144,15 +146,15 @@ impl Search {
             Err(why) if is_absent(&why) => return Ok(None),
             Err(why) => return Err(why),
         };
-        if FileId::of(&there).inode() != kept.place.inode {
+        if FileId::of(&there).inode() != kept.mark.inode {
             return Ok(None);
         }
         let Some(found) = self.open(path)? else {
             return Ok(None);
         };
-        let born = followed::born(&found.metadata);
-        let known = kept.place.born.filter(|_| born.is_some());
-        if FileId::of(&found.metadata).inode() != kept.place.inode
+        let born = born(&found.metadata);
+        let known = kept.mark.born.filter(|_| born.is_some());
+        if FileId::of(&found.metadata).inode() != kept.mark.inode
             || known.is_some_and(|known| Some(known) != born)
         {
             return Ok(None);
@@ -161,8 +163,8 @@ impl Search {
         let is_it =
             FileId::of(&found.metadata) == kept.id() && (known.is_some() || path == kept.path());
         Ok(if found.holds(kept)? {
-            let is_known_by_text = kept.place.offset >= LEAST_SAME;
-            (is_it || is_known_by_text || (path == kept.path() && kept.place.offset > 0))
+            let is_known_by_text = kept.mark.offset >= LEAST_SAME;
+            (is_it || is_known_by_text || (path == kept.path() && kept.mark.offset > 0))
                 .then_some(Match::Same(found))
         } else {
             is_it.then_some(Match::Anew(found))
@@ -171,7 +173,7 @@ impl Search {
 
     /// None if it is not there, is no regular file, or was found before.
     fn open(&self, path: &Path) -> io::Result<Option<Found>> {
-        let file = match followed::open(path) {
+        let file = match bytes::open(path) {
             Ok(file) => file,
             Err(why) if is_absent(&why) => return Ok(None),
             Err(why) => return Err(why),
@@ -193,28 +195,23 @@ impl Found {
 
     /// Whether all that was read of that file stands in this one, as far as that is known.
     fn holds(&self, kept: &Kept) -> io::Result<bool> {
-        let place = &kept.place;
-        if self.metadata.len() < place.offset {
+        let mark = &kept.mark;
+        if self.metadata.len() < mark.offset {
             return Ok(false);
         }
-        if followed::tail_before(&self.file, place.offset)? != Tail::from(&*place.tail.0) {
+        if bytes::tail_before(&self.file, mark.offset)? != Tail::from(&*mark.tail.0) {
             return Ok(false);
         }
-        let mut head = vec![0; kept.head.len()];
-        let count = followed::read_at(&self.file, &mut head, 0)?;
-        Ok(head[..count] == kept.head)
+        Ok(bytes::head(&self.file, kept.head.len())? == kept.head)
     }
 }
 
 /// The first bytes of a regular file.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; HEAD_BYTES];
     if !fs::metadata(path)?.is_file() {
         return Ok(Vec::new());
     }
-    let count = followed::read_at(&followed::open(path)?, &mut head, 0)?;
-    head.truncate(count);
-    Ok(head)
+    bytes::head(&bytes::open(path)?, HEAD_BYTES)
 }
 
 /// Fewer bytes are no sign of a copy, unless its name tells, too: `live.jsonl.1` or
@@ -226,7 +223,7 @@ fn may_be_copy(kept: &Kept, path: &Path) -> bool {
     let rest = name
         .as_encoded_bytes()
         .strip_prefix(stem.as_encoded_bytes());
-    kept.place.offset >= LEAST_SAME
+    kept.mark.offset >= LEAST_SAME
         || rest.is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_alphanumeric))
 }
 

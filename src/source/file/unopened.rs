@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::bookmark::{Remembered, Writer};
-use super::followed::FileId;
+use super::file_id::FileId;
 
 /// What was there at the first start and could not be opened: no rights to it, too many open
 /// files. When it can be opened later it is not new, and what was in it at the start is old.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
-use super::followed::FileId;
+use super::file_id::FileId;
 use super::wake::Wake;
 use crate::source::SourceName;
 

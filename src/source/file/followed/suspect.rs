@@ -2,12 +2,37 @@
 
 use std::io;
 
-use super::{Followed, Original, QUIET_RENAMED, Suspicion};
+use super::Followed;
+use crate::source::file::file_id::FileId;
+
+/// Whether a file is a copy of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source::file) enum Suspicion {
+    /// It is new, and nothing was read of it yet.
+    New,
+    /// Everything in it up to the place stands in this one, too.
+    CopyOf {
+        original: Original,
+        /// What had been read of that when this one was first looked at, in bytes.
+        read: u64,
+        /// Looks since the last byte.
+        quiet: u32,
+    },
+    /// It is read like any other.
+    Cleared,
+}
+
+/// A file that may have been copied, and which of the files it was one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source::file) struct Original {
+    pub(in crate::source::file) id: FileId,
+    pub(in crate::source::file) generation: u64,
+}
 
 impl Followed {
     /// The next bytes, as many as the buffer takes, without going on.
     pub(in crate::source::file) fn peek_next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.open()?;
+        self.handle.open()?;
         // Up to what had been read of its original, and only then what follows.
         let most = match self.suspicion {
             Suspicion::CopyOf { read, .. } => read.checked_sub(self.end()).filter(|left| *left > 0),
@@ -30,9 +55,7 @@ impl Followed {
         original: Original,
         read: u64,
     ) {
-        let before = self.remember(bytes);
-        self.splitter.push(bytes, &mut Vec::new());
-        self.hand_over(before, bytes);
+        self.push(bytes, &mut Vec::new());
         self.withheld = self.end();
         let read = match self.suspicion {
             Suspicion::CopyOf { read, .. } => read,
@@ -57,7 +80,7 @@ impl Followed {
     pub(in crate::source::file) fn no_news_of_copy(&mut self) {
         if let Suspicion::CopyOf { quiet, .. } = &mut self.suspicion {
             *quiet += 1;
-            if *quiet >= QUIET_RENAMED {
+            if *quiet >= QUIET_FINISHED {
                 self.clear();
             }
         }
@@ -70,7 +93,7 @@ impl Followed {
 
     /// It is no copy after all: reads it from its start.
     pub(in crate::source::file) fn read_whole(&mut self) {
-        self.splitter.forget_line();
+        self.cursor.forget_line();
         self.begin();
     }
 }
@@ -78,3 +101,6 @@ impl Followed {
 /// Looks without a new byte after which a file that begins like another one is taken for a copy,
 /// made when that one was shorter.
 const QUIET_COPY: u32 = 3;
+
+/// The same after which a copy is taken for finished.
+const QUIET_FINISHED: u32 = 60;

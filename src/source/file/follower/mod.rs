@@ -1,3 +1,4 @@
+mod queue;
 mod turns;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -11,14 +12,17 @@ use std::time::Instant;
 use tracing::debug;
 
 use super::complaints::{Complaints, is_out_of_files};
-use super::followed::{COUNT_BYTES, Fate, FileId, Followed, Progress, Prompt};
+use super::file_id::FileId;
+use super::followed::{COUNT_BYTES, Fate, Followed, Progress, Prompt};
+use super::known::Name;
 use super::returning::Moved;
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
-use super::{BETWEEN_LOOKS, Feed, Name, stands_for};
+use super::{BETWEEN_LOOKS, Feed};
 use crate::crash;
 use crate::source::Handovers;
 use crate::source::state::{Report, State};
+use queue::Queue;
 
 /// The thread of one `file:` source.
 ///
@@ -32,10 +36,7 @@ pub(in crate::source) struct Follower {
     watch: Watch,
     report: Report,
     /// Files with something to read.
-    queue: VecDeque<FileId>,
-    /// The same for those of which nothing was read yet. They come first, once: what was read of
-    /// their originals, if they are copies, is then what was read when they were made.
-    new: VecDeque<FileId>,
+    queue: Queue,
     /// Files whose old lines are counted when there is nothing else to do, so that their first
     /// new line need not wait for that.
     uncounted: VecDeque<FileId>,
@@ -62,8 +63,7 @@ impl Follower {
             wake,
             watch,
             report,
-            queue: VecDeque::new(),
-            new: VecDeque::new(),
+            queue: Queue::default(),
             uncounted,
             look: 0,
             complaints: Complaints::default(),
@@ -304,7 +304,7 @@ impl Follower {
             return Ok(());
         };
         let names = &known.names;
-        let can_be_read = file.moved(path, || elsewhere(path, id, names));
+        let can_be_read = file.left(path, || elsewhere(path, id, names));
         if can_be_read {
             self.read_to_end(id)?;
         }
@@ -344,6 +344,7 @@ impl Follower {
     fn close(&mut self, id: FileId) -> Result<(), Ended> {
         if let Some(file) = self.feed.known.files.remove(&id) {
             self.failing.remove(&id);
+            self.queue.remove(id);
             debug!(file = %file.path().display(), "file is gone");
             let mut ready = Vec::new();
             file.close(&mut ready);
@@ -388,5 +389,5 @@ fn elsewhere(path: &Path, id: FileId, names: &HashMap<PathBuf, Name>) -> Option<
     let same_inode = entries.flatten().filter(|entry| entry.ino() == id.inode());
     same_inode
         .map(|entry| entry.path())
-        .find(|path| stands_for(path, id))
+        .find(|path| id.is_at(path))
 }

@@ -1,40 +1,34 @@
 //! Files have their turn: one read each.
 
+use std::io;
+
 use tracing::{debug, error};
 
 use super::{Ended, Follower};
 use crate::source::file::bookmark::Writer;
 use crate::source::file::complaints::is_out_of_files;
 use crate::source::file::copies::{LEAST_SAME, Verdict};
-use crate::source::file::followed::{FileId, Original, Progress, Suspicion};
+use crate::source::file::file_id::FileId;
+use crate::source::file::followed::{Followed, Original, Progress, Suspicion};
 use crate::source::{Arrival, Bookmark, Handover, READ_BYTES};
 
 impl Follower {
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.new.is_empty() && self.uncounted.is_empty()
+        self.queue.is_empty() && self.uncounted.is_empty()
     }
 
     pub(super) fn enqueue(&mut self, id: FileId) {
-        if let Some(file) = self.feed.known.files.get_mut(&id)
-            && !std::mem::replace(&mut file.queued, true)
-        {
-            match file.suspicion {
-                Suspicion::Cleared | Suspicion::CopyOf { .. } => self.queue.push_back(id),
-                Suspicion::New => self.new.push_back(id),
-            }
+        if let Some(file) = self.feed.known.files.get(&id) {
+            self.queue.push(id, file.suspicion() == Suspicion::New);
         }
     }
 
     /// Gives the next file its turn; counts old lines if none has anything to read.
     pub(super) fn take_turn(&mut self) -> Result<(), Ended> {
-        let next = self.new.pop_front();
-        let Some(id) = next.or_else(|| self.queue.pop_front()) else {
+        let Some(id) = self.queue.pop() else {
             self.count_next();
             return Ok(());
         };
-        if let Some(file) = self.feed.known.files.get_mut(&id) {
-            file.queued = false;
-        }
         if let Progress::More = self.read(id)? {
             self.enqueue(id);
         }
@@ -42,7 +36,7 @@ impl Follower {
     }
 
     pub(super) fn read(&mut self, id: FileId) -> Result<Progress, Ended> {
-        match self.feed.known.files.get(&id).map(|file| file.suspicion) {
+        match self.feed.known.files.get(&id).map(Followed::suspicion) {
             None => Ok(Progress::AtEnd),
             Some(Suspicion::Cleared) => self.read_lines(id),
             Some(suspicion) => self.read_suspect(id, suspicion),
@@ -121,7 +115,7 @@ impl Follower {
             Ok(count) => count,
             Err(why) => return Err(self.progress(id, Err(why))),
         };
-        if file.suspicion == Suspicion::Cleared {
+        if file.suspicion() == Suspicion::Cleared {
             return Err(Progress::More);
         }
         self.progress(id, Ok(Progress::AtEnd));
@@ -152,7 +146,7 @@ impl Follower {
         let mut changed = false;
         for original in originals {
             while let Some(file) = self.feed.known.files.get(&original.id)
-                && file.suspicion == Suspicion::Cleared
+                && file.suspicion() == Suspicion::Cleared
                 && file.generation() == original.generation
             {
                 let end = file.end();
@@ -201,7 +195,7 @@ impl Follower {
     }
 
     /// How a read went, after what comes of that for the file is done.
-    fn progress(&mut self, id: FileId, read: std::io::Result<Progress>) -> Progress {
+    fn progress(&mut self, id: FileId, read: io::Result<Progress>) -> Progress {
         match read {
             Ok(progress) => {
                 self.feed.known.used(id);
@@ -209,7 +203,7 @@ impl Follower {
                 progress
             }
             // Its name stands for another file now, which the next look finds out.
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Progress::AtEnd,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Progress::AtEnd,
             Err(why) => {
                 if is_out_of_files(&why) {
                     self.feed.known.make_room();

@@ -1,0 +1,117 @@
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::source::file::bytes::{open, read_at, tail_before};
+use crate::source::file::file_id::FileId;
+use crate::source::file::history::Tail;
+
+/// How a followed file is reached: it is open, or can be opened again, and is the same then.
+#[derive(Debug)]
+pub(super) struct Handle {
+    id: FileId,
+    /// Closed when too many are open.
+    file: Option<File>,
+    /// Where it can be opened; none when nobody knows, and then it is held open.
+    path: Option<PathBuf>,
+}
+
+impl Handle {
+    pub(super) fn new(id: FileId, file: File, path: Option<PathBuf>) -> Self {
+        Self {
+            id,
+            file: Some(file),
+            path,
+        }
+    }
+
+    /// Of a file that is gone.
+    pub(super) fn gone(id: FileId) -> Self {
+        Self {
+            id,
+            file: None,
+            path: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> FileId {
+        self.id
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Opens it again if it was closed, and makes sure that it is the same.
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            let file = open(self.path()?)?;
+            self.is_it(&file.metadata()?)?;
+            self.file = Some(file);
+        }
+        Ok(())
+    }
+
+    /// Closes it if it can be opened again.
+    pub(super) fn close(&mut self) {
+        if self.path.is_some() {
+            self.file = None;
+        }
+    }
+
+    /// Its size and more, asked without its name if it is open.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        if let Some(file) = &self.file {
+            return file.metadata();
+        }
+        let metadata = fs::metadata(self.path()?)?;
+        self.is_it(&metadata)?;
+        Ok(metadata)
+    }
+
+    /// As much of what stands there as the buffer takes, less only at the end of the file.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.reading(|file| read_at(file, buffer, offset))
+    }
+
+    pub(super) fn tail_before(&self, offset: u64) -> io::Result<Tail> {
+        self.reading(|file| tail_before(file, offset))
+    }
+
+    /// It can be opened here.
+    pub(super) fn is_at(&mut self, path: &Path) {
+        self.path = Some(path.to_owned());
+    }
+
+    /// It can be opened there no more. `elsewhere`: where it is instead, needed only if it is
+    /// closed. False if it can't be read any more.
+    pub(super) fn left(
+        &mut self,
+        path: &Path,
+        elsewhere: impl FnOnce() -> Option<PathBuf>,
+    ) -> bool {
+        if self.path.as_deref() == Some(path) {
+            self.path = if self.is_open() { None } else { elsewhere() };
+        }
+        self.is_open() || self.path.is_some()
+    }
+
+    fn path(&self) -> io::Result<&Path> {
+        Ok(self.path.as_deref().ok_or(ErrorKind::NotFound)?)
+    }
+
+    fn is_it(&self, there: &Metadata) -> io::Result<()> {
+        if FileId::of(there) == self.id {
+            Ok(())
+        } else {
+            Err(ErrorKind::NotFound.into())
+        }
+    }
+
+    fn reading<T>(&self, read: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        match &self.file {
+            Some(file) => read(file),
+            None => read(&open(self.path()?)?),
+        }
+    }
+}
