@@ -63,9 +63,9 @@ impl Feed {
             let again = last.siblings(&self.selection)?;
             if same_names(&siblings, &again) {
                 self.tell(last, &between);
-                return (1..)
-                    .zip(opened)
-                    .try_for_each(|(number, newcomer)| self.come_between(last, number, newcomer));
+                return opened
+                    .into_iter()
+                    .try_for_each(|newcomer| self.come_between(last, newcomer));
             }
             siblings = again;
         }
@@ -88,9 +88,12 @@ impl Feed {
     }
 
     /// Reads a file whole that nobody names any more, so it is held open.
-    fn come_between(&mut self, last: &Last, number: usize, newcomer: Newcomer) -> io::Result<()> {
+    fn come_between(&mut self, last: &Last, newcomer: Newcomer) -> io::Result<()> {
         let (path, metadata) = (last.kept.path(), &newcomer.metadata);
-        let (id, order) = (FileId::of(metadata), Order::of(true, metadata, number));
+        let (id, order) = (
+            FileId::of(metadata),
+            Order::of(true, metadata, &newcomer.path, path),
+        );
         let origin = self.origin.with_file(path);
         let mut file = Followed::new(path, newcomer.file, metadata, origin, 0)?;
         file.left(path, || None);

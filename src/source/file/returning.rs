@@ -19,6 +19,7 @@ use super::followed::Followed;
 use super::known::Name;
 use super::search::{Found, Match, Search, folder_of, is_absent, shown};
 use super::siblings::{Last, Now};
+use super::suffix::Suffix;
 use super::times::{Modified, born, modified};
 
 /// A file that the log knows, and which was not found yet.
@@ -42,8 +43,8 @@ pub(super) struct Order {
     /// It had its name when the server stopped.
     was_named: bool,
     born: Option<u64>,
-    /// Of several that were made at once.
-    number: usize,
+    /// Of several that were made at once: as their rotation calls them.
+    rank: Option<i128>,
     modified: Modified,
     inode: u64,
 }
@@ -87,11 +88,12 @@ impl Missing {
 }
 
 impl Order {
-    pub(super) fn of(was_named: bool, metadata: &Metadata, number: usize) -> Self {
+    /// Of a file that stood at `path` and is now called `name`.
+    pub(super) fn of(was_named: bool, metadata: &Metadata, name: &Path, path: &Path) -> Self {
         Self {
             was_named,
             born: born(metadata),
-            number,
+            rank: Suffix::of(name, path).map(|suffix| suffix.rank()),
             modified: modified(metadata),
             inode: metadata.ino(),
         }
@@ -231,7 +233,8 @@ impl<'a> Returning<'a> {
         let is_moved = found.path != kept.path();
         self.note(&kept, if is_moved { found.now() } else { Now::InPlace });
         let is_named = self.feed.selection.matches(&found.path);
-        let order = Order::of(!kept.mark.renamed, &found.metadata, 0);
+        let was_named = !kept.mark.renamed;
+        let order = Order::of(was_named, &found.metadata, &found.path, kept.path());
         debug!(file = %kept.path().display(), now = %found.path.display(), offset = kept.mark.offset, ?role, "going on with a file");
         // One that nobody names is held open, for it may be renamed again.
         let path = is_named.then(|| found.path.clone());

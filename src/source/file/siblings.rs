@@ -1,6 +1,7 @@
 //! The rotated files of a path, and which of them came after the one that is known to have stood
 //! there, going by their names and their times. None of them is opened for that.
 
+use std::cmp::Reverse;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::PathBuf;
@@ -99,9 +100,7 @@ impl Last {
             siblings.iter().any(of_it)
         };
         between.doubt(twins);
-        between
-            .read
-            .sort_by(|a, b| a.suffix.oldest_first(&b.suffix));
+        between.read.sort_by_key(|sibling| sibling.suffix.rank());
         if !between.read.is_sorted_by_key(|sibling| sibling.born) {
             between.doubt(|_| true);
         }
@@ -134,7 +133,7 @@ impl Last {
         between.doubt(|sibling| !is_certain || sibling.born.is_none());
         between
             .read
-            .sort_by(|a, b| b.suffix.oldest_first(&a.suffix));
+            .sort_by_key(|sibling| Reverse(sibling.suffix.rank()));
         let Some(newest) = between.read.first().map(|sibling| sibling.suffix.clone()) else {
             return between;
         };
@@ -202,7 +201,7 @@ fn after<'a>(
         let came_later = since
             .zip(sibling.born)
             .is_some_and(|(since, born)| since <= born && since <= sibling.modified);
-        let is_newer = sibling.suffix.is_like(last) && sibling.suffix.is_newer_than(last);
+        let is_newer = sibling.suffix.is_newer_than(last);
         let path = sibling.path.clone();
         match (is_newer, sibling.suffix.is_packed) {
             (true, true) => between.packed.push(path),
@@ -226,10 +225,6 @@ pub(super) fn same_names(some: &[Sibling], others: &[Sibling]) -> bool {
 }
 
 impl Suffix {
-    fn oldest_first(&self, other: &Self) -> std::cmp::Ordering {
-        self.is_newer_than(other).cmp(&other.is_newer_than(self))
-    }
-
     /// Whether its date is that of a file which was made after this, in nanoseconds since 1970.
     fn is_of(&self, since: u64) -> bool {
         let since = Timestamp::from_nanosecond(i128::from(since)).ok();

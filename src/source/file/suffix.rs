@@ -64,11 +64,15 @@ impl Suffix {
 
     /// Whether it came after that one.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
-        match (&self.kind, &other.kind) {
-            (Kind::Number(own), Kind::Number(other)) => own < other,
-            // Of one shape and with leading zeros, as all rotations write them.
-            (Kind::Date(own), Kind::Date(other)) => own > other,
-            (Kind::Number(_), Kind::Date(_)) | (Kind::Date(_), Kind::Number(_)) => false,
+        self.is_like(other) && self.rank() > other.rank()
+    }
+
+    /// Higher for one that came later, among those of one rotation.
+    pub(super) fn rank(&self) -> i128 {
+        match &self.kind {
+            Kind::Number(number) => -i128::from(*number),
+            // With leading zeros, as all rotations write them.
+            Kind::Date(text) => digits(text).parse().unwrap_or(i128::MAX),
         }
     }
 
@@ -85,7 +89,7 @@ impl Suffix {
         let Kind::Date(text) = &self.kind else {
             return None;
         };
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let digits = digits(text);
         let (year, month, day) = (
             digits.get(..4)?.parse().ok()?,
             digits.get(4..6)?.parse().ok()?,
@@ -93,6 +97,10 @@ impl Suffix {
         );
         jiff::civil::Date::new(year, month, day).ok()
     }
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
 }
 
 const SEPARATORS: [char; 3] = ['.', '-', '_'];
