@@ -80,6 +80,46 @@ async fn files_between_are_read_in_their_order() {
 }
 
 #[tokio::test]
+async fn files_between_that_the_pattern_names_are_read_in_their_order() {
+    // So many that it takes several turns.
+    let new = |name: &str| lines(name, 0..8000);
+    for names in [[".1", ".2"], ["-20261119", "-20261118"]] {
+        let folder = Folder::new();
+        folder.append("live.jsonl", "old\n");
+        let mut run = folder.run("live.jsonl*");
+        folder.append("live.jsonl", "one\n");
+        folder.texts(&mut run, 1).await;
+        let (_, log) = run.shut_down().await;
+        let mut expected = String::from("two\n");
+        folder.append("live.jsonl", "two\n");
+        folder.rename("live.jsonl", "live.jsonl.3");
+        let [newer, older] = names.map(|end| format!("live.jsonl{end}"));
+        for (name, path) in [("three", &*older), ("four", &newer), ("five", "live.jsonl")] {
+            folder.append(path, &new(name));
+            expected += &new(name);
+        }
+        let mut run = folder.run_again("live.jsonl*", log);
+        let texts = folder.texts(&mut run, 24_001).await;
+        assert!(texts.iter().eq(expected.lines()), "{names:?}");
+        assert_eq!(run.stop().await, []);
+    }
+}
+
+#[tokio::test]
+async fn rotated_files_that_are_read_from_their_start_come_before_their_feed() {
+    let folder = Folder::new();
+    folder.append("live.jsonl", "one\n");
+    for new in ["two\n", "three\n"] {
+        rotate(&folder);
+        tick(&folder);
+        folder.append("live.jsonl", new);
+    }
+    let mut run = folder.run("live.jsonl*?from=start");
+    assert_eq!(folder.texts(&mut run, 3).await, ["one", "two", "three"]);
+    assert_eq!(run.stop().await, []);
+}
+
+#[tokio::test]
 async fn files_between_that_are_called_by_their_date_are_read_too() {
     for names in [
         ["-20261118", "-20261119", "-20261120"],

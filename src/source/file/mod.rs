@@ -30,10 +30,11 @@ use tracing::{debug, info};
 use super::{Bookmark, FileSpec, From, Origin, Spec};
 use bookmark::{Remembered, Writer};
 use file_id::FileId;
-use followed::Followed;
+use followed::{Followed, Suspicion};
 use known::Known;
-use returning::{Missing, Moved};
+use returning::{Missing, Moved, Order};
 use selection::Selection;
+use suffix::Suffix;
 use unopened::Unopened;
 
 pub use bookmark::Unreadable;
@@ -82,6 +83,7 @@ impl Feed {
                 feed.open_first(path, begins_at_end);
             }
         }
+        feed.moved.sort_by_key(|moved| moved.order);
         if begins_at_end {
             feed.unopened.add_folders(unreadable);
         }
@@ -105,13 +107,30 @@ impl Feed {
             }
         };
         match self.known.open(&self.origin, path, old_bytes, 0) {
-            Ok(_) => self.unopened.remove_file(path),
+            Ok(id) => {
+                self.unopened.remove_file(path);
+                if let Some(id) = id {
+                    self.read_before_its_feed(id, path);
+                }
+            }
             Err(why) => {
                 debug!(file = %path.display(), %why, "not opened yet");
                 if begins_at_end {
                     self.unopened.add_file(path);
                 }
             }
+        }
+    }
+
+    /// What is called as rotations call files, and is new, came before what is there now.
+    fn read_before_its_feed(&mut self, id: FileId, path: &Path) {
+        let file = self.known.files.get(&id);
+        if let Some(file) = file.filter(|file| file.suspicion() == Suspicion::New)
+            && let Some(feed) = Suffix::feed_of(path)
+            && let Ok(metadata) = file.metadata()
+        {
+            let order = Order::of(true, &metadata, path, &feed);
+            self.moved.push(Moved { order, id });
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a rotation adds to a file's name, and which of two such names is the newer one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The end of a rotated file's name: `.1`, `-20261120`, `_2026-11-20.gz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,15 @@ impl Suffix {
             shape,
             is_packed: packed.is_some(),
         })
+    }
+
+    /// The path that a file with such a name had before it was rotated.
+    pub(super) fn feed_of(path: &Path) -> Option<PathBuf> {
+        let name = path.file_name()?.to_str()?;
+        let feeds = name.match_indices(SEPARATORS).map(|(end, _)| &name[..end]);
+        feeds
+            .map(|feed| path.with_file_name(feed))
+            .find(|feed| Self::of(path, feed).is_some())
     }
 
     /// Whether both are written as one rotation writes them.
@@ -155,6 +164,20 @@ mod tests {
             "other.jsonl.1",
         ] {
             assert_eq!(suffix(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_feed_of_a_rotated_file_is_told() {
+        for (name, feed) in [
+            ("a/live.jsonl.1", Some("a/live.jsonl")),
+            ("live.jsonl-20261120-1700000000.zst", Some("live.jsonl")),
+            ("live-1.jsonl.2", Some("live-1.jsonl")),
+            ("a.1/live.jsonl", None),
+            (".1", None),
+        ] {
+            let expected = feed.map(PathBuf::from);
+            assert_eq!(Suffix::feed_of(Path::new(name)), expected, "{name}");
         }
     }
 
