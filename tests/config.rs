@@ -344,6 +344,7 @@ fn each_value_that_cannot_be_is_refused_with_what_to_write() {
         "--source nowhere",
         "--source stdin --source stdin",
         "--source file:a --source file:a?from=start",
+        "--source file:signals/*.jsonl --source stdin --source file:./signals//*.jsonl?unit=ms",
         "--journal memory",
         "--durability power",
         "--journal-retain-age 1500ms",

@@ -1,6 +1,5 @@
 //! What single values can't tell: settings that don't go together. These concern `serve` alone.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -101,21 +100,20 @@ impl Config {
     }
 
     fn one_source_twice(&self) -> Option<Refusal> {
-        let mut names = HashSet::new();
-        let twice = self
-            .sources
-            .iter()
-            .find(|spec| !names.insert(spec.name()))?;
-        let why = if is_stdin(twice) {
-            ", and it can be read only once"
+        let sources = &self.sources;
+        let (spec, before) = (1..sources.len()).find_map(|at| {
+            let mut before = sources[..at].iter();
+            let same = before.find(|before| before.reads_the_same(&sources[at]))?;
+            Some((&sources[at], same))
+        })?;
+        let why = if is_stdin(spec) {
+            format!("{spec} is there twice, and it can be read only once")
+        } else if spec.name() == before.name() {
+            format!("{spec} is there twice")
         } else {
-            ""
+            format!("{before} and {spec} are one path, and each line would come twice")
         };
-        Some(self.refusal(
-            "sources",
-            format!("{twice} is there twice{why}"),
-            "leave one",
-        ))
+        Some(self.refusal("sources", why, "leave one"))
     }
 
     /// What to say when a proxy is in front whose word is not taken. It may well be what is wanted:

@@ -85,6 +85,16 @@ impl Spec {
     pub fn name(&self) -> SourceName {
         SourceName::from(self.to_string().as_str())
     }
+
+    /// Whether both read the same input, however it is spelled. Two globs may have files in common
+    /// without being the same. Relative paths are seen from the current folder.
+    pub fn reads_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stdin(_), Self::Stdin(_)) => true,
+            (Self::File(one), Self::File(other)) => file::are_the_same(one, other),
+            (Self::Stdin(_), Self::File(_)) | (Self::File(_), Self::Stdin(_)) => false,
+        }
+    }
 }
 
 impl FromStr for Spec {

@@ -182,6 +182,12 @@ impl Feed {
     }
 }
 
+/// Whether both are one path or pattern. Asks no file system, either.
+pub(super) fn are_the_same(one: &FileSpec, other: &FileSpec) -> bool {
+    let absolute = |spec: &FileSpec| Selection::new(spec.glob()).absolute();
+    absolute(one) == absolute(other)
+}
+
 /// Whether a source would follow the file at this path. Asks nothing of the source's own folders,
 /// which may be on a file system that does not answer.
 pub(super) fn follows(spec: &FileSpec, path: &Path) -> bool {

@@ -85,6 +85,14 @@ impl Selection {
         })
     }
 
+    /// The pattern from the root on: the same for all spellings of it.
+    pub(super) fn absolute(&self) -> PathBuf {
+        let folder = std::env::current_dir().unwrap_or_default();
+        // The folder's own name may have wildcards in it, but it is no pattern.
+        let folder = Pattern::escape(&folder.to_string_lossy());
+        Path::new(&folder).join(self.pattern.as_str())
+    }
+
     /// Whether a new folder can hold matching files.
     pub(super) fn spans_folders(&self) -> bool {
         self.folders.len() > 1
@@ -154,6 +162,20 @@ mod tests {
         assert_eq!(folders("./signals/*.jsonl"), ["signals"]);
         assert_eq!(folders("/a/b*/c/*.jsonl"), ["/a", "/a/b*", "/a/b*/c"]);
         assert_eq!(folders("a/**/*.jsonl"), ["a", "a/**"]);
+    }
+
+    #[test]
+    fn two_spellings_of_a_path_are_the_same() {
+        let absolute = |pattern: &str| Selection::new(&Pattern::new(pattern).unwrap()).absolute();
+        let folder = std::env::current_dir().unwrap();
+        for pattern in ["live.jsonl", "signals/*.jsonl"] {
+            let from_root = folder.join(pattern);
+            for spelling in [&*format!(".//{pattern}"), from_root.to_str().unwrap()] {
+                assert_eq!(absolute(spelling), absolute(pattern), "{spelling}");
+            }
+        }
+        assert_ne!(absolute("live.jsonl"), absolute("/live.jsonl"));
+        assert_ne!(absolute("*.jsonl"), absolute("live.jsonl"));
     }
 
     #[test]
