@@ -19,7 +19,7 @@ use signalcast::journal::{
     Batch, Entry, Journal, JournalError, Keeping, ReadError, Recorded, Retention, Sqlite, Tended,
 };
 use signalcast::signal::{ReceivedAt, Seq, Signal, TimeUnit, Timestamp};
-use signalcast::source::Bookmark;
+use signalcast::source::{Bookmark, Mark};
 
 fn signal(line: &str) -> Signal {
     let now = Timestamp::new(1_720_000_000).unwrap();
@@ -144,10 +144,10 @@ fn a_given_id_is_taken_once_for_as_long_as_the_log_holds_it() {
 fn bookmarks_are_kept_with_the_signals_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = open(folder.path());
-    let bookmark = |part: &str, place: Option<&str>| Bookmark {
+    let bookmark = |part: &str, at: Option<&str>| Bookmark {
         source: "file:a".into(),
         part: part.into(),
-        place: place.map(Into::into),
+        mark: at.map_or(Mark::Gone, |at| Mark::At(at.into())),
     };
     assert_eq!(journal.bookmarks(&"file:a".into()).unwrap(), None);
     let mut first = Batch::of([signal("buy X 1")]);
@@ -249,7 +249,7 @@ fn a_log_that_is_locked_takes_the_batch_when_it_can() {
     waiting.mark(Bookmark {
         source: "file:a".into(),
         part: "1".into(),
-        place: Some("10".into()),
+        mark: Mark::At("10".into()),
     });
     for _ in 0..2 {
         let why = journal.append(&mut waiting).unwrap_err();

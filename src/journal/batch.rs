@@ -1,15 +1,15 @@
 use std::collections::HashMap;
 
 use crate::signal::{ReceivedAt, Signal};
-use crate::source::{Bookmark, SourceName};
+use crate::source::{Bookmark, Mark, SourceName};
 
 /// What goes into the log in one commit: signals, and how far their sources are after them.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The signals, in order.
     pub entries: Vec<Entry>,
-    /// The newest place of each part of a source; `None`: the part is no more.
-    pub bookmarks: HashMap<Part, Option<Box<str>>>,
+    /// How far each part of a source was read, the newest mark only.
+    pub bookmarks: HashMap<Part, Mark>,
 }
 
 /// A part of a source: its name, and which part.
@@ -57,7 +57,7 @@ impl Batch {
     /// The source is there when all signals so far have been recorded.
     pub fn mark(&mut self, bookmark: Bookmark) {
         let part = (bookmark.source, bookmark.part);
-        self.bookmarks.insert(part, bookmark.place);
+        self.bookmarks.insert(part, bookmark.mark);
     }
 
     /// Takes what comes after it into the same commit.

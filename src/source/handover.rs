@@ -24,8 +24,17 @@ pub struct Bookmark {
     pub source: SourceName,
     /// Which part of it: unique within the source.
     pub part: Box<str>,
-    /// Where to go on, as text that the source understands; `None`: the part is no more.
-    pub place: Option<Box<str>>,
+    /// How far.
+    pub mark: Mark,
+}
+
+/// How far a part was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Up to here, in text that the source understands.
+    At(Box<str>),
+    /// The part is no more: the log forgets it.
+    Gone,
 }
 
 /// What the log knows of the sources that were started before, each by its name.

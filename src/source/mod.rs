@@ -25,7 +25,7 @@ use tracing::{error, warn};
 
 pub use file::Unreadable;
 pub(crate) use file::matching;
-pub use handover::{Bookmark, Bookmarks, Handover};
+pub use handover::{Bookmark, Bookmarks, Handover, Mark};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
@@ -90,8 +90,8 @@ impl Sources {
     /// when it answers.
     ///
     /// # Errors
-    /// A source that is there twice; no file descriptors or threads left; a place in the log that
-    /// is not understood.
+    /// A source that is there twice; no file descriptors or threads left; a bookmark that is not
+    /// understood.
     pub fn prepare(specs: &[Spec], mut remembered: Bookmarks) -> Result<Self, SourceError> {
         let mut names = HashSet::new();
         for spec in specs {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use signalcast::source::{
-    Arrival, Bookmark, Bookmarks, Handover, SourceName, Sources, Spec, State, States,
+    Arrival, Bookmark, Bookmarks, Handover, Mark, SourceName, Sources, Spec, State, States,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -108,37 +108,32 @@ pub struct Log(BTreeMap<(SourceName, Box<str>), Box<str>>);
 
 impl Log {
     pub fn commit(&mut self, bookmarks: Vec<Bookmark>) {
-        for Bookmark {
-            source,
-            part,
-            place,
-        } in bookmarks
-        {
-            match place {
-                Some(place) => self.0.insert((source, part), place),
-                None => self.0.remove(&(source, part)),
+        for Bookmark { source, part, mark } in bookmarks {
+            match mark {
+                Mark::At(mark) => self.0.insert((source, part), mark),
+                Mark::Gone => self.0.remove(&(source, part)),
             };
         }
     }
 
     pub fn remembered(&self) -> Bookmarks {
         let mut remembered = Bookmarks::new();
-        for ((source, part), place) in &self.0 {
+        for ((source, part), mark) in &self.0 {
             let bookmarks = remembered.entry(source.clone()).or_default();
             bookmarks.push(Bookmark {
                 source: source.clone(),
                 part: part.clone(),
-                place: Some(place.clone()),
+                mark: Mark::At(mark.clone()),
             });
         }
         remembered
     }
 
     /// Somebody else has written this.
-    pub fn change(&mut self, part: &str, place: &str) {
+    pub fn change(&mut self, part: &str, mark: &str) {
         for ((_, known), value) in &mut self.0 {
             if **known == *part {
-                *value = place.into();
+                *value = mark.into();
             }
         }
     }

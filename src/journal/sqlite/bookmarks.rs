@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::super::{JournalError, Part};
-use crate::source::{Bookmark, SourceName};
+use crate::source::{Bookmark, Mark, SourceName};
 
 /// How far each part of this source was read; `None` if the log has never heard of it.
 pub(super) fn of(
@@ -12,17 +12,17 @@ pub(super) fn of(
 ) -> Result<Option<Vec<Bookmark>>, JournalError> {
     let mut select = db.prepare_cached(SELECT)?;
     let bookmark = |row: &rusqlite::Row<'_>| {
-        let (part, place): (String, String) = (row.get(0)?, row.get(1)?);
-        Ok((part, place))
+        let (part, mark): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((part, mark))
     };
     let rows = select.query_map([source.as_str()], bookmark)?;
     let mut bookmarks = Vec::new();
     for row in rows {
-        let (part, place) = row?;
+        let (part, mark) = row?;
         bookmarks.push(Bookmark {
             source: source.clone(),
             part: part.into(),
-            place: Some(place.into()),
+            mark: Mark::At(mark.into()),
         });
     }
     let is_known =
@@ -31,18 +31,15 @@ pub(super) fn of(
 }
 
 /// Notes how far sources were read, within the transaction that is open.
-pub(super) fn write(
-    db: &Connection,
-    bookmarks: &HashMap<Part, Option<Box<str>>>,
-) -> Result<(), JournalError> {
+pub(super) fn write(db: &Connection, bookmarks: &HashMap<Part, Mark>) -> Result<(), JournalError> {
     if bookmarks.is_empty() {
         return Ok(());
     }
     let mut upsert = db.prepare_cached(UPSERT)?;
-    for ((source, part), place) in bookmarks {
-        match place {
-            Some(place) => upsert.execute([source.as_str(), part, place])?,
-            None => {
+    for ((source, part), mark) in bookmarks {
+        match mark {
+            Mark::At(mark) => upsert.execute([source.as_str(), part, mark])?,
+            Mark::Gone => {
                 // A source all of whose parts are gone has been heard of all the same.
                 db.prepare_cached(KNOW)?.execute([source.as_str()])?;
                 db.prepare_cached(DELETE)?

@@ -1,7 +1,7 @@
 //! What the log keeps of a `file:` source from one start of the server to the next.
 //!
 //! Each followed file has up to three parts, so that a read writes only what it has changed: its
-//! place (`8:1234`), how it begins (`8:1234 head`), and what it was before it was begun anew
+//! mark (`8:1234`), how it begins (`8:1234 head`), and what it was before it was begun anew
 //! (`8:1234 ended`). The other parts are of what could not be opened yet (`unopened PATH`,
 //! `unread FOLDER`), and one says that the source was started at all (`started`).
 
@@ -18,12 +18,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::file_id::FileId;
 use super::unopened::There;
-use crate::source::{Bookmark, SourceName};
+use crate::source::{Bookmark, Mark, SourceName};
 
 /// Where reading goes on in a file, and what tells that it is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Mark {
+pub(super) struct FileMark {
     pub(super) path: StoredPath,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -81,7 +81,7 @@ pub(super) struct Outline {
 /// All that the log knows of one file.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    pub(super) mark: Mark,
+    pub(super) mark: FileMark,
     /// The first of the bytes before that.
     pub(super) head: Vec<u8>,
     pub(super) ended: Vec<Outline>,
@@ -122,27 +122,27 @@ impl Remembered {
     pub(super) fn read(bookmarks: Vec<Bookmark>) -> Result<Self, Unreadable> {
         let mut remembered = Self::default();
         let (mut heads, mut endings) = (BTreeMap::new(), BTreeMap::new());
-        for Bookmark { part, place, .. } in bookmarks {
-            let Some(place) = place else { continue };
+        for Bookmark { part, mark, .. } in bookmarks {
+            let Mark::At(mark) = mark else { continue };
             if &*part == STARTED {
                 continue;
             }
             if let Some(path) = part.strip_prefix(UNOPENED) {
                 let path = StoredPath::parse(path).map_err(|why| unreadable(&part, why))?;
-                let there = parse(&part, &place)?;
+                let there = parse(&part, &mark)?;
                 remembered.unopened.push((path.0, there));
             } else if let Some(path) = part.strip_prefix(UNREAD) {
                 let path = StoredPath::parse(path).map_err(|why| unreadable(&part, why))?;
                 remembered.unread_folders.push(path.0);
             } else if let Some(file) = part.strip_suffix(HEAD) {
-                let Bytes(head) = parse(&part, &place)?;
+                let Bytes(head) = parse(&part, &mark)?;
                 heads.insert(file.to_owned(), head);
             } else if let Some(file) = part.strip_suffix(ENDED) {
-                let ended: Vec<Outline> = parse(&part, &place)?;
+                let ended: Vec<Outline> = parse(&part, &mark)?;
                 endings.insert(file.to_owned(), ended);
             } else {
                 remembered.files.push(Kept {
-                    mark: parse(&part, &place)?,
+                    mark: parse(&part, &mark)?,
                     head: Vec::new(),
                     ended: Vec::new(),
                 });
@@ -188,7 +188,7 @@ impl<'a> Writer<'a> {
         self.set(STARTED.to_owned(), &true);
     }
 
-    pub(super) fn mark(&mut self, id: FileId, mark: &Mark) {
+    pub(super) fn mark(&mut self, id: FileId, mark: &FileMark) {
         self.set(id.to_string(), mark);
     }
 
@@ -223,12 +223,12 @@ impl<'a> Writer<'a> {
         self.drop_part(format!("{UNREAD}{}", StoredPath(path.to_owned())));
     }
 
-    fn set(&mut self, part: String, place: &impl Serialize) {
-        let place = serde_json::to_string(place).expect("it has no maps and nothing that fails");
+    fn set(&mut self, part: String, mark: &impl Serialize) {
+        let mark = serde_json::to_string(mark).expect("it has no maps and nothing that fails");
         self.bookmarks.push(Bookmark {
             source: self.source.clone(),
             part: part.into(),
-            place: Some(place.into()),
+            mark: Mark::At(mark.into()),
         });
     }
 
@@ -236,13 +236,13 @@ impl<'a> Writer<'a> {
         self.bookmarks.push(Bookmark {
             source: self.source.clone(),
             part: part.into(),
-            place: None,
+            mark: Mark::Gone,
         });
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(part: &str, place: &'a str) -> Result<T, Unreadable> {
-    serde_json::from_str(place).map_err(|why| unreadable(part, why))
+fn parse<'a, T: Deserialize<'a>>(part: &str, mark: &'a str) -> Result<T, Unreadable> {
+    serde_json::from_str(mark).map_err(|why| unreadable(part, why))
 }
 
 fn unreadable(part: &str, why: serde_json::Error) -> Unreadable {

@@ -28,7 +28,7 @@ pub(super) enum Verdict {
 }
 
 impl Known {
-    /// Compares the file up to its place, and these bytes that follow there, with all others.
+    /// Compares the file up to its cursor, and these bytes that follow there, with all others.
     pub(super) fn compare(&self, id: FileId, next: &[u8]) -> Verdict {
         let Some(suspect) = self.files.get(&id) else {
             return Verdict::Unlike;
@@ -71,7 +71,7 @@ impl Known {
         }
     }
 
-    /// Files that may be what this one begins like, but that were not read up to their place yet.
+    /// Files that may be what this one begins like, but that were not looked at up to their cursor yet.
     pub(super) fn unread_originals(&self, id: FileId, next: &[u8]) -> Vec<FileId> {
         let Some(suspect) = self.files.get(&id) else {
             return Vec::new();
@@ -119,7 +119,7 @@ fn goes_on_like((read, tail): (&History, &Tail), next: &[u8], other: &History) -
     read.agrees_with(&tail, other)
 }
 
-/// Whether the file has other bytes at this place. Its history may not tell of the last ones; the
+/// Whether the file has other bytes at this offset. Its history may not tell of the last ones; the
 /// file does, for as long as it was not begun anew.
 fn differs_now(file: &Followed, generation: u64, offset: u64, bytes: &[u8]) -> bool {
     if generation != file.generation() {

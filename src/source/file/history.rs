@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 /// What was read of a file since it was begun: enough to know a copy of it by, also when the file
 /// itself was begun anew.
 ///
-/// The first kilobyte is kept, of the rest a running hash, and what the hash was at some places on
+/// The first kilobyte is kept, of the rest a running hash, and what the hash was at some points on
 /// the way. At most about 2 KiB, however long the file. The hash costs a third of a nanosecond a
 /// byte.
 #[derive(Clone, Debug)]
@@ -109,22 +109,22 @@ impl History {
         self.marks.push(self.hash.finish());
         if self.marks.len() == MOST_MARKS {
             self.spacing *= 2;
-            let mut place = 0;
+            let mut number = 0;
             self.marks.retain(|_| {
-                place += 1;
-                place % 2 == 0
+                number += 1;
+                number % 2 == 0
             });
         }
     }
 
     /// None at the start of the file.
     fn mark_at(&self, length: u64) -> Option<u64> {
-        let place = usize::try_from(length / self.spacing).ok()?;
-        self.marks.get(place.checked_sub(1)?).copied()
+        let number = usize::try_from(length / self.spacing).ok()?;
+        self.marks.get(number.checked_sub(1)?).copied()
     }
 }
 
-/// The last bytes before a place, by which the place is known again.
+/// The last bytes before a cursor, by which it is known again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tail(VecDeque<u8>);
 
@@ -163,7 +163,7 @@ impl From<&[u8]> for Tail {
 /// strategy have in common.
 pub(super) const HEAD_BYTES: usize = 1024;
 
-/// Bytes before a place by which it is known.
+/// Bytes before a cursor by which it is known.
 pub(super) const TAIL_BYTES: usize = 256;
 
 /// Bytes between two marks at first; doubles whenever there are too many marks.
@@ -226,10 +226,10 @@ mod tests {
         let whole = bytes(10_000);
         let all = History::outline(whole[..HEAD_BYTES].to_vec(), tail(&whole), 10_000);
         let agrees = |part: &[u8]| history(part, 1000).agrees_with(&tail(part), &all);
-        for place in [0, HEAD_BYTES - 1, 9_999, 10_000 - TAIL_BYTES] {
+        for offset in [0, HEAD_BYTES - 1, 9_999, 10_000 - TAIL_BYTES] {
             let mut other = whole.clone();
             assert!(agrees(&other) && agrees(&other[..5000]));
-            other[place] ^= 1;
+            other[offset] ^= 1;
             assert!(!agrees(&other));
         }
     }

@@ -9,7 +9,7 @@ use crate::source::Origin;
 
 /// The files that are followed, each once however many names it has. A file is its device and
 /// inode: names come and go. As long as a file is open its inode is not given to another; one that
-/// is not is known again by the bytes before its place.
+/// is not is known again by the bytes before its cursor.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) files: HashMap<FileId, Followed>,

@@ -1,4 +1,17 @@
-//! Follows files as `tail -F` does: one thread per `file:` source, however many files it matches.
+//! Follows files as `tail -F` does, across restarts: one thread per `file:` source, however many
+//! files it matches.
+//!
+//! To be read in this order:
+//!
+//! - `preparing` looks at what is there when the server starts, and makes a [`Feed`] of it;
+//!   `follower` is the thread that reads it, a turn for each file that has changed (`wake`, `watch`).
+//! - `selection` says which paths match, `known` which files (`file_id`) stand behind them, and
+//!   `followed` what one of them is: how it is reached, where reading goes on, what was read of it.
+//! - `copies` keeps a copy of a file (`history`) from being read again.
+//! - `bookmark` is what the log holds of all that. After a restart `returning` goes on with each file,
+//!   wherever `search` finds it, and `between` with those that came and were rotated away meanwhile
+//!   (`siblings`, by what is in a name: `suffix`).
+//! - `unopened` remembers what could not be opened at the first start, so that it is not new later.
 
 mod between;
 mod bookmark;
@@ -51,7 +64,7 @@ struct Feed {
     missing: Vec<Missing>,
     /// Files that are to be read to their end before all others.
     moved: Vec<Moved>,
-    /// Files whose places the log need not know any more.
+    /// Files that the log need not know any more.
     forgotten: Vec<FileId>,
     /// What the files that the log knew are called now.
     ids: HashMap<FileId, FileId>,

@@ -6,11 +6,11 @@ use crate::source::lines::CutOff;
 use crate::source::splitter::Splitter;
 use crate::source::{Arrival, Origin};
 
-/// Where reading goes on in a file, and the bytes before, by which the place is known again.
+/// Where reading goes on in a file, and the bytes before, by which it is known again.
 #[derive(Debug)]
 pub(super) struct Cursor {
     splitter: Splitter,
-    /// What stands before the place.
+    /// What stands before it.
     tail: Tail,
     /// What stands before the line that is not complete yet.
     handed_over: Tail,
@@ -48,7 +48,7 @@ impl Cursor {
         self.splitter.set_origin(origin);
     }
 
-    /// Bytes up to the place.
+    /// Bytes up to it.
     pub(super) fn end(&self) -> u64 {
         self.splitter.end()
     }

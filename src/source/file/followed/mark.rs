@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Cursor, Followed, Freshness, Handle, Lines, Original, Past, Suspicion};
 use crate::source::Origin;
-use crate::source::file::bookmark::{Bytes, Kept, Mark, Outline, Standing, StoredPath, Writer};
+use crate::source::file::bookmark::{Bytes, FileMark, Kept, Outline, Standing, StoredPath, Writer};
 use crate::source::file::file_id::FileId;
 use crate::source::file::history::{HEAD_BYTES, History, Tail};
 use crate::source::file::times::{born, nanoseconds};
@@ -165,8 +165,8 @@ impl Followed {
         }
     }
 
-    fn mark(&self, brief: &Brief) -> Mark {
-        Mark {
+    fn mark(&self, brief: &Brief) -> FileMark {
+        FileMark {
             path: StoredPath(brief.path.to_path_buf()),
             device: self.handle.id().device(),
             inode: self.handle.id().inode(),

@@ -28,8 +28,8 @@ pub(super) use suspect::{Original, Suspicion};
 
 /// One file that is followed, whatever its name, with its own cursor.
 ///
-/// The place where reading goes on is known again by the bytes before it. When they are others,
-/// the file was begun anew, however long it is by now and whoever has its inode.
+/// The cursor is known again by the bytes before it. When they are others, the file was begun anew,
+/// however long it is by now and whoever has its inode.
 #[derive(Debug)]
 pub(super) struct Followed {
     handle: Handle,
@@ -97,7 +97,7 @@ impl Followed {
         self.cursor.end()
     }
 
-    /// What stands before its place.
+    /// What stands before its cursor.
     pub(super) fn tail(&self) -> &Tail {
         self.cursor.tail()
     }

@@ -6,13 +6,13 @@ use crate::source::file::history::{HEAD_BYTES, History, Tail};
 /// was before it was begun anew.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Since it was begun: all of it, if it is as long as the place is far.
+    /// Since it was begun: all of it, if it is as long as the cursor is far.
     current: History,
     /// What it was before, the last few times.
     ended: VecDeque<History>,
     /// How often it was begun anew.
     generation: u64,
-    /// What stands before the place where reading began, if it was not all looked at yet.
+    /// What stands before the point where reading began, if it was not all looked at yet.
     unseen: Option<Unseen>,
     /// The beginning of the file, until all of that was looked at.
     head: Vec<u8>,
@@ -97,7 +97,7 @@ impl Past {
         }
     }
 
-    /// Whether it begins with these bytes, and what was before its place was not all looked at.
+    /// Whether it begins with these bytes, and what was before the cursor was not all looked at.
     pub(super) fn is_unseen_and_begins_with(&self, bytes: &[u8]) -> bool {
         let length = bytes.len().min(self.head.len());
         self.is_unseen() && self.head[..length] == bytes[..length]
@@ -107,7 +107,7 @@ impl Past {
         self.unseen.is_some()
     }
 
-    /// Whether the number of the line at the place is known.
+    /// Whether the number of the line at the cursor is known.
     pub(super) fn knows_line(&self) -> bool {
         let lines = self.unseen.as_ref().map(|unseen| unseen.lines);
         !matches!(lines, Some(Lines::SoFar(_)))
@@ -152,7 +152,7 @@ impl Past {
         }
     }
 
-    /// Up to its place it is this.
+    /// Up to the cursor it is this.
     pub(super) fn replace(&mut self, history: History) {
         self.current = history;
         self.unseen = None;

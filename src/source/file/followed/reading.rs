@@ -27,7 +27,7 @@ impl Followed {
         let count = self.peek(buffer, self.end())?;
         // Second, so that it holds for what was read.
         if !self.is_continued()? {
-            self.lost_place(arrivals)?;
+            self.not_continued(arrivals)?;
             return Ok(Progress::More);
         }
         self.take(&buffer[..count], arrivals)?;
@@ -38,7 +38,7 @@ impl Followed {
         })
     }
 
-    /// Whether the bytes before the place are still those that were read.
+    /// Whether the bytes before the cursor are still those that were read.
     pub(in crate::source::file) fn is_continued(&self) -> io::Result<bool> {
         let (tail, mut buffer) = (self.tail(), [0; TAIL_BYTES]);
         let before = &mut buffer[..tail.len()];
@@ -46,7 +46,7 @@ impl Followed {
         Ok(count == before.len() && tail.begins_with(before))
     }
 
-    /// Looks at some of what stands before the place where reading began, and counts its lines;
+    /// Looks at some of what stands before the point where reading began, and counts its lines;
     /// true when nothing is left.
     pub(in crate::source::file) fn count_lines(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let Some((offset, left)) = self.past.next_unseen() else {
@@ -98,7 +98,7 @@ impl Followed {
         self.cursor.push(bytes, arrivals);
     }
 
-    fn lost_place(&mut self, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
+    fn not_continued(&mut self, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
         let size = self.metadata()?.len();
         if self.is_cut_in_last_line(size)? {
             return self.take_back(arrivals);

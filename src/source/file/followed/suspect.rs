@@ -10,7 +10,7 @@ use crate::source::file::file_id::FileId;
 pub(in crate::source::file) enum Suspicion {
     /// It is new, and nothing was read of it yet.
     New,
-    /// Everything in it up to the place stands in this one, too.
+    /// Everything in it up to the cursor stands in this one, too.
     CopyOf {
         original: Original,
         /// What had been read of that when this one was first looked at, in bytes.
@@ -86,7 +86,7 @@ impl Followed {
         }
     }
 
-    /// From its place on it is read like any other.
+    /// From its cursor on it is read like any other.
     pub(in crate::source::file) fn clear(&mut self) {
         self.suspicion = Suspicion::Cleared;
     }

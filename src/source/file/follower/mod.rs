@@ -84,7 +84,7 @@ impl Follower {
     }
 
     fn begin(&mut self) -> Result<(), Ended> {
-        self.tell_places()?;
+        self.tell_marks()?;
         self.read_moved()
     }
 
@@ -115,7 +115,7 @@ impl Follower {
         let found = self.feed.known.files.iter();
         let uncounted = found.filter(|(_, file)| file.is_uncounted());
         self.uncounted = uncounted.map(|(id, _)| *id).collect();
-        self.tell_places()?;
+        self.tell_marks()?;
         self.read_moved()
     }
 
@@ -197,7 +197,7 @@ impl Follower {
             file.no_news_of_copy();
         }
         self.complaints.keep(self.look);
-        self.tell_places()
+        self.tell_marks()
     }
 
     /// Finds out which file this path stands for now and whether there is something to read.

@@ -232,7 +232,7 @@ impl Follower {
     }
 
     /// Hands over where all files are, as far as the log does not know.
-    pub(super) fn tell_places(&mut self) -> Result<(), Ended> {
+    pub(super) fn tell_marks(&mut self) -> Result<(), Ended> {
         let bookmarks = self.feed.bookmarks();
         self.judged.clear();
         self.hand_over(Vec::new(), bookmarks)
