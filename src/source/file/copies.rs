@@ -52,7 +52,7 @@ impl Known {
                 };
                 if bytes == 0 && read.agrees_with(tail, history) {
                     beyond.push(original);
-                } else if best.is_none_or(|(most, ..)| bytes > most)
+                } else if bytes > best.map_or(0, |(most, ..)| most)
                     && goes_on_like((read, tail), &next[..bytes], history)
                     && !differs_now(other, generation, read.length(), &next[..bytes])
                 {
@@ -61,13 +61,13 @@ impl Known {
             }
         }
         match best {
-            Some((bytes, original, read)) if bytes > 0 => Verdict::Same {
+            Some((bytes, original, read)) => Verdict::Same {
                 bytes,
                 original,
                 read,
             },
-            _ if !beyond.is_empty() => Verdict::Beyond(beyond),
-            _ => Verdict::Unlike,
+            None if beyond.is_empty() => Verdict::Unlike,
+            None => Verdict::Beyond(beyond),
         }
     }
 

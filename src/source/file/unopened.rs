@@ -1,12 +1,12 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::bookmark::{Remembered, Writer};
 use super::file_id::FileId;
+use super::search::is_absent;
 
 /// What was there at the first start and could not be opened: no rights to it, too many open
 /// files. When it can be opened later it is not new, and what was in it at the start is old.
@@ -49,7 +49,7 @@ impl Unopened {
     pub(super) fn add_file(&mut self, path: &Path) {
         let there = match fs::metadata(path) {
             Ok(metadata) => Some(There::new(FileId::of(&metadata), metadata.len())),
-            Err(why) if is_absent(why.kind()) => return,
+            Err(why) if is_absent(&why) => return,
             Err(_) => None,
         };
         self.files.insert(path.to_owned(), there);
@@ -118,8 +118,4 @@ impl There {
             size,
         }
     }
-}
-
-fn is_absent(why: ErrorKind) -> bool {
-    matches!(why, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -27,7 +27,7 @@ impl Followed {
         let count = self.peek(buffer, self.end())?;
         // Second, so that it holds for what was read.
         if !self.is_continued()? {
-            self.not_continued(arrivals)?;
+            self.recover(arrivals)?;
             return Ok(Progress::More);
         }
         self.take(&buffer[..count], arrivals)?;
@@ -98,7 +98,8 @@ impl Followed {
         self.cursor.push(bytes, arrivals);
     }
 
-    fn not_continued(&mut self, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
+    /// The bytes before the cursor are others now: finds out where to go on.
+    fn recover(&mut self, arrivals: &mut Vec<Arrival>) -> io::Result<()> {
         let size = self.metadata()?.len();
         if self.is_cut_in_last_line(size)? {
             return self.take_back(arrivals);

@@ -16,6 +16,7 @@ use super::file_id::FileId;
 use super::followed::{COUNT_BYTES, Fate, Followed, Progress, Prompt};
 use super::known::Name;
 use super::returning::Moved;
+use super::search::{folder_of, shown};
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{BETWEEN_LOOKS, Feed};
@@ -384,8 +385,7 @@ fn elsewhere(path: &Path, id: FileId, names: &HashMap<PathBuf, Name>) -> Option<
     if let Some((other, _)) = names.iter().find(|(_, name)| name.id == id) {
         return Some(other.clone());
     }
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let entries = fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let entries = fs::read_dir(shown(folder_of(path))).ok()?;
     let same_inode = entries.flatten().filter(|entry| entry.ino() == id.inode());
     same_inode
         .map(|entry| entry.path())
