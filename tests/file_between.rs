@@ -5,8 +5,10 @@
 mod source;
 
 use std::fs::{self, FileTimes};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
+use signalcast::source::{Bookmark, Mark};
 use source::{Folder, Log, lines};
 
 /// As logrotate does: `.1` becomes `.2`, and so on.
@@ -354,4 +356,80 @@ async fn a_copy_that_no_truncation_has_followed_yet_is_not_read_besides() {
     folder.append("live.jsonl", "last\n");
     assert_eq!(folder.texts(&mut run, 1).await, ["last"]);
     assert_eq!(run.stop().await, []);
+}
+
+/// As logrotate does with `copytruncate`.
+fn copy_and_truncate(folder: &Folder) {
+    rotate(folder);
+    folder.rename("live.jsonl.1", "live.jsonl");
+    folder.copy("live.jsonl", "live.jsonl.1");
+    folder.write("live.jsonl", "");
+}
+
+/// A file that is gone or quiet for a minute is forgotten: what the log knows when all but the one
+/// at this path are.
+fn forget_others(folder: &Folder, log: &mut Log) {
+    let there = fs::metadata(folder.path("live.jsonl")).unwrap();
+    let id = format!("{}:{}", there.dev(), there.ino());
+    let known = log.remembered().into_values().flatten();
+    let others = known.filter(|known| known.part.contains(':') && !known.part.starts_with(&id));
+    let gone = others.map(|other| Bookmark {
+        mark: Mark::Gone,
+        ..other
+    });
+    log.commit(gone.collect());
+    assert_eq!(log.parts(), [id.as_str(), "started"]);
+}
+
+#[tokio::test]
+async fn copies_of_a_file_that_was_empty_when_the_server_stopped_are_read() {
+    for count in [1, 50] {
+        let folder = Folder::new();
+        folder.append("live.jsonl", "");
+        let (_, log) = folder.run("live.jsonl").shut_down().await;
+        tick(&folder);
+        let mut expected = String::new();
+        for name in ["one", "two", "three"] {
+            let new = lines(name, 0..count);
+            folder.append("live.jsonl", &new);
+            expected += &new;
+            copy_and_truncate(&folder);
+            tick(&folder);
+        }
+        let mut run = folder.run_again("live.jsonl", log);
+        let texts = folder.texts(&mut run, 3 * count).await;
+        assert_eq!(texts, expected.lines().collect::<Vec<_>>());
+        let (rest, mut log) = run.shut_down().await;
+        assert_eq!(rest, []);
+        // Nothing of that is new a second time, and the same may happen again.
+        forget_others(&folder, &mut log);
+        folder.append("live.jsonl", "more\n");
+        copy_and_truncate(&folder);
+        let mut run = folder.run_again("live.jsonl", log);
+        assert_eq!(folder.texts(&mut run, 1).await, ["more"]);
+        assert_eq!(run.stop().await, []);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_what_was_read_before_a_truncation_is_not_read() {
+    for count in [1, 50] {
+        let folder = Folder::new();
+        let mut run = folder.run("live.jsonl");
+        let old = lines("old", 0..count);
+        folder.append("live.jsonl", &old);
+        folder.texts(&mut run, count).await;
+        let (_, log) = run.shut_down().await;
+        folder.write("live.jsonl", "");
+        let (_, log) = folder.run_again("live.jsonl", log).shut_down().await;
+        tick(&folder);
+        // As if it had been made after the last look at the file's time.
+        folder.write("live.jsonl.1", &old);
+        tick(&folder);
+        folder.write("live.jsonl", "");
+        let mut run = folder.run_again("live.jsonl", log);
+        folder.append("live.jsonl", "new\n");
+        assert_eq!(folder.texts(&mut run, 1).await, ["new"]);
+        assert_eq!(run.stop().await, []);
+    }
 }

@@ -16,9 +16,11 @@ use super::bytes;
 use super::copies::LEAST_SAME;
 use super::file_id::FileId;
 use super::followed::Followed;
+use super::history::HEAD_BYTES;
 use super::returning::{Moved, Order};
 use super::search::is_absent;
 use super::siblings::{Between, Last, Now, Sibling, same_names};
+use super::times::{modified, nanoseconds};
 
 /// A rotated file that is to be read.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Feed {
     /// Files of which nobody has heard, to be read after the last one before them. The log hears
     /// of them together with what has become of that one: so they are looked for once.
     pub(super) fn find_between(&mut self, lasts: impl Iterator<Item = Last>) {
-        for last in lasts.filter(|last| last.now != Now::InPlace) {
+        for last in lasts.filter(|last| last.now != Now::InPlace || last.may_be_begun_anew()) {
             if let Err(why) = self.read_between(&last) {
                 warn!(source = %self.origin.source, file = %last.kept.path().display(), %why, "can't look for files that were rotated while the server was down; what is in them is not read");
             }
@@ -140,7 +142,7 @@ impl Last {
         let size = metadata.len();
         let (is_short, there) = (size < LEAST_SAME, there.filter(|_| size > 0));
         // Longer ones are known for copies of it when they are read.
-        if is_short && size > 0 && self.begins_with(&file, size)? {
+        if is_short && size > 0 && self.begins_with(&file, size)? || self.was_it_before(&file)? {
             return Ok(Seen::Doubtful);
         }
         if let Some(there) = there {
@@ -155,6 +157,30 @@ impl Last {
             }
         }
         Ok(Seen::New(file, metadata))
+    }
+
+    /// Whether a file of which nothing was read, and which is still there, may have been truncated
+    /// meanwhile: what was written to it then stands in a copy. No bytes tell, but its time does.
+    fn may_be_begun_anew(&self) -> bool {
+        let mark = &self.kept.mark;
+        let now = fs::metadata(self.kept.path());
+        let now = now.map(|there| nanoseconds(modified(&there)));
+        mark.offset == 0
+            && mark
+                .modified
+                .zip(now.ok())
+                .is_some_and(|(then, now)| then < now)
+    }
+
+    /// Whether this may be what it was before it was begun anew: too short to be known for a copy
+    /// when it is read.
+    fn was_it_before(&self, file: &File) -> io::Result<bool> {
+        let head = bytes::head(file, HEAD_BYTES)?;
+        Ok(self.kept.ended.iter().any(|ended| {
+            let alike = ended.head.0.len().min(head.len());
+            let is_short = (alike as u64) < LEAST_SAME;
+            alike > 0 && is_short && ended.head.0[..alike] == head[..alike]
+        }))
     }
 
     /// Whether all of this short file stands at its start.

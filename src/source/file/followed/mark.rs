@@ -64,7 +64,9 @@ impl Followed {
             born: born(metadata),
             told: Told::default(),
         };
-        if resumed.handle.id() == kept.id() {
+        // Of one of which nothing was read only its time tells what may be in its copies: from now
+        // on, the present one.
+        if resumed.handle.id() == kept.id() && mark.offset > 0 {
             resumed.told = Told {
                 mark: Some(resumed.brief()),
                 head: (mark.generation, kept.head.len()),
