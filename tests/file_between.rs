@@ -433,3 +433,29 @@ async fn a_copy_of_what_was_read_before_a_truncation_is_not_read() {
         assert_eq!(run.stop().await, []);
     }
 }
+
+#[tokio::test]
+async fn copies_are_read_when_the_one_before_them_was_compressed() {
+    let folder = Folder::new();
+    let mut run = folder.run("live.jsonl");
+    folder.append("live.jsonl", &lines("old", 0..50));
+    folder.texts(&mut run, 50).await;
+    let (_, log) = run.shut_down().await;
+    tick(&folder);
+    folder.append("live.jsonl", &lines("lost", 0..50));
+    copy_and_truncate(&folder);
+    let new = lines("new", 0..50);
+    folder.append("live.jsonl", &new);
+    copy_and_truncate(&folder);
+    folder.rename("live.jsonl.2", "live.jsonl.2.gz");
+    folder.write("live.jsonl.2.gz", "packed");
+    folder.append("live.jsonl", "last\n");
+    let mut run = folder.run_again("live.jsonl", log);
+    let texts = folder.texts(&mut run, 51).await;
+    assert_eq!(texts[..50], new.lines().collect::<Vec<_>>());
+    assert_eq!(texts[50], "last");
+    let (rest, log) = run.shut_down().await;
+    assert_eq!(rest, []);
+    let (rest, _) = folder.run_again("live.jsonl", log).shut_down().await;
+    assert_eq!(rest, []);
+}

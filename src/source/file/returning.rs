@@ -210,6 +210,8 @@ impl<'a> Returning<'a> {
             }
             None => {
                 warn!(%file, read, "file was begun anew while the server was down; what it was then is read up to here, whether there was more is not known");
+                // The file is there, but what it was is not.
+                self.note(&missing.kept, Now::Gone);
             }
         }
         self.follow_again(missing, found, As::BegunAnew);
