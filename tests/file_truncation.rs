@@ -166,3 +166,28 @@ async fn a_file_truncated_again_and_again_loses_no_line_that_stood_for_a_second(
     }
     assert_eq!(run.stop().await, []);
 }
+
+#[tokio::test]
+async fn what_was_not_read_before_a_truncation_comes_from_a_copy_that_no_pattern_names() {
+    for (read, rest) in [(1, 1), (50, 50), (50, 20_000)] {
+        let folder = Folder::new();
+        let mut run = folder.run("live.jsonl");
+        folder.append("live.jsonl", &lines("one", 0..read));
+        folder.texts(&mut run, read).await;
+        // All at once, and the last line in two pieces.
+        folder.append("live.jsonl", &lines("two", 0..rest));
+        folder.append("live.jsonl", "half ");
+        folder.append("live.jsonl", "and half\n");
+        folder.copy("live.jsonl", "live.jsonl.1");
+        folder.write("live.jsonl", "");
+        folder.append("live.jsonl", "three\n");
+        let mut come = folder.texts(&mut run, rest + 2).await;
+        assert_eq!(come.pop().unwrap(), "three");
+        assert_eq!(come.pop().unwrap(), "half and half");
+        assert!(come.iter().eq(lines("two", 0..rest).lines()));
+        let (arrivals, log) = run.shut_down().await;
+        assert_eq!(arrivals, []);
+        let (arrivals, _) = folder.run_again("live.jsonl", log).shut_down().await;
+        assert_eq!(arrivals, []);
+    }
+}

@@ -63,6 +63,7 @@ impl Followed {
             nameless: None,
             born: born(metadata),
             told: Told::default(),
+            lost: None,
         };
         // Of one of which nothing was read only its time tells what may be in its copies: from now
         // on, the present one.
@@ -108,6 +109,7 @@ impl Followed {
             nameless: Some(0),
             born: None,
             told: Told::default(),
+            lost: None,
         }
     }
 
@@ -130,6 +132,15 @@ impl Followed {
     pub(in crate::source::file) fn originals_are(&mut self, now: &HashMap<FileId, FileId>) {
         if let Suspicion::CopyOf { original, .. } = &mut self.suspicion {
             original.id = now.get(&original.id).copied().unwrap_or(FileId::NOBODY);
+        }
+    }
+
+    /// What the log would know of it now.
+    pub(super) fn kept(&self) -> Kept {
+        Kept {
+            mark: self.mark(&self.brief()),
+            head: self.known_head().to_vec(),
+            ended: Vec::new(),
         }
     }
 

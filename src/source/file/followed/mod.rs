@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::bookmark::Kept;
 use super::bytes;
 use super::file_id::FileId;
 use super::history::{HEAD_BYTES, History, Tail};
@@ -44,6 +45,8 @@ pub(super) struct Followed {
     /// When it was made, in nanoseconds since 1970, as far as its file system tells.
     born: Option<u64>,
     told: Told,
+    /// Where it was when it was begun anew just now.
+    lost: Option<Kept>,
 }
 
 /// What becomes of a file that has no matching name any more.
@@ -84,6 +87,7 @@ impl Followed {
             nameless: None,
             born: born(metadata),
             told: Told::default(),
+            lost: None,
         })
     }
 

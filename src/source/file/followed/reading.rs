@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::{Followed, Suspicion};
 use crate::source::Arrival;
+use crate::source::file::bookmark::Kept;
 use crate::source::file::history::{History, TAIL_BYTES};
 use crate::source::lines::CutOff;
 
@@ -108,10 +109,16 @@ impl Followed {
             file = %self.path().display(), read = self.end(), size,
             "file was begun anew; reading it from its start"
         );
+        self.lost = Some(self.kept());
         self.past.end(self.cursor.tail(), self.cursor.end());
         self.cut_off(CutOff::Truncated, arrivals);
         self.begin();
         Ok(())
+    }
+
+    /// Where it was, if the last read has found that it was begun anew.
+    pub(in crate::source::file) fn take_lost(&mut self) -> Option<Kept> {
+        self.lost.take()
     }
 
     /// Goes on at its start.

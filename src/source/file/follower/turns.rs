@@ -49,8 +49,15 @@ impl Follower {
         };
         let mut ready = Vec::new();
         let read = file.read(&mut self.buffer[..READ_BYTES], &mut ready);
+        let lost = file.take_lost();
         let progress = self.progress(id, read);
-        self.send(ready, id)?;
+        if let Some(copy) = lost.and_then(|lost| self.follow_copy(&lost)) {
+            // Its last line is whole in the copy. The log hears of both at once.
+            self.tell_marks()?;
+            self.read_to_end(copy)?;
+        } else {
+            self.send(ready, id)?;
+        }
         Ok(progress)
     }
 
