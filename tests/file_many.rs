@@ -5,6 +5,7 @@ mod source;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 
 use signalcast::source::{Arrival, CutOff};
 use source::{Folder, Run, lines};
@@ -133,4 +134,31 @@ async fn the_half_line_of_a_file_that_is_not_open_is_told_when_it_is_deleted() {
     };
     assert_eq!((&cut.line[..], cut.why), (&b"half"[..], CutOff::Gone));
     run.stop().await;
+}
+
+/// The file system gives the inode of a deleted file to the next one.
+#[tokio::test]
+async fn a_copy_that_has_the_inode_of_a_deleted_file_is_a_copy() {
+    let (folder, mut run) = many(FILES);
+    let feed = lines("feed", 0..50);
+    folder.append("live.jsonl", &feed);
+    folder.texts(&mut run, 50).await;
+    // What the log knows of it must not be taken for something about the next one.
+    folder.write(&name(0), "begun anew\n");
+    folder.line(&mut run).await;
+    use_others(&folder, &mut run).await;
+    let of = |name: &str| fs::metadata(folder.path(name)).unwrap().ino();
+    let inode = of(&name(0));
+    folder.remove(&name(0));
+    folder.copy("live.jsonl", "copy.jsonl");
+    assert_eq!(of("copy.jsonl"), inode, "given to the next file");
+    folder.append("copy.jsonl", "its own\n");
+    assert_eq!(folder.line(&mut run).await, "copy.jsonl:51@1000 its own");
+    let (arrivals, log) = run.shut_down().await;
+    assert_eq!(arrivals, []);
+    let mut run = folder.run_again("*.jsonl", log);
+    // Is compared with all that is known.
+    folder.append("other.jsonl", &lines("other", 0..50));
+    folder.texts(&mut run, 50).await;
+    assert_eq!(run.stop().await, []);
 }

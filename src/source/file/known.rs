@@ -1,4 +1,6 @@
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +11,14 @@ use crate::source::Origin;
 
 /// The files that are followed, each once however many names it has. A file is its device and
 /// inode: names come and go. As long as a file is open its inode is not given to another; one that
-/// is not is known again by the bytes before its cursor.
+/// is not is known again by when it was made, if its file system tells, and by the bytes before its
+/// cursor.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) files: HashMap<FileId, Followed>,
     pub(super) names: HashMap<PathBuf, Name>,
+    /// Whose id another file has now, which the log has not been told yet.
+    pub(super) superseded: Vec<FileId>,
     /// Those that are open and can be opened again, the least recently used first.
     open: VecDeque<FileId>,
     most_open: usize,
@@ -32,6 +37,7 @@ impl Known {
         Self {
             files: HashMap::new(),
             names: HashMap::new(),
+            superseded: Vec::new(),
             open: VecDeque::new(),
             most_open,
         }
@@ -53,9 +59,10 @@ impl Known {
             return Ok(None);
         }
         let (id, origin) = (FileId::of(&metadata), origin.with_file(path));
+        self.make_way(id, &metadata);
         if let Some(known) = self.files.get_mut(&id) {
             if !id.is_at(known.path()) {
-                // Renamed, or deleted and its inode given to this one: it tells when it is read.
+                // Renamed; or deleted and its inode given to this one, which shows when it is read.
                 known.lost_name();
             }
             known.found_again(path, origin);
@@ -67,6 +74,31 @@ impl Known {
         }
         self.names.insert(path.to_owned(), Name { id, seen });
         Ok(Some(id))
+    }
+
+    /// A file that was deleted while it was closed makes way for the one that has its inode now. That
+    /// may be a copy of it, so what was read of it is known for a while.
+    fn make_way(&mut self, id: FileId, metadata: &Metadata) {
+        let Entry::Occupied(known) = self.files.entry(id) else {
+            return;
+        };
+        if known.get().is(metadata) {
+            return;
+        }
+        let gone = known.remove();
+        let ghost = self.free_ghost();
+        for file in self.files.values_mut() {
+            file.original_is_now(id, ghost);
+        }
+        self.files.insert(ghost, gone.into_ghost(ghost));
+        self.superseded.push(id);
+    }
+
+    /// An id for a file that is gone.
+    pub(super) fn free_ghost(&self) -> FileId {
+        let mut ids = (1..).map(FileId::ghost);
+        let is_free = |id: &FileId| !self.files.contains_key(id);
+        ids.find(is_free).expect("there are fewer files than ids")
     }
 
     /// Follows a file again. One that has no name by which it could be opened again is not closed.

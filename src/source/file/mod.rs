@@ -185,7 +185,8 @@ impl Feed {
 
     /// The log need not know any more of files that are gone.
     fn forget(&mut self, writer: &mut Writer<'_>) {
-        for id in self.forgotten.drain(..) {
+        let superseded = self.known.superseded.drain(..);
+        for id in self.forgotten.drain(..).chain(superseded) {
             // Its inode may be another file's by now, and the log may know of that already.
             let is_told = |file: &Followed| file.is_told();
             if !self.known.files.get(&id).is_some_and(is_told) {

@@ -277,9 +277,7 @@ impl<'a> Returning<'a> {
     /// What was read of it is known for a while, for there may be copies of it.
     fn becomes_ghost(&mut self, kept: &Kept) {
         let feed = &mut *self.feed;
-        let mut ids = (1..).map(FileId::ghost);
-        let is_free = |id: &FileId| !feed.known.files.contains_key(id);
-        let id = ids.find(is_free).expect("there are fewer files than ids");
+        let id = feed.known.free_ghost();
         let ghost = Followed::ghost(id, &feed.origin, kept);
         feed.known.files.insert(id, ghost);
         feed.ids.insert(kept.id(), id);

@@ -1,7 +1,8 @@
 //! When a file was made and last written to, as its file system tells.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 /// When it was last written to: seconds since 1970, and nanoseconds.
@@ -15,6 +16,11 @@ pub(super) fn modified(metadata: &Metadata) -> Modified {
 pub(super) fn born(metadata: &Metadata) -> Option<u64> {
     let age = metadata.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(age.as_nanos()).ok()
+}
+
+/// The same for the file at this path.
+pub(super) fn born_at(path: &Path) -> Option<u64> {
+    born(&fs::metadata(path).ok()?)
 }
 
 /// Since 1970, or 0 if it was before.

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use crate::source::file::bytes::{open, read_at, tail_before};
 use crate::source::file::file_id::FileId;
 use crate::source::file::history::Tail;
+use crate::source::file::times::born;
 
 /// How a followed file is reached: it is open, or can be opened again, and is the same then.
 #[derive(Debug)]
 pub(super) struct Handle {
     id: FileId,
+    /// When it was made, in nanoseconds since 1970, if its file system tells: once it is deleted and
+    /// closed, another file is given its inode.
+    born: Option<u64>,
     /// Closed when too many are open.
     file: Option<File>,
     /// Where it can be opened; none when nobody knows, and then it is held open.
@@ -17,9 +21,10 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    pub(super) fn new(id: FileId, file: File, path: Option<PathBuf>) -> Self {
+    pub(super) fn new(file: File, metadata: &Metadata, path: Option<PathBuf>) -> Self {
         Self {
-            id,
+            id: FileId::of(metadata),
+            born: born(metadata),
             file: Some(file),
             path,
         }
@@ -29,6 +34,7 @@ impl Handle {
     pub(super) fn gone(id: FileId) -> Self {
         Self {
             id,
+            born: None,
             file: None,
             path: None,
         }
@@ -36,6 +42,17 @@ impl Handle {
 
     pub(super) fn id(&self) -> FileId {
         self.id
+    }
+
+    pub(super) fn born(&self) -> Option<u64> {
+        self.born
+    }
+
+    /// Whether this is the same file, and not one that was given its inode.
+    pub(super) fn is(&self, there: &Metadata) -> bool {
+        let births = self.born.zip(born(there));
+        FileId::of(there) == self.id
+            && (self.is_open() || births.is_none_or(|(own, other)| own == other))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -101,7 +118,7 @@ impl Handle {
     }
 
     fn is_it(&self, there: &Metadata) -> io::Result<()> {
-        if FileId::of(there) == self.id {
+        if self.is(there) {
             Ok(())
         } else {
             Err(ErrorKind::NotFound.into())

@@ -10,7 +10,7 @@ use crate::source::Origin;
 use crate::source::file::bookmark::{Bytes, FileMark, Kept, Outline, Standing, StoredPath, Writer};
 use crate::source::file::file_id::FileId;
 use crate::source::file::history::{HEAD_BYTES, History, Tail};
-use crate::source::file::times::{born, nanoseconds};
+use crate::source::file::times::nanoseconds;
 
 /// What the log was told of a file, as far as it takes to see that it has changed.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Followed {
         let past = Past::unseen(kept.head.clone(), mark.offset, lines);
         let suspicion = Suspicion::of(mark.standing);
         let mut resumed = Self {
-            handle: Handle::new(FileId::of(metadata), file, path),
+            handle: Handle::new(file, metadata, path),
             cursor: Cursor::of(kept, origin),
             past: past.after(mark.generation, kept.ended()),
             suspicion,
@@ -61,7 +61,6 @@ impl Followed {
             // What the time it tells meant to the former process is not known.
             freshness: Freshness::of(metadata).unsettled(),
             nameless: None,
-            born: born(metadata),
             told: Told::default(),
             lost: None,
         };
@@ -107,9 +106,20 @@ impl Followed {
             withheld: 0,
             freshness: Freshness::settled(),
             nameless: Some(0),
-            born: None,
             told: Told::default(),
             lost: None,
+        }
+    }
+
+    /// The same file once it is gone and its id another one's.
+    pub(in crate::source::file) fn into_ghost(mut self, id: FileId) -> Self {
+        self.past.freeze(self.cursor.tail(), self.cursor.end());
+        Self {
+            handle: Handle::gone(id),
+            suspicion: Suspicion::Cleared,
+            nameless: Some(0),
+            told: Told::default(),
+            ..self
         }
     }
 
@@ -125,6 +135,15 @@ impl Followed {
             cursor: self.cursor.in_hole(false),
             told: Told::default(),
             ..self
+        }
+    }
+
+    /// That of which this one is a copy, if it is this, has another id now.
+    pub(in crate::source::file) fn original_is_now(&mut self, old: FileId, new: FileId) {
+        if let Suspicion::CopyOf { original, .. } = &mut self.suspicion
+            && original.id == old
+        {
+            original.id = new;
         }
     }
 
@@ -183,7 +202,7 @@ impl Followed {
             path: StoredPath(brief.path.to_path_buf()),
             device: self.handle.id().device(),
             inode: self.handle.id().inode(),
-            born: self.born,
+            born: self.handle.born(),
             modified: Some(nanoseconds(self.freshness.modified())),
             offset: brief.offset,
             line: brief.line,

@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::bookmark::Kept;
 use super::bytes;
-use super::file_id::FileId;
 use super::history::{HEAD_BYTES, History, Tail};
-use super::times::born;
 use crate::source::Origin;
 use cursor::Cursor;
 use freshness::Freshness;
@@ -42,8 +40,6 @@ pub(super) struct Followed {
     freshness: Freshness,
     /// Looks without news since its last matching name was lost; none while it has one.
     nameless: Option<u32>,
-    /// When it was made, in nanoseconds since 1970, as far as its file system tells.
-    born: Option<u64>,
     told: Told,
     /// Where it was when it was begun anew just now.
     lost: Option<Kept>,
@@ -78,14 +74,13 @@ impl Followed {
             _ => Suspicion::Cleared,
         };
         Ok(Self {
-            handle: Handle::new(FileId::of(metadata), file, Some(path.to_owned())),
+            handle: Handle::new(file, metadata, Some(path.to_owned())),
             cursor: Cursor::new(origin, 1, offset, tail),
             past: Past::unseen(head, offset, Lines::SoFar(0)),
             suspicion,
             withheld: 0,
             freshness: Freshness::of(metadata),
             nameless: None,
-            born: born(metadata),
             told: Told::default(),
             lost: None,
         })
@@ -129,6 +124,16 @@ impl Followed {
     /// Whether it is to be read, going by what its name tells.
     pub(super) fn is_due(&mut self, metadata: &Metadata, prompt: Prompt) -> bool {
         self.freshness.is_due(metadata, self.end(), prompt)
+    }
+
+    /// Whether this is the same file, and not one that was given its inode.
+    pub(super) fn is(&self, there: &Metadata) -> bool {
+        self.handle.is(there)
+    }
+
+    /// When it was made, in nanoseconds since 1970, as far as its file system tells.
+    pub(super) fn born(&self) -> Option<u64> {
+        self.handle.born()
     }
 
     pub(super) fn is_open(&self) -> bool {

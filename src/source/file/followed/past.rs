@@ -171,6 +171,12 @@ impl Past {
         }
     }
 
+    /// It is gone: nothing more can be looked at.
+    pub(super) fn freeze(&mut self, tail: &Tail, end: u64) {
+        self.complete(tail, end);
+        self.unseen = None;
+    }
+
     /// It is begun anew: what it was is over.
     pub(super) fn end(&mut self, tail: &Tail, end: u64) {
         self.complete(tail, end);

@@ -18,6 +18,7 @@ use super::followed::{COUNT_BYTES, Fate, Followed, Progress, Prompt};
 use super::known::Name;
 use super::returning::Moved;
 use super::search::{folder_of, shown};
+use super::times;
 use super::wake::Wake;
 use super::watch::{Changed, Watch};
 use super::{BETWEEN_LOOKS, Feed};
@@ -227,8 +228,9 @@ impl Follower {
         };
         let known = &mut self.feed.known;
         let mut id = FileId::of(&metadata);
+        let is_known = |id| known.files.get(id).is_some_and(|file| file.is(&metadata));
         match known.names.get_mut(path) {
-            Some(name) if name.id == id && known.files.contains_key(&id) => name.seen = self.look,
+            Some(name) if name.id == id && is_known(&id) => name.seen = self.look,
             _ => match self.follow_new(path)? {
                 Some(opened) => id = opened,
                 None => return Ok(()),
@@ -284,6 +286,10 @@ impl Follower {
                 debug!(file = %path.display(), "following a file");
                 self.complaints.settled(path);
                 self.watch.follow_link(path);
+                if !self.feed.known.superseded.is_empty() {
+                    // Before it hears of the file that has its id now.
+                    self.tell_marks()?;
+                }
                 Ok(opened)
             }
             // Gone again: the watcher or the next look will tell.
@@ -306,7 +312,8 @@ impl Follower {
             return Ok(());
         };
         let names = &known.names;
-        let can_be_read = file.left(path, || elsewhere(path, id, names));
+        let born = file.born();
+        let can_be_read = file.left(path, || elsewhere(path, (id, born), names));
         if can_be_read {
             self.read_to_end(id)?;
         }
@@ -382,7 +389,11 @@ impl Follower {
 
 /// Where a file is now that stood at this path and is not open: under another name that is known,
 /// or renamed within its folder.
-fn elsewhere(path: &Path, id: FileId, names: &HashMap<PathBuf, Name>) -> Option<PathBuf> {
+fn elsewhere(
+    path: &Path,
+    (id, born): (FileId, Option<u64>),
+    names: &HashMap<PathBuf, Name>,
+) -> Option<PathBuf> {
     if let Some((other, _)) = names.iter().find(|(_, name)| name.id == id) {
         return Some(other.clone());
     }
@@ -390,5 +401,5 @@ fn elsewhere(path: &Path, id: FileId, names: &HashMap<PathBuf, Name>) -> Option<
     let same_inode = entries.flatten().filter(|entry| entry.ino() == id.inode());
     same_inode
         .map(|entry| entry.path())
-        .find(|path| id.is_at(path))
+        .find(|path| id.is_at(path) && times::born_at(path) == born)
 }
