@@ -168,10 +168,16 @@ async fn a_file_truncated_again_and_again_loses_no_line_that_stood_for_a_second(
 }
 
 #[tokio::test]
-async fn what_was_not_read_before_a_truncation_comes_from_a_copy_that_no_pattern_names() {
-    for (read, rest) in [(1, 1), (50, 50), (50, 20_000)] {
+async fn what_was_not_read_before_a_truncation_comes_from_its_copy_first() {
+    for (pattern, read, rest) in [
+        ("live.jsonl", 1, 1),
+        ("live.jsonl", 50, 50),
+        ("live.jsonl", 50, 20_000),
+        ("live.jsonl*", 50, 50),
+        ("live.jsonl*", 50, 20_000),
+    ] {
         let folder = Folder::new();
-        let mut run = folder.run("live.jsonl");
+        let mut run = folder.run(pattern);
         folder.append("live.jsonl", &lines("one", 0..read));
         folder.texts(&mut run, read).await;
         // All at once, and the last line in two pieces.
@@ -187,7 +193,7 @@ async fn what_was_not_read_before_a_truncation_comes_from_a_copy_that_no_pattern
         assert!(come.iter().eq(lines("two", 0..rest).lines()));
         let (arrivals, log) = run.shut_down().await;
         assert_eq!(arrivals, []);
-        let (arrivals, _) = folder.run_again("live.jsonl", log).shut_down().await;
+        let (arrivals, _) = folder.run_again(pattern, log).shut_down().await;
         assert_eq!(arrivals, []);
     }
 }

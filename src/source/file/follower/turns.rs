@@ -51,7 +51,11 @@ impl Follower {
         let read = file.read(&mut self.buffer[..READ_BYTES], &mut ready);
         let lost = file.take_lost();
         let progress = self.progress(id, read);
-        if let Some(copy) = lost.and_then(|lost| self.follow_copy(&lost)) {
+        let rest = match lost {
+            Some(lost) => self.rest_of(&lost)?,
+            None => None,
+        };
+        if let Some(copy) = rest {
             // Its last line is whole in the copy. The log hears of both at once.
             self.tell_marks()?;
             self.read_to_end(copy)?;
