@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -143,7 +144,7 @@ impl Worker {
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {
         let writing = Arc::clone(&self.writing);
-        let wal = self.files.wal().to_owned();
+        let wal = File::open(self.files.wal())?;
         let db = self.connected()?;
         // It would be moved all the same: as zeros, over what is in the database.
         if wal::is_cut_short(db, &wal)? {

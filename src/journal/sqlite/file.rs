@@ -2,6 +2,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -17,6 +18,8 @@ use super::wal;
 pub(super) struct Files {
     database: File,
     wal: File,
+    /// Held open, so that it can be looked into when no file is left to open.
+    wal_held: Option<Arc<fs::File>>,
     looked_at: Option<Instant>,
 }
 
@@ -54,6 +57,7 @@ impl Files {
         Ok(Self {
             database: File::at(database),
             wal: File::at(wal),
+            wal_held: None,
             looked_at: None,
         })
     }
@@ -70,6 +74,7 @@ impl Files {
     pub(super) fn opened(&mut self) -> io::Result<()> {
         self.database.opened = Some(self.database.look()?);
         self.wal.opened = Some(self.wal.look()?);
+        self.wal_held = Some(Arc::new(fs::File::open(self.wal())?));
         Ok(())
     }
 
@@ -92,11 +97,19 @@ impl Files {
         }
         self.database.check()?;
         self.wal.check()?;
-        if self.is_emptied()? || wal::is_cut_short(db, self.wal())? {
+        if self.is_emptied()? || self.is_wal_cut_short(db)? {
             return Err(JournalError::Moved);
         }
         self.looked_at = Some(Instant::now());
         Ok(())
+    }
+
+    /// Whether pages that this connection believes to be in the write-ahead log are gone.
+    pub(super) fn is_wal_cut_short(&self, db: &Connection) -> Result<bool, JournalError> {
+        match &self.wal_held {
+            Some(wal) => wal::is_cut_short(db, wal),
+            None => Ok(false),
+        }
     }
 
     /// Whether the database can be opened anew. Its write-ahead log may have gone, as it does when

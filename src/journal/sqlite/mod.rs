@@ -219,7 +219,7 @@ impl Drop for Sqlite {
         // Nobody is to be told any more.
         self.checkpointer = None;
         let Some(db) = self.db.take() else { return };
-        if matches!(wal::is_cut_short(&db, self.files.wal()), Ok(true)) {
+        if matches!(self.files.is_wal_cut_short(&db), Ok(true)) {
             error!(
                 "signals.db-wal was emptied while the log was in use: its last signals are lost"
             );

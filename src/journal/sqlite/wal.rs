@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -51,7 +52,7 @@ pub(super) fn is_damaged(wal: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// It can't be read.
-pub(super) fn is_cut_short(db: &Connection, wal: &Path) -> Result<bool, JournalError> {
+pub(super) fn is_cut_short(db: &Connection, wal: &File) -> Result<bool, JournalError> {
     let page_size: i64 = db
         .prepare_cached("PRAGMA page_size")?
         .query_row([], |row| row.get(0))?;
@@ -67,13 +68,11 @@ pub(super) fn is_cut_short(db: &Connection, wal: &Path) -> Result<bool, JournalE
 }
 
 /// Whether it has a beginning and so many bytes.
-fn holds(wal: &Path, bytes: u64) -> io::Result<bool> {
-    let mut file = File::open(wal)?;
-    if file.metadata()?.len() < bytes {
-        return Ok(false);
-    }
-    let header = next::<HEADER>(&mut file)?;
-    Ok(header.is_some_and(|header| Header::parse(&header).is_some()))
+fn holds(wal: &File, bytes: u64) -> io::Result<bool> {
+    let mut header = [0; HEADER];
+    Ok(wal.metadata()?.len() >= bytes
+        && wal.read_at(&mut header, 0)? == HEADER
+        && Header::parse(&header).is_some())
 }
 
 const HEADER: usize = 32;
@@ -215,10 +214,11 @@ mod tests {
         db.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x)")
             .unwrap();
         let insert = || db.execute("INSERT INTO t VALUES (randomblob(10000))", []);
-        let is_cut_short = || is_cut_short(&db, &wal).unwrap();
         for _ in 0..5 {
             insert().unwrap();
         }
+        let file = File::open(&wal).unwrap();
+        let is_cut_short = || is_cut_short(&db, &file).unwrap();
         for mode in ["PASSIVE", "RESTART", "TRUNCATE"] {
             assert!(!is_cut_short());
             let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
