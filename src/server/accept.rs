@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures::future::AbortRegistration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, error::SendError};
 
@@ -71,19 +70,8 @@ fn is_waited_for(listener: &TcpListener) -> bool {
     poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// What the kernel may hold for one client, so that a slow one is noticed: on a path of 100 ms it
-/// still carries 2.5 MB, about 20,000 signals, a second.
-const SEND_BUFFER: usize = 256 * 1024;
-
-/// What of it may be unsent when the socket counts as writable.
-const MOST_UNSENT: u32 = 128 * 1024;
-
 /// Takes the socket from this runtime, for it belongs to the shard's from now on.
 fn prepare(socket: TcpStream, peer: SocketAddr, pending: &Arc<Pending>) -> io::Result<Accepted> {
-    let options = SockRef::from(&socket);
-    options.set_tcp_nodelay(true)?;
-    options.set_send_buffer_size(SEND_BUFFER)?;
-    options.set_tcp_notsent_lowat(MOST_UNSENT)?;
     let socket = socket.into_std()?;
     let (opening, told_to_end) = pending.enter();
     Ok(Accepted {
