@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::accept::Accepted;
 use super::connection::{self, Host};
@@ -77,6 +78,9 @@ pub(super) fn start(
 
 impl ShardParts {
     fn into_host(self) -> Host {
+        if let Some(tls) = &self.tls {
+            gather_entropy(tls);
+        }
         let sources = self.readiness.sources.clone();
         let routes = routes::routes(Arc::clone(&self.gate), self.readiness);
         let log = Log {
@@ -107,5 +111,14 @@ impl ShardParts {
             proxies: self.proxies,
             sessions: Rc::new(sessions),
         }
+    }
+}
+
+/// The first random number of a process takes a twentieth of a second, since entropy is gathered
+/// for it, and the first of a thread a little more: the first client must not wait for that.
+fn gather_entropy(tls: &rustls::ServerConfig) {
+    let random = tls.crypto_provider().secure_random;
+    if random.fill(&mut [0]).is_err() {
+        warn!("no random numbers; handshakes will fail as long as there are none");
     }
 }
