@@ -16,6 +16,7 @@ use common::{Folder, TestClient, TestServer, patiently, upgrade_request, wire};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::MaybeTlsStream;
 
 /// A server that may have this many files open, and has time.
 fn server_with_files(files: u32, arguments: &str) -> TestServer {
@@ -34,10 +35,10 @@ fn server_with_files(files: u32, arguments: &str) -> TestServer {
     TestServer::start_command(folder, limited)
 }
 
-/// Connections on which this was said, more than the server has files for.
-async fn crowd(server: &TestServer, said: &[u8]) -> Vec<TcpStream> {
+/// So many connections, on which this was said.
+async fn crowd(server: &TestServer, many: usize, said: &[u8]) -> Vec<TcpStream> {
     let mut crowd = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..many {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         // Some are dropped before they have said it.
         stream.write_all(said).await.ok();
@@ -64,7 +65,8 @@ async fn a_crowd_shuts_nobody_out(arguments: &str, said: impl Fn(&TestServer) ->
     let mut server = server_with_files(256, arguments);
     let mut client = server.client().await;
     let token = server.mint(&claims());
-    let mut crowd = crowd(&server, &said(&server)).await;
+    // More than the server has files for.
+    let mut crowd = crowd(&server, 300, &said(&server)).await;
     let mut late = server.client_at("/", &token).await.unwrap();
     expect_end(crowd.swap_remove(0)).await;
     still_gets_signals(&mut server, &mut client, 1).await;
@@ -105,6 +107,22 @@ async fn handshakes_that_are_never_finished_shut_nobody_out() {
 async fn half_requests_without_tls_shut_nobody_out() {
     let request = upgrade_request("/", "");
     a_crowd_shuts_nobody_out("--plaintext", |_| request.as_bytes()[..60].to_vec()).await;
+}
+
+/// As after a restart: all are connected before the first of them has said anything.
+#[tokio::test]
+async fn all_clients_may_come_at_once() {
+    let mut server = server_with_files(1024, "--plaintext");
+    let token = server.mint(&claims());
+    let mut clients = Vec::new();
+    for stream in crowd(&server, 450, &[]).await {
+        let stream = MaybeTlsStream::Plain(stream);
+        clients.push(server.raw_client_on(stream, &token).await);
+    }
+    server.feed("buy BTCUSDT 75000.00 1\n");
+    for client in &mut clients {
+        assert_eq!(client.text().await, wire("buy", "BTCUSDT", "75000.00", 1));
+    }
 }
 
 fn open_files(pid: Pid) -> HashSet<u64> {

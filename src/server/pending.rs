@@ -15,10 +15,9 @@ use super::room::Room;
 /// All connections, whatever their shard, that have not become a WebSocket.
 ///
 /// Each costs a descriptor for up to `limits.handshake`, and whoever opens thousands a second would
-/// use them all up. So they have a [`Room`]. Half of it is for those that have sent nothing whole
-/// (a ClientHello; without TLS, a request), half for those that have: neither a flood of silent
-/// sockets nor one of stalled handshakes takes the other half, and in each half the oldest goes
-/// first. A client that speaks at once is among the youngest, and gets through.
+/// use them all up. So they have [`Room`]: as much for those that have sent nothing whole (a
+/// ClientHello; without TLS, a request) as for those that have. Neither a flood of silent sockets
+/// nor one of stalled handshakes takes the others' room, and of each kind the oldest goes first. A client that speaks at once is among the youngest, and gets through.
 ///
 /// Those that wait for us, because the processor is busy, are not to blame and stay. When they are
 /// many, no more are accepted: the kernel holds the rest.
@@ -104,7 +103,7 @@ impl Pending {
         loop {
             let mut attended = std::pin::pin!(self.attended.notified());
             attended.as_mut().enable();
-            if self.state().ours.len() < self.half() {
+            if self.state().ours.len() < self.room() {
                 return;
             }
             attended.await;
@@ -133,8 +132,8 @@ impl Pending {
         }
     }
 
-    fn half(&self) -> usize {
-        self.room.beside(*self.clients.borrow()) / 2
+    fn room(&self) -> usize {
+        self.room.beside(*self.clients.borrow())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -177,13 +176,13 @@ impl OpeningHandle {
     }
 
     fn moves(&self, mut state: MutexGuard<'_, State>, before: u64, to: Stage) {
-        let half = self.pending.half();
+        let room = self.pending.room();
         // One that was told to end is nowhere.
         if let Some(handle) = state.remove(before) {
             let number = self.number.load(Ordering::Relaxed);
             state.of(to).insert(number, handle);
         }
-        if to != Stage::Ours && state.of(to).len() > half {
+        if to != Stage::Ours && state.of(to).len() > room {
             state.drop_oldest(to);
         }
         drop(state);
@@ -281,10 +280,10 @@ const BETWEEN_MESSAGES: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
 
-    /// With 64 places: 32 for each half.
+    /// With 32 places for each kind.
     fn pending() -> Arc<Pending> {
         let clients = watch::Sender::new(0);
-        Arc::new(Pending::new(Room::new(Some(512)), clients.subscribe()))
+        Arc::new(Pending::new(Room::new(Some(164)), clients.subscribe()))
     }
 
     /// Those that were told to end.

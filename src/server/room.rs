@@ -16,10 +16,10 @@ impl Room {
         }
     }
 
-    /// Beside so many clients: an eighth of all files, and no more than are left.
+    /// How many beside so many clients, of each of two kinds: half of the files that are left.
     pub(super) fn beside(self, clients: usize) -> usize {
         let left = self.open_files.saturating_sub(OURS + clients);
-        (self.open_files / 8).min(left).clamp(LEAST, MOST)
+        (left / 2).clamp(LEAST, MOST)
     }
 }
 
@@ -27,25 +27,27 @@ impl Room {
 const OURS: usize = 100;
 
 /// However few files are allowed: an operator must get in to see what is wrong.
-const LEAST: usize = 16;
+const LEAST: usize = 8;
 
-/// A peer in the middle of a TLS handshake costs some 30 KB.
-const MOST: usize = 4096;
+/// A peer in the middle of a TLS handshake costs some 30 KB, so all of them 250 MB. All clients of
+/// a big server may come at once, after a restart, and then none is to be turned away.
+const MOST: usize = 8192;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn room_is_a_share_of_the_files_and_never_more_than_are_left() {
+    fn each_kind_has_half_of_the_files_that_are_left() {
         for (files, clients, room) in [
-            (Some(20_000), 0, 2500),
-            (Some(20_000), 19_800, 100),
-            (Some(20_000), 20_000, 16),
-            (Some(1024), 0, 128),
-            (Some(16), 0, 16),
-            (Some(1 << 20), 0, 4096),
-            (None, 1 << 20, 4096),
+            (Some(20_000), 500, 8192),
+            (Some(20_000), 10_000, 4950),
+            (Some(20_000), 19_800, 50),
+            (Some(20_000), 20_000, 8),
+            (Some(1024), 0, 462),
+            (Some(16), 0, 8),
+            (Some(1 << 20), 0, 8192),
+            (None, 1 << 20, 8192),
         ] {
             assert_eq!(
                 Room::new(files).beside(clients),
