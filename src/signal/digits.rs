@@ -1,7 +1,22 @@
 //! Numbers as digits, without what `fmt` does besides: it is done for each signal, more than once.
 
+use std::ops::{Add, Mul};
+
+/// Any number of so many digits fits into a `u64`.
+pub(super) const MOST_OF_U64: usize = 19;
+
 /// Most digits of a number, and most of its decimal places.
 const MOST: usize = 28;
+
+/// The number that ASCII digits stand for. The caller has counted them: it must fit.
+pub(super) fn read<T>(digits: impl Iterator<Item = u8>) -> T
+where
+    T: From<u8> + Add<Output = T> + Mul<Output = T>,
+{
+    digits.fold(0.into(), |number: T, digit| {
+        number * 10.into() + (digit - b'0').into()
+    })
+}
 
 /// Appends a number, `places` of its digits behind the point (28 at most), with as many zeros in
 /// front as that takes.

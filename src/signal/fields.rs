@@ -1,3 +1,5 @@
+use std::mem;
+
 use super::invalid::{InvalidField, InvalidSignal, Reason};
 use super::json::Scanner;
 use super::member::Member;
@@ -33,6 +35,7 @@ impl<'a> Fields<'a> {
                 "price" => &mut self.price,
                 "timestamp" => &mut self.timestamp,
                 _ => {
+                    scanner.note(key);
                     member.write(&mut self.extra);
                     return Ok(());
                 }
@@ -41,43 +44,45 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The signal that they make. Takes `extra` out.
     pub(super) fn signal(
-        self,
+        &mut self,
         unit: TimeUnit,
         received_at: Timestamp,
     ) -> Result<Signal, InvalidSignal> {
-        let side = required(self.side, "the side", r#""type":"buy" or "type":"sell""#)?;
-        let symbol = required(self.symbol, "the symbol", r#""symbol":"BTCUSDT""#)?;
-        let price = required(self.price, "the price", r#""price":75000.00"#)?;
+        let side = required(&self.side, "the side", r#""type":"buy" or "type":"sell""#)?;
+        let symbol = required(&self.symbol, "the symbol", r#""symbol":"BTCUSDT""#)?;
+        let price = required(&self.price, "the price", r#""price":75000.00"#)?;
         Ok(Signal {
             side: side.read(Member::side)?,
             symbol: symbol.read(Member::symbol)?,
             price: price.read(Member::price)?,
-            timestamp: match self.timestamp {
+            timestamp: match &self.timestamp {
                 Some(time) => time.read(|time| time.timestamp(unit))?,
                 None => received_at,
             },
-            is_test: match self.is_test {
+            is_test: match &self.is_test {
                 Some(is_test) => is_test.read(Member::boolean)?,
                 None => false,
             },
-            id: match self.id {
+            id: match &self.id {
                 Some(id) => Some(id.read(Member::id)?),
                 None => None,
             },
-            valid_for: match self.valid_for {
+            valid_for: match &self.valid_for {
                 Some(valid_for) => Some(valid_for.read(Member::seconds)?),
                 None => None,
             },
-            extra: self.extra.into(),
+            extra: mem::take(&mut self.extra).into(),
         })
     }
 }
 
-fn required<'a>(
-    member: Option<Member<'a>>,
+fn required<'m, 'a>(
+    member: &'m Option<Member<'a>>,
     what: &'static str,
     example: &'static str,
-) -> Result<Member<'a>, InvalidSignal> {
-    member.ok_or_else(|| Reason::Missing(what, example).into())
+) -> Result<&'m Member<'a>, InvalidSignal> {
+    let missing = || Reason::Missing(what, example).into();
+    member.as_ref().ok_or_else(missing)
 }

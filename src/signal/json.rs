@@ -17,7 +17,7 @@ pub(super) struct Scanner<'a> {
     depth: usize,
     /// Bytes of white space passed so far.
     blanks: usize,
-    /// The keys of all objects that are open, the innermost object's last.
+    /// The keys that were noted of all objects that are open, the innermost object's last.
     keys: Vec<Cow<'a, str>>,
 }
 
@@ -31,12 +31,12 @@ impl<'a> Scanner<'a> {
             at: 0,
             depth: 0,
             blanks: 0,
-            // As many as a frame of ours has, so that most lines allocate once.
-            keys: Vec::with_capacity(12),
+            keys: Vec::new(),
         }
     }
 
-    /// An object: `member` is called at each value, with its key, and has to read the value.
+    /// An object: `member` is called at each value, with its key, and has to read the value. It
+    /// also has to [note](Self::note) the key, or to see by itself that it is not there twice.
     pub(super) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, Text<'a>) -> Result<(), InvalidSignal>,
@@ -45,7 +45,6 @@ impl<'a> Scanner<'a> {
         let mut has_more = self.open(b'}')?;
         while has_more {
             let key = self.key()?;
-            self.keys.push(key.unescape());
             member(self, key)?;
             has_more = self.another(b'}', "a comma or }")?;
         }
@@ -55,6 +54,19 @@ impl<'a> Scanner<'a> {
         }
         self.keys.truncate(outer_keys);
         Ok(())
+    }
+
+    /// An object that may have any keys.
+    pub(super) fn any_object(&mut self) -> Result<(), InvalidSignal> {
+        self.object(|scanner, key| {
+            scanner.note(key);
+            scanner.value().map(drop)
+        })
+    }
+
+    /// A key of the innermost object, which no other that is noted may equal.
+    pub(super) fn note(&mut self, key: Text<'a>) {
+        self.keys.push(key.unescape());
     }
 
     /// A value of any kind.
@@ -83,7 +95,7 @@ impl<'a> Scanner<'a> {
     fn nested(&mut self) -> Result<Nested<'a>, InvalidSignal> {
         let (start, blanks) = (self.at, self.blanks);
         if self.peek() == Some(b'{') {
-            self.object(|scanner, _| scanner.value().map(drop))?;
+            self.any_object()?;
         } else {
             let mut has_more = self.open(b']')?;
             while has_more {
@@ -150,16 +162,16 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut is_escaped = false;
         loop {
+            self.at += plain(&self.text.as_bytes()[self.at..]);
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     is_escaped = true;
                     self.at += self.escape()?;
                 }
-                Some(0..0x20) => {
+                Some(_) => {
                     return Err(self.expected(r"an escape such as \n for a control character"));
                 }
-                Some(_) => self.at += 1,
                 None => return Err(self.expected("a closing double quote")),
             }
         }
@@ -184,12 +196,12 @@ impl<'a> Scanner<'a> {
             })
     }
 
-    fn number(&mut self) -> Result<&'a str, InvalidSignal> {
+    fn number(&mut self) -> Result<Number<'a>, InvalidSignal> {
         let rest = &self.text[self.at..];
         match Number::starting(rest) {
-            Ok((_, length)) => {
-                self.at += length;
-                Ok(&rest[..length])
+            Ok(number) => {
+                self.at += number.text.len();
+                Ok(number)
             }
             Err(_) if rest[1..].starts_with(['I', 'i', 'N', 'n']) => Err(self.not_a_value()),
             Err(why) => {
@@ -231,10 +243,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_blanks(&mut self) {
+        let start = self.at;
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
-            self.blanks += 1;
         }
+        self.blanks += self.at - start;
     }
 
     fn expected(&self, expected: &'static str) -> InvalidSignal {
@@ -248,6 +261,31 @@ impl<'a> Scanner<'a> {
         }
         .into()
     }
+}
+
+/// How many of these bytes stand for themselves in a string: those before the first quote,
+/// backslash or control character. Looks at eight at a time.
+fn plain(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks();
+    let mut words = words.iter().zip((0..).step_by(8));
+    let found = words.find_map(|(word, before)| {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        (special != 0).then(|| before + special.trailing_zeros() as usize / 8)
+    });
+    found.unwrap_or_else(|| {
+        let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let plain = rest.iter().position(is_special).unwrap_or(rest.len());
+        bytes.len() - rest.len() + plain
+    })
+}
+
+/// The highest bit of each byte that is a quote, a backslash or a control character. Bits above the
+/// lowest of these may be wrong, for each subtraction may borrow from the byte above.
+fn special_bytes(word: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 0xff;
+    let below = |word: u64, limit: u8| word.wrapping_sub(EACH * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (is(b'"') | is(b'\\') | below(word, 0x20)) & (EACH * 0x80)
 }
 
 /// A key that stands twice among these.
@@ -266,13 +304,15 @@ fn repeated<'k>(keys: &'k mut [Cow<'_, str>]) -> Option<&'k str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Reads a whole text that is one object.
     fn read(text: &str) -> Result<(), String> {
         let mut scanner = Scanner::new(text);
         scanner
-            .object(|scanner, _| scanner.value().map(drop))
+            .any_object()
             .and_then(|()| scanner.end())
             .map_err(|why| why.to_string())
     }
@@ -348,6 +388,18 @@ mod tests {
             &format!("{{{many}\"k\":0}}"),
         ] {
             assert_eq!(read(text), Ok(()), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_for_itself_ends_at_the_first_byte_that_does_not(
+            bytes in prop::collection::vec(prop_oneof![Just(b'x'), any::<u8>()], 0..40),
+            repeated in 0..40_usize,
+        ) {
+            let bytes = [vec![b'x'; repeated], bytes].concat();
+            let first = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            prop_assert_eq!(plain(&bytes), first.unwrap_or(bytes.len()));
         }
     }
 

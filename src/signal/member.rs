@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::escape::Text;
 use super::excerpt::Excerpt;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
+use super::number::Number;
 use super::value::{Value, write_string};
 use super::{Id, Price, Side, Symbol, TimeUnit, Timestamp};
 
@@ -54,13 +55,6 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn text_or_number(&self, expected: &'static str) -> Result<Cow<'a, str>, InvalidField> {
-        match self.value {
-            Value::Number(number) => Ok(Cow::Borrowed(number)),
-            _ => self.text(expected),
-        }
-    }
-
     pub(super) fn side(&self) -> Result<Side, InvalidField> {
         Ok(self.text(r#""buy" or "sell""#)?.parse()?)
     }
@@ -71,13 +65,21 @@ impl<'a> Member<'a> {
 
     /// A number, also in quotes.
     pub(super) fn price(&self) -> Result<Price, InvalidField> {
-        Ok(self.text_or_number("a number")?.parse()?)
+        match &self.value {
+            Value::Number(number) => Ok(Price::of(number)?),
+            _ => Ok(self.text("a number")?.parse()?),
+        }
     }
 
     /// An integer, also in quotes, or RFC 3339.
     pub(super) fn timestamp(&self, unit: TimeUnit) -> Result<Timestamp, InvalidField> {
-        let time = self.text_or_number("Unix seconds, or RFC 3339 in quotes")?;
-        Ok(Timestamp::parse(&time, unit)?)
+        match &self.value {
+            Value::Number(number) => Ok(Timestamp::of(number, unit)?),
+            _ => {
+                let time = self.text("Unix seconds, or RFC 3339 in quotes")?;
+                Ok(Timestamp::parse(&time, unit)?)
+            }
+        }
     }
 
     pub(super) fn boolean(&self) -> Result<bool, InvalidField> {
@@ -93,7 +95,7 @@ impl<'a> Member<'a> {
     }
 
     pub(super) fn seconds(&self) -> Result<Duration, InvalidField> {
-        let Value::Number(number) = self.value else {
+        let Value::Number(Number { text: number, .. }) = self.value else {
             return Err(self.unexpected("whole seconds above 0, or leave the key out"));
         };
         let is_whole = number.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,12 +1,12 @@
 /// A number of the JSON grammar (RFC 8259, section 6), taken apart but not yet worked out.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Number<'a> {
-    pub(super) is_negative: bool,
-    /// Digits before the point: `0`, or no leading zero.
-    pub(super) whole: &'a str,
-    /// Digits after the point; empty without a point.
-    pub(super) fraction: &'a str,
-    /// What stands after the `e`, sign included; empty without one.
-    pub(super) exponent: &'a str,
+    /// All of it.
+    pub(super) text: &'a str,
+    /// Where the digits before the point end.
+    whole_end: usize,
+    /// Where the digits after the point end; the same without a point.
+    fraction_end: usize,
 }
 
 /// Where a number breaks the grammar, and what should stand there.
@@ -18,59 +18,73 @@ pub(super) struct InvalidNumber {
 impl<'a> Number<'a> {
     /// The number that the text is, all of it.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
-        let (number, length) = Self::starting(text).ok()?;
-        (length == text.len()).then_some(number)
+        let number = Self::starting(text).ok()?;
+        (number.text.len() == text.len()).then_some(number)
     }
 
-    /// The number that the text starts with, and its length in bytes.
-    pub(super) fn starting(text: &'a str) -> Result<(Self, usize), InvalidNumber> {
+    /// The number that the text starts with.
+    pub(super) fn starting(text: &'a str) -> Result<Self, InvalidNumber> {
         let bytes = text.as_bytes();
-        let is_negative = bytes.first() == Some(&b'-');
-        let start = usize::from(is_negative);
-        let whole = digits(text, start)?;
-        if whole.len() > 1 && whole.starts_with('0') {
+        let start = usize::from(bytes.first() == Some(&b'-'));
+        let whole_end = after_digits(bytes, start)?;
+        if bytes[start] == b'0' && whole_end > start + 1 {
             let expected = "a number without leading zeros";
             return Err(InvalidNumber {
                 at: start,
                 expected,
             });
         }
-        let mut at = start + whole.len();
-        let mut fraction = "";
-        if bytes.get(at) == Some(&b'.') {
-            fraction = digits(text, at + 1)?;
-            at += 1 + fraction.len();
+        let mut end = whole_end;
+        if bytes.get(end) == Some(&b'.') {
+            end = after_digits(bytes, end + 1)?;
         }
-        let mut exponent = "";
-        if let Some(b'e' | b'E') = bytes.get(at) {
-            let sign = matches!(bytes.get(at + 1), Some(b'+' | b'-'));
-            let power = digits(text, at + 1 + usize::from(sign))?;
-            let end = at + 1 + usize::from(sign) + power.len();
-            exponent = &text[at + 1..end];
-            at = end;
+        let fraction_end = end;
+        if let Some(b'e' | b'E') = bytes.get(end) {
+            let sign = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
+            end = after_digits(bytes, end + 1 + usize::from(sign))?;
         }
-        let number = Self {
-            is_negative,
-            whole,
-            fraction,
-            exponent,
-        };
-        Ok((number, at))
+        Ok(Self {
+            text: &text[..end],
+            whole_end,
+            fraction_end,
+        })
+    }
+
+    pub(super) fn is_negative(&self) -> bool {
+        self.text.starts_with('-')
+    }
+
+    /// Digits before the point: `0`, or no leading zero.
+    pub(super) fn whole(&self) -> &'a [u8] {
+        &self.text.as_bytes()[usize::from(self.is_negative())..self.whole_end]
+    }
+
+    /// Digits after the point; empty without a point.
+    pub(super) fn fraction(&self) -> &'a [u8] {
+        match &self.text.as_bytes()[self.whole_end..self.fraction_end] {
+            [_, digits @ ..] => digits,
+            [] => &[],
+        }
+    }
+
+    /// What stands after the `e`, sign included; empty without one.
+    pub(super) fn exponent(&self) -> &'a [u8] {
+        match &self.text.as_bytes()[self.fraction_end..] {
+            [_, power @ ..] => power,
+            [] => &[],
+        }
     }
 }
 
-/// The digits from this place on, at least one.
-fn digits(text: &str, at: usize) -> Result<&str, InvalidNumber> {
-    let bytes = &text.as_bytes()[at..];
-    let length = bytes
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(bytes.len());
-    if length == 0 {
-        let expected = "a digit";
+/// Where the digits that begin at this place end; there must be one.
+fn after_digits(bytes: &[u8], start: usize) -> Result<usize, InvalidNumber> {
+    let rest = bytes.get(start..).unwrap_or_default();
+    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if count == 0 {
+        let (at, expected) = (start, "a digit");
         return Err(InvalidNumber { at, expected });
     }
-    Ok(&text[at..at + length])
+    Ok(start + count)
 }
 
 #[cfg(test)]

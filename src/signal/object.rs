@@ -73,6 +73,7 @@ impl<'a> Object<'a> {
             "id" => &mut self.fields.id,
             "valid_for" => &mut self.fields.valid_for,
             _ => {
+                scanner.note(key);
                 self.others.push(member);
                 return Ok(());
             }
@@ -82,10 +83,10 @@ impl<'a> Object<'a> {
 
     /// The line's own object holds `content`: nothing unknown may stand beside it, because a
     /// mistyped `is_test` must not go live.
-    fn around(self) -> Result<Fields<'a>, InvalidSignal> {
-        let outer = self.fields;
-        let flat_only = [outer.side, outer.symbol, outer.price, outer.timestamp];
-        for member in flat_only.into_iter().flatten().chain(self.others) {
+    fn around(&mut self) -> Result<&mut Fields<'a>, InvalidSignal> {
+        let outer = &self.fields;
+        let flat_only = [&outer.side, &outer.symbol, &outer.price, &outer.timestamp];
+        for member in flat_only.into_iter().flatten().chain(&self.others) {
             let name = member.name();
             if !Self::OF_A_FRAME.contains(&&*name) {
                 return Err(unknown(&name).into());
@@ -95,27 +96,26 @@ impl<'a> Object<'a> {
                 return Err(InvalidField::Kind { found, expected }.of(&name));
             }
         }
-        Ok(Fields {
-            side: self.kind,
-            is_test: outer.is_test,
-            id: outer.id,
-            valid_for: outer.valid_for,
-            ..self.content
-        })
+        let content = &mut self.content;
+        content.side = self.kind;
+        content.is_test = outer.is_test;
+        content.id = outer.id;
+        content.valid_for = outer.valid_for;
+        Ok(content)
     }
 
     /// All in one object: other keys are the strategy's own, `type` too if the side has a name of
     /// its own.
-    fn flat(mut self) -> Fields<'a> {
+    fn flat(&mut self) -> &mut Fields<'a> {
         match (self.fields.side, self.kind) {
             (None, kind) => self.fields.side = kind,
             (Some(_), Some(kind)) => self.others.insert(self.others_before_kind, kind),
             (Some(_), None) => {}
         }
-        for member in self.others {
+        for member in &self.others {
             member.write(&mut self.fields.extra);
         }
-        self.fields
+        &mut self.fields
     }
 }
 

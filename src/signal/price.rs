@@ -1,6 +1,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io::Write as _;
+use std::iter;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
@@ -39,6 +40,39 @@ impl Price {
     /// into the 96 bits of a [`Decimal`].
     const MOST: usize = 28;
 
+    /// The price that a number is, by the rules of `FromStr`.
+    pub(super) fn of(number: &Number<'_>) -> Result<Self, InvalidPrice> {
+        let (whole, fraction) = (number.whole(), number.fraction());
+        // Digits keep their order, the exponent only says how many come after the point; less than
+        // none means zeros before it. Lengths are those of a line, so nothing here overflows.
+        let places = fraction.len() as i64 - saturated(number.exponent());
+        if places > Self::MOST as i64 {
+            return Err(Reason::Places(Excerpt::of(number.text)).into());
+        }
+        let scale = u32::try_from(places).unwrap_or(0);
+        // A whole part has leading zeros only if it is one.
+        let count = match whole {
+            b"0" => fraction.iter().skip_while(|&&digit| digit == b'0').count(),
+            whole => whole.len() + fraction.len(),
+        };
+        if count == 0 {
+            return Ok(Self::exact(0, scale));
+        }
+        let zeros = usize::try_from(-places).unwrap_or(0);
+        if count + zeros > Self::MOST {
+            return Err(Reason::Digits(Excerpt::of(number.text)).into());
+        }
+        let digits = whole.iter().chain(fraction).copied();
+        let digits = digits.chain(iter::repeat_n(b'0', zeros));
+        let size = match count + zeros {
+            // As nearly all are.
+            ..=digits::MOST_OF_U64 => digits::read::<u64>(digits).into(),
+            _ => digits::read::<i128>(digits),
+        };
+        let sign = if number.is_negative() { -1 } else { 1 };
+        Ok(Self::exact(sign * size, scale))
+    }
+
     /// Appends what `Display` writes, a little faster.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         let (mantissa, places) = (self.0.mantissa(), self.0.scale() as usize);
@@ -70,34 +104,10 @@ impl FromStr for Price {
     type Err = InvalidPrice;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let Some(number) = Number::parse(text) else {
-            return Err(refuse(text).into());
-        };
-        // Digits keep their order, the exponent only says how many come after the point; less than
-        // none means zeros before it. Lengths are those of a line, so nothing here overflows.
-        let places = number.fraction.len() as i64 - saturated(number.exponent);
-        if places > Self::MOST as i64 {
-            return Err(Reason::Places(Excerpt::of(text)).into());
+        match Number::parse(text) {
+            Some(number) => Self::of(&number),
+            None => Err(refuse(text).into()),
         }
-        let scale = u32::try_from(places).unwrap_or(0);
-        // A whole part has leading zeros only if it is one.
-        let count = match number.whole {
-            "0" => number.fraction.trim_start_matches('0').len(),
-            whole => whole.len() + number.fraction.len(),
-        };
-        if count == 0 {
-            return Ok(Self::exact(0, scale));
-        }
-        let zeros = usize::try_from(-places).unwrap_or(0);
-        if count + zeros > Self::MOST {
-            return Err(Reason::Digits(Excerpt::of(text)).into());
-        }
-        let digits = number.whole.bytes().chain(number.fraction.bytes());
-        let mantissa = digits
-            .chain(std::iter::repeat_n(b'0', zeros))
-            .fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0'));
-        let sign = if number.is_negative { -1 } else { 1 };
-        Ok(Self::exact(sign * mantissa, scale))
     }
 }
 
@@ -123,17 +133,16 @@ impl Hash for Price {
 }
 
 /// The exponent, cut at a million either way: far more than any line has digits.
-fn saturated(exponent: &str) -> i64 {
+fn saturated(exponent: &[u8]) -> i64 {
     const BOUND: i64 = 1_000_000;
-    let digits = exponent.trim_start_matches(['+', '-']);
-    let size = digits.bytes().fold(0, |sum, digit| {
+    let (sign, digits) = match exponent {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
+    };
+    let size = digits.iter().fold(0, |sum, digit| {
         BOUND.min(sum * 10 + i64::from(digit - b'0'))
     });
-    if exponent.starts_with('-') {
-        -size
-    } else {
-        size
-    }
+    sign * size
 }
 
 fn refuse(text: &str) -> Reason {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::digits;
 use super::excerpt::Excerpt;
 use super::number::Number;
 use super::rfc3339::{self, NotRfc3339};
@@ -64,10 +65,14 @@ impl Timestamp {
     /// Anything else, and times outside the range.
     pub fn parse(text: &str, unit: TimeUnit) -> Result<Self, InvalidTimestamp> {
         match Number::parse(text) {
-            Some(number) => Self::integer(text, &number, unit),
-            None => Self::rfc3339(text),
+            Some(number) => Self::of(&number, unit),
+            None => Ok(Self::rfc3339(text)?),
         }
-        .map_err(InvalidTimestamp)
+    }
+
+    /// An integer in this unit.
+    pub(super) fn of(number: &Number<'_>, unit: TimeUnit) -> Result<Self, InvalidTimestamp> {
+        Ok(Self::integer(number, unit)?)
     }
 
     /// This much later, in whole seconds, but not beyond [`Self::MAX`].
@@ -76,14 +81,18 @@ impl Timestamp {
         Self(self.0.saturating_add(later.as_secs())).min(Self::MAX)
     }
 
-    fn integer(text: &str, number: &Number<'_>, unit: TimeUnit) -> Result<Self, Reason> {
-        if !number.fraction.is_empty() || !number.exponent.is_empty() {
+    fn integer(number: &Number<'_>, unit: TimeUnit) -> Result<Self, Reason> {
+        let text = number.text;
+        if !number.fraction().is_empty() || !number.exponent().is_empty() {
             return Err(Reason::NotWhole(Excerpt::of(text)));
         }
-        if number.is_negative {
+        if number.is_negative() {
             return Err(Reason::Before1970(Excerpt::of(text)));
         }
-        let count = number.whole.parse().unwrap_or(u64::MAX);
+        let count = match number.whole() {
+            digits if digits.len() <= digits::MOST_OF_U64 => digits::read(digits.iter().copied()),
+            _ => u64::MAX,
+        };
         match (unit, Self::new(count), Self::new(count / 1000)) {
             (TimeUnit::Seconds, Some(seconds), _) => Ok(seconds),
             (TimeUnit::Milliseconds, _, Some(seconds)) => Ok(seconds),

@@ -1,11 +1,12 @@
 use super::escape::Text;
+use super::number::Number;
 
 /// A JSON value as it stands in the line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
     Null,
     Bool(bool),
-    Number(&'a str),
+    Number(Number<'a>),
     String(Text<'a>),
     Nested(Nested<'a>),
 }
@@ -37,7 +38,7 @@ impl Value<'_> {
             Self::Null => out.push_str("null"),
             Self::Bool(true) => out.push_str("true"),
             Self::Bool(false) => out.push_str("false"),
-            Self::Number(number) => out.push_str(number),
+            Self::Number(number) => out.push_str(number.text),
             Self::String(text) => write_string(*text, out),
             Self::Nested(nested) if nested.has_blanks => write_compact(nested.raw, out),
             Self::Nested(nested) => out.push_str(nested.raw),
