@@ -265,7 +265,7 @@ impl<'a> Scanner<'a> {
 
 /// How many of these bytes stand for themselves in a string: those before the first quote,
 /// backslash or control character. Looks at eight at a time.
-fn plain(bytes: &[u8]) -> usize {
+pub(super) fn plain(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks();
     let mut words = words.iter().zip((0..).step_by(8));
     let found = words.find_map(|(word, before)| {

@@ -1,7 +1,7 @@
 use super::excerpt::Excerpt;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
-use super::object;
 use super::{Side, Signal, TimeUnit, Timestamp};
+use super::{canonical, object};
 
 impl Signal {
     /// The signal in one line of a feed: the JSON of the wire, flat JSON, or
@@ -29,7 +29,10 @@ impl Signal {
         }
         let line = std::str::from_utf8(line).map_err(|_| Reason::NotUtf8)?;
         if line.starts_with('{') {
-            return object::read(line, unit, received_at).map(Some);
+            return match canonical::read(line, unit) {
+                Some(signal) => Ok(Some(signal)),
+                None => object::read(line, unit, received_at).map(Some),
+            };
         }
         read_words(line, unit, received_at).map(Some)
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+mod canonical;
 mod digits;
 mod escape;
 mod excerpt;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::Scanner;
-use super::{PriceForm, Signal, StoredSignal, TimeUnit, Timestamp};
+use super::{PriceForm, Signal, StoredSignal, TimeUnit, Timestamp, canonical, object};
 
 fn read(line: &str) -> Result<Option<Signal>, String> {
     let received_at = Timestamp::new(1_720_000_000).unwrap();
@@ -176,6 +176,33 @@ fn content_line() -> impl Strategy<Value = String> {
     })
 }
 
+/// A line as clients get it, with a blank here and there.
+fn canonical_line() -> impl Strategy<Value = String> {
+    let parts = (
+        "(buy|sell)",
+        "[A-Z0-9/:=^é]{1,12}",
+        "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?([eE][+-]?[0-9])?",
+        "0|[1-9][0-9]{0,10}",
+        any::<bool>(),
+        prop::collection::vec(any::<bool>(), 7),
+    );
+    parts.prop_map(|(side, symbol, price, timestamp, is_test, blanks)| {
+        let mut blanks = blanks.iter().map(|&is| if is { " " } else { "" });
+        let mut b = || blanks.next().unwrap();
+        format!(
+            "{{\"type\":{}\"{side}\",{}\"content\":{}{{\"symbol\":{}\"{symbol}\",{}\
+             \"price\":{price},\"timestamp\":{timestamp}}},{}\"is_test\":{}{is_test}}}",
+            b(),
+            b(),
+            b(),
+            b(),
+            b(),
+            b(),
+            b(),
+        )
+    })
+}
+
 /// A text and one place in it changed.
 fn damaged(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let piece = "[\\x00-\\x20\"\\\\{}\\[\\],:0-9eE.+\\-tnuaéd]{0,2}";
@@ -238,6 +265,17 @@ fn check_stored(signal: &Signal) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What is read the short way is read alike the long way.
+fn check_canonical(line: &str) -> Result<bool, TestCaseError> {
+    let short = canonical::read(line, TimeUnit::Seconds);
+    if let Some(short) = &short {
+        let long = object::read(line, TimeUnit::Seconds, Timestamp::MAX);
+        let long = long.map_err(|why| why.to_string());
+        prop_assert_eq!(long.as_ref(), Ok(short), "{}", line);
+    }
+    Ok(short.is_some())
+}
+
 /// serde_json's check of the grammar is looser in three ways, and in no other.
 fn check_grammar(text: &str) -> Result<(), TestCaseError> {
     let mut scanner = Scanner::new(text);
@@ -281,6 +319,20 @@ proptest! {
     #[test]
     fn content_becomes_one_frame(line in content_line()) {
         check_whole(&line)?;
+    }
+
+    #[test]
+    fn a_line_as_clients_get_it_is_read_the_short_way(line in canonical_line()) {
+        prop_assert!(check_canonical(&line)?, "{}", line);
+    }
+
+    #[test]
+    fn the_short_way_reads_nothing_else_than_the_long_one(
+        once in damaged(canonical_line()),
+        twice in damaged(damaged(canonical_line())),
+    ) {
+        check_canonical(&once)?;
+        check_canonical(&twice)?;
     }
 
     #[test]
