@@ -9,9 +9,20 @@ use super::excerpt::Excerpt;
 /// What is traded, as the source calls it: `BTCUSDT`, `BTC/USDT:USDT`, `EURUSD=X`, `^GSPC`.
 ///
 /// 1 to 64 Unicode scalar values, none of them white space, a control or a format character
-/// (general categories Zs, Zl, Zp, Cc, Cf). Letter case counts. A clone shares the text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Symbol(Arc<str>);
+/// (general categories Zs, Zl, Zp, Cc, Cf). Letter case counts. A clone of a long one shares the
+/// text.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Symbol(Text);
+
+/// A short text, as nearly all are, lies in place: then no signal takes memory for it, and no
+/// thread waits for a count that another one changes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Text {
+    /// Padded with zeros, which no symbol contains.
+    Short([u8; Symbol::SHORT]),
+    /// Longer than a short one may be.
+    Long(Arc<str>),
+}
 
 /// A text that is no symbol.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +46,35 @@ impl Symbol {
     /// Most Unicode scalar values in a symbol.
     pub const MOST: usize = 64;
 
+    /// Most bytes of a short one: with its tag it takes as much as three machine words.
+    const SHORT: usize = 23;
+
     /// The symbol as it was given.
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(self.as_bytes()).expect("a symbol is made of a whole text")
+    }
+
+    /// The same, for those who only copy it.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Short(bytes) => {
+                let end = bytes.iter().position(|&byte| byte == 0);
+                &bytes[..end.unwrap_or(Self::SHORT)]
+            }
+            Text::Long(text) => text.as_bytes(),
+        }
+    }
+
+    /// What was found to be one.
+    fn of(text: &str) -> Self {
+        let mut bytes = [0; Self::SHORT];
+        Self(match bytes.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text.as_bytes());
+                Text::Short(bytes)
+            }
+            None => Text::Long(text.into()),
+        })
     }
 }
 
@@ -50,7 +87,7 @@ impl FromStr for Symbol {
         }
         // As nearly all are.
         if text.len() <= Self::MOST && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(Self(text.into()));
+            return Ok(Self::of(text));
         }
         if text.chars().nth(Self::MOST).is_some() {
             return Err(Reason::TooLong(Excerpt::of(text)).into());
@@ -59,13 +96,19 @@ impl FromStr for Symbol {
             let text = Excerpt::of(text);
             return Err(Reason::Character { text, refused }.into());
         }
-        Ok(Self(text.into()))
+        Ok(Self::of(text))
     }
 }
 
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -101,6 +144,9 @@ mod tests {
             "e\u{301}",
             "💰",
             "\u{e000}",
+            &"x".repeat(23),
+            &"x".repeat(24),
+            "xxxxxxxxxxxxxxxxxxxxxxé",
             &"x".repeat(64),
             &"💰".repeat(64),
         ] {
