@@ -49,6 +49,9 @@ pub struct Hub {
 /// overhead of a segment becomes nothing.
 const JOINED_BYTES: usize = 64 * 1024;
 
+/// A segment of so many bytes is good as it is, and not copied once more.
+const LARGE_BYTES: usize = JOINED_BYTES / 4;
+
 impl Hub {
     /// A hub whose log goes on after `head`, and a follower for each of `shards`.
     ///
@@ -94,9 +97,16 @@ impl Hub {
         };
         for batch in recorded.chunks(MOST_FRAMES) {
             let segment = Arc::new(Segment::of(batch, read_at));
+            let bytes = segment.bytes().len();
+            self.published += bytes as u64;
+            if bytes >= LARGE_BYTES {
+                // What is joined are the newest ones, so those before it are now or never.
+                self.join();
+                self.append(Published::New(segment));
+                continue;
+            }
             self.append(Published::New(Arc::clone(&segment)));
-            self.published += segment.bytes().len() as u64;
-            self.small_bytes += segment.bytes().len();
+            self.small_bytes += bytes;
             self.small.push(segment);
             if self.small_bytes >= JOINED_BYTES {
                 self.join();

@@ -70,6 +70,7 @@ impl Segment {
     /// If there is no signal, or more than 4 GiB of them.
     pub fn of(recorded: &[Recorded], read_at: Instant) -> Self {
         let mut segment = Self::empty(recorded[0].seq(), read_at);
+        segment.reserve(recorded.len(), recorded.len() * USUAL_FRAME_BYTES);
         let mut places = SymbolPlaces::default();
         for recorded in recorded {
             let signal = recorded.signal();
@@ -82,6 +83,7 @@ impl Segment {
             frame::write_text(&mut segment.bytes, |out| signal.write_v1(out));
             segment.push(symbol, signal.is_test(), signal.stale_after(), detail);
         }
+        segment.bytes.shrink_to_fit();
         segment
     }
 
@@ -89,10 +91,12 @@ impl Segment {
     ///
     /// # Panics
     /// If there is none, or more than 4 GiB of frames.
-    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut parts = parts.into_iter().peekable();
-        let first = parts.peek().expect("a segment is joined from at least one");
+    pub fn joined<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let first = parts.clone().next();
+        let first = first.expect("a segment is joined from at least one");
         let mut segment = Self::empty(first.first, first.read_at);
+        let frames = parts.clone().map(|part| part.frames.len()).sum();
+        segment.reserve(frames, parts.clone().map(|part| part.bytes.len()).sum());
         let mut places = SymbolPlaces::default();
         for part in parts {
             for frame in part.from(part.first) {
@@ -105,9 +109,6 @@ impl Segment {
                 segment.push(symbol, frame.is_test, frame.stale_after, detail);
             }
         }
-        segment.bytes.shrink_to_fit();
-        segment.frames.shrink_to_fit();
-        segment.details.shrink_to_fit();
         segment.symbols.shrink_to_fit();
         segment
     }
@@ -188,6 +189,13 @@ impl Segment {
         }
     }
 
+    /// Makes room for what is about to come.
+    fn reserve(&mut self, frames: usize, bytes: usize) {
+        self.bytes.reserve_exact(bytes);
+        self.frames.reserve_exact(frames);
+        self.details.reserve_exact(frames);
+    }
+
     /// Ends the frame whose bytes were just written.
     fn push(&mut self, symbol: u32, is_test: bool, stale_after: Option<Timestamp>, detail: Detail) {
         if stale_after.is_some() && self.stale_after.is_empty() {
@@ -215,6 +223,9 @@ impl Segment {
         u32::try_from(place).expect("fewer sources than frames")
     }
 }
+
+/// Room for a frame: more than most take, for what is left over is given back.
+const USUAL_FRAME_BYTES: usize = 160;
 
 /// Finds a symbol's place in a segment's list, adding it when it is new there.
 #[derive(Default)]
