@@ -23,10 +23,15 @@ where
 pub(super) fn write(out: &mut Vec<u8>, number: u64, places: usize) {
     let mut digits = [b'0'; MOST + 1];
     let (mut start, mut rest) = (digits.len(), number);
-    while rest > 0 {
+    // Two at a time, for it is the divisions that take long.
+    while rest >= 10 {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+    }
+    if rest > 0 {
         start -= 1;
-        digits[start] += (rest % 10) as u8;
-        rest /= 10;
+        digits[start] += rest as u8;
     }
     let (whole, fraction) = digits.split_at(digits.len() - places);
     let start = start.min(whole.len() - 1);
@@ -36,6 +41,17 @@ pub(super) fn write(out: &mut Vec<u8>, number: u64, places: usize) {
         out.extend_from_slice(fraction);
     }
 }
+
+/// The digits of the numbers below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {
