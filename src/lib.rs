@@ -91,6 +91,9 @@ pub mod listen;
 /// The command `replay`: past signals once more, at the pace at which they came.
 pub mod replay;
 
+/// The command `bench`: a load tester for WebSocket servers, this one or another.
+pub mod bench;
+
 /// What is counted and timed, for `/metrics`.
 pub mod metrics;
 

@@ -13,7 +13,7 @@ use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
 use signalcast::server::Process;
-use signalcast::{cert, check, listen, replay, token};
+use signalcast::{bench, cert, check, listen, replay, token};
 
 /// Cheaper than the system's for the many short-lived allocations of handshakes and TLS records.
 #[global_allocator]
@@ -58,6 +58,7 @@ fn run(command: Command, process: Option<io::Result<Process>>) -> anyhow::Result
         Command::Check(check) => return run_check(&check),
         Command::Listen(options) => listen::run(&options)?,
         Command::Replay(options) => replay::run(&options)?,
+        Command::Bench(options) => return run_bench(&options),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,6 +80,13 @@ fn run_check(subjects: &Check) -> anyhow::Result<ExitCode> {
     let report = check::run(subjects, io::stdout().lock())?;
     let code = if report.is_fine() { 0 } else { FAILED };
     Ok(said(&format!("{report}\n"), code))
+}
+
+/// Exit code 1 if a client did not get everything once and in order.
+fn run_bench(options: &bench::Options) -> anyhow::Result<ExitCode> {
+    let report = bench::run(options)?;
+    print(&options.shown(&report))?;
+    Ok(ExitCode::from(if report.is_clean() { 0 } else { FAILED }))
 }
 
 fn exit_code(error: anyhow::Error) -> ExitCode {

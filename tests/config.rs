@@ -466,6 +466,7 @@ fn help_tells_each_command() {
         ("listen_help", "listen --help"),
         ("replay_help", "replay --help"),
         ("check_help", "check --help"),
+        ("bench_help", "bench --help"),
     ] {
         let Err(Stop::Show(text)) = Start::new().parse(command) else {
             panic!("{command} shows no help");

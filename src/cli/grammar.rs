@@ -25,6 +25,7 @@ pub(super) fn command() -> Command {
         .subcommand(listen())
         .subcommand(replay())
         .subcommand(check())
+        .subcommand(super::bench_options::grammar())
 }
 
 fn serve() -> Command {
@@ -227,7 +228,7 @@ Every setting has one name in three places: the key auth.leeway in signalcast.to
 --auth-leeway and the variable SIGNALCAST_AUTH_LEEWAY (lists: one a line). Flag beats variable \
 beats file beats default. Durations: 500ms, 10s, 2m, 1h, 30d. Bytes: 65536, 8MB, 64MiB.";
 
-fn config_file() -> Arg {
+pub(super) fn config_file() -> Arg {
     once(
         "config",
         "PATH",
@@ -243,11 +244,11 @@ fn positional(name: &'static str, value: &'static str, help: &'static str) -> Ar
 }
 
 /// Given more than once it is refused, by us: see `Typed::once`.
-fn once(name: &'static str, value: &'static str, help: impl Into<String>) -> Arg {
+pub(super) fn once(name: &'static str, value: &'static str, help: impl Into<String>) -> Arg {
     many(name, value, help)
 }
 
-fn many(name: &'static str, value: &'static str, help: impl Into<String>) -> Arg {
+pub(super) fn many(name: &'static str, value: &'static str, help: impl Into<String>) -> Arg {
     Arg::new(name)
         .long(name)
         .value_name(value)

@@ -97,7 +97,7 @@ fn either(typed: &mut Typed<'_>, flag: &str, in_url: Option<String>) -> Option<S
     given.or(in_url)
 }
 
-fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {
+pub(super) fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {
     let given = typed.once("url");
     let Some(text) = given.or_else(|| around.variable(URL_VARIABLE).map(str::to_owned)) else {
         typed.refuse(
@@ -129,7 +129,10 @@ fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {
 }
 
 /// The token from wherever it was given; the command line beats the variable.
-fn token(typed: &mut Typed<'_>, around: &Surroundings) -> Result<Option<HeaderValue>, ()> {
+pub(super) fn token(
+    typed: &mut Typed<'_>,
+    around: &Surroundings,
+) -> Result<Option<HeaderValue>, ()> {
     let given = typed.once("token");
     let file = typed.once("token-file");
     let (thing, token) = match (given, file) {
@@ -167,9 +170,21 @@ fn token(typed: &mut Typed<'_>, around: &Surroundings) -> Result<Option<HeaderVa
 }
 
 fn connector(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<Connector> {
+    let config = trust(typed, around, url, trusting)?;
+    Some(config.map_or(Connector::Plain, Connector::Rustls))
+}
+
+/// What `trusting` makes of the authorities that are to be trusted: none inside without TLS, none
+/// at all if they can't be read.
+pub(super) fn trust<T>(
+    typed: &mut Typed<'_>,
+    around: &Surroundings,
+    url: &Uri,
+    trusting: impl Fn(Option<&Path>) -> Result<T, String>,
+) -> Option<Option<T>> {
     let named = typed.once("ca");
     if url.scheme_str() == Some("ws") {
-        return Some(Connector::Plain);
+        return Some(None);
     }
     let usual = || {
         let usual = around.folder.join(USUAL_CA);
@@ -177,7 +192,7 @@ fn connector(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<
     };
     let ca = named.as_ref().map(|path| around.folder.join(path));
     match trusting(ca.or_else(usual).as_deref()) {
-        Ok(config) => Some(Connector::Rustls(config)),
+        Ok(config) => Some(Some(config)),
         Err(error) => {
             let path = named.as_deref().unwrap_or(USUAL_CA);
             let thing = if named.is_some() { "--ca" } else { USUAL_CA };

@@ -7,10 +7,12 @@ use std::time::SystemTime;
 use clap::ArgMatches;
 
 use crate::auth::Token;
+use crate::bench;
 use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
 use crate::{first_start, listen, replay, token};
 
+mod bench_options;
 mod cert;
 mod check_subjects;
 mod grammar;
@@ -44,6 +46,8 @@ pub enum Command {
     Listen(listen::Options),
     /// Print past signals.
     Replay(replay::Options),
+    /// Load a server and measure it.
+    Bench(Box<bench::Options>),
 }
 
 /// Why nothing is to be done.
@@ -97,6 +101,9 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
         ["token", "revoke"] => token_target::read(&mut typed)
             .map(|target| Command::TokenRevoke(Box::new(config), target)),
         ["cert"] => cert::read(&mut typed).map(|request| Command::Cert(Box::new(config), request)),
+        ["bench"] => {
+            bench_options::read(&mut typed, around).map(|options| Command::Bench(Box::new(options)))
+        }
         ["replay"] => replay_options::read(&mut typed, config).map(Command::Replay),
         _ => listen_options::read(&mut typed, around).map(Command::Listen),
     };

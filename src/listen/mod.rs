@@ -25,14 +25,13 @@ pub(crate) use connect::authorization;
 pub(crate) use cursor::Start;
 pub use loss::ListenError;
 pub use options::Options;
-pub(crate) use options::{Form, USUAL_CA};
+pub(crate) use options::{Form, USUAL_CA, without_query};
 pub(crate) use query::Query;
 
 use connect::{Protocol, Socket, V2, connect};
 use cursor::Cursor;
 use loss::{Gone, Lost};
 use message::{Established, Said, Seen};
-use options::without_query;
 
 /// Prints the server's signals to stdout until Ctrl-C, or until nobody reads them any more.
 ///

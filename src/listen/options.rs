@@ -66,7 +66,7 @@ impl Options {
 }
 
 /// For messages: a query may hold secrets.
-pub(super) fn without_query(url: &Uri) -> String {
+pub(crate) fn without_query(url: &Uri) -> String {
     let text = url.to_string();
     let shown = text.split('?').next().unwrap_or_default();
     shown.trim_end_matches('/').to_owned()

@@ -1,0 +1,28 @@
+use std::io;
+
+use crate::printable::printable;
+
+use super::frames::Malformed;
+
+/// Why a connection came to nothing, or to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("refused: {}", printable(.0))]
+    Refused(String),
+    #[error("no WebSocket: {0}")]
+    NoWebSocket(String),
+    #[error("closed with {0}")]
+    Closed(u16),
+    #[error("closed without a code")]
+    ClosedWithoutCode,
+    #[error("the connection was cut")]
+    Cut,
+    #[error("no answer in time")]
+    Late,
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("{0}")]
+    System(#[from] io::Error),
+}

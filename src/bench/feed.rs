@@ -1,0 +1,294 @@
+use std::io::{self, Write};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::line::Lines;
+use super::moment::{Moment, thread_cpu};
+
+/// How fast lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// So many a second, evenly, one in a write.
+    Rate(NonZeroU32),
+    /// As fast as all clients get them, with at most so many on their way.
+    Window(NonZeroU64),
+    /// As fast as they are taken, whoever gets them.
+    Flood,
+}
+
+/// Some lines that are to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) numbers: Range<u64>,
+    pub(super) pace: Pace,
+    /// The most lines in a write, unless they come at a rate.
+    pub(super) batch: NonZeroUsize,
+    pub(super) lines: Lines,
+    /// The longest that it may take.
+    pub(super) most: Duration,
+}
+
+/// A part that is being written, on a thread of its own.
+pub(super) struct Feeding {
+    shared: Arc<Shared>,
+    writing: JoinHandle<(Sink, Fed)>,
+}
+
+/// Where lines go.
+pub(super) type Sink = Box<dyn Write + Send>;
+
+/// How a part was written.
+#[derive(Debug)]
+pub(super) struct Fed {
+    /// From the first line to the last.
+    pub(super) span: Duration,
+    /// CPU time it took.
+    pub(super) cpu: Duration,
+    /// How far behind its time the latest line was written; 0 without a rate.
+    pub(super) latest: Duration,
+    /// How many lines were more than a millisecond behind their time.
+    pub(super) late: u64,
+    /// Why it went no further.
+    pub(super) error: Option<io::Error>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// All before this number were got by all clients.
+    completed: AtomicU64,
+    /// Numbers before this one may be out.
+    begun: Arc<AtomicU64>,
+    /// Numbers before this one were written.
+    written: AtomicU64,
+    stop: AtomicBool,
+    /// It waits for `completed`.
+    is_waiting: AtomicBool,
+}
+
+impl Feeding {
+    pub(super) fn start(sink: Sink, part: Part) -> io::Result<Self> {
+        let first = part.numbers.start;
+        let shared = Arc::new(Shared {
+            completed: AtomicU64::new(first),
+            begun: Arc::new(AtomicU64::new(first)),
+            written: AtomicU64::new(first),
+            stop: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
+        });
+        let of_thread = Arc::clone(&shared);
+        let writing = thread::Builder::new()
+            .name("feed".to_owned())
+            .spawn(move || of_thread.write(sink, &part))?;
+        Ok(Self { shared, writing })
+    }
+
+    /// Numbers before this one may have been sent.
+    pub(super) fn begun(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.begun)
+    }
+
+    /// Numbers before this one were written.
+    pub(super) fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Acquire)
+    }
+
+    /// All clients have all before this number.
+    pub(super) fn completed(&self, number: u64) {
+        // Together with `Shared::wait`: whoever comes second sees what the first has said.
+        if self.shared.completed.swap(number, Ordering::SeqCst) != number
+            && self.shared.is_waiting.load(Ordering::SeqCst)
+        {
+            self.writing.thread().unpark();
+        }
+    }
+
+    /// No further than this.
+    pub(super) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.writing.thread().unpark();
+    }
+
+    /// Whether it has come to its end.
+    pub(super) fn is_done(&self) -> bool {
+        self.writing.is_finished()
+    }
+
+    /// Waits for its end.
+    pub(super) fn end(self) -> (Sink, Fed) {
+        self.writing.join().expect("a feed does not panic")
+    }
+
+    /// The same, but none if it hangs in a write that nobody takes.
+    pub(super) fn end_if_done(self) -> Option<(Sink, Fed)> {
+        let deadline = Moment::now() + HANGING;
+        while !self.is_done() {
+            if Moment::now() >= deadline {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Some(self.end())
+    }
+}
+
+impl Shared {
+    fn write(&self, mut sink: Sink, part: &Part) -> (Sink, Fed) {
+        let cpu = thread_cpu();
+        let mut fed = Fed {
+            span: Duration::ZERO,
+            cpu: Duration::ZERO,
+            latest: Duration::ZERO,
+            late: 0,
+            error: None,
+        };
+        let start = Moment::now();
+        let deadline = start + part.most;
+        let mut buffer = Vec::new();
+        let mut number = part.numbers.start;
+        while number < part.numbers.end && !self.stop.load(Ordering::Acquire) {
+            let index = number - part.numbers.start;
+            let Some(most) = self.wait(part, number, start + part.pace.due(index), deadline) else {
+                break;
+            };
+            if let Pace::Rate(_) = part.pace {
+                let behind = Moment::now().since(start + part.pace.due(index));
+                fed.latest = fed.latest.max(behind);
+                fed.late += u64::from(behind > LATE);
+            }
+            let count = most.min(part.numbers.end - number);
+            buffer.clear();
+            for number in number..number + count {
+                part.lines.write(&mut buffer, number, Moment::now());
+            }
+            number += count;
+            self.begun.store(number, Ordering::Release);
+            if let Err(error) = sink.write_all(&buffer).and_then(|()| sink.flush()) {
+                fed.error = Some(error);
+                break;
+            }
+            self.written.store(number, Ordering::Release);
+            fed.span = Moment::now().since(start);
+        }
+        fed.cpu = thread_cpu() - cpu;
+        (sink, fed)
+    }
+
+    /// Waits until line `number` may be written; returns how many may. None: it is over.
+    fn wait(&self, part: &Part, number: u64, due: Moment, deadline: Moment) -> Option<u64> {
+        let batch = part.batch.get() as u64;
+        loop {
+            let now = Moment::now();
+            if now >= deadline || self.stop.load(Ordering::Acquire) {
+                return None;
+            }
+            match part.pace {
+                Pace::Flood => return Some(batch),
+                Pace::Rate(_) if due <= now => return Some(1),
+                Pace::Rate(_) => thread::park_timeout(due.min(deadline).since(now)),
+                Pace::Window(window) => {
+                    let room = || {
+                        let completed = self.completed.load(Ordering::SeqCst);
+                        window
+                            .get()
+                            .saturating_sub(number.saturating_sub(completed))
+                    };
+                    if room() == 0 {
+                        self.is_waiting.store(true, Ordering::SeqCst);
+                        if room() == 0 {
+                            thread::park_timeout(deadline.since(now));
+                        }
+                        self.is_waiting.store(false, Ordering::SeqCst);
+                    }
+                    if room() > 0 {
+                        return Some(room().min(batch));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Pace {
+    /// When line `index` is to be written, from the start on.
+    fn due(self, index: u64) -> Duration {
+        match self {
+            Self::Rate(rate) => Duration::from_secs_f64(index as f64 / f64::from(rate.get())),
+            Self::Window(_) | Self::Flood => Duration::ZERO,
+        }
+    }
+}
+
+/// A write that takes longer when it should be over.
+const HANGING: Duration = Duration::from_secs(2);
+
+/// A line that is further behind its time is late: as much as a short turn of another process.
+const LATE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(pace: Pace, count: u64) -> Part {
+        Part {
+            numbers: 5..5 + count,
+            pace,
+            batch: NonZeroUsize::new(16).unwrap(),
+            lines: Lines { least_bytes: 0 },
+            most: Duration::from_secs(20),
+        }
+    }
+
+    /// Hands each write over, and waits until it was taken.
+    struct Handing(std::sync::mpsc::SyncSender<usize>);
+
+    impl Write for Handing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            self.0.send(lines).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_more_lines_are_on_their_way_than_the_window_holds() {
+        let (to, writes) = std::sync::mpsc::sync_channel(0);
+        let window = Pace::Window(NonZeroU64::new(20).unwrap());
+        let feeding = Feeding::start(Box::new(Handing(to)), part(window, 30)).unwrap();
+        assert_eq!(writes.recv(), Ok(16));
+        assert_eq!(writes.recv(), Ok(4));
+        assert!(writes.recv_timeout(Duration::from_millis(50)).is_err());
+        feeding.completed(8);
+        assert_eq!(writes.recv(), Ok(3));
+        feeding.completed(28);
+        assert_eq!(writes.recv(), Ok(7));
+        let (_, fed) = feeding.end();
+        assert!(fed.error.is_none());
+    }
+
+    #[test]
+    fn a_rate_is_one_line_in_a_write_each_at_its_time() {
+        let (to, writes) = std::sync::mpsc::sync_channel(100);
+        let rate = Pace::Rate(NonZeroU32::new(1000).unwrap());
+        let feeding = Feeding::start(Box::new(Handing(to)), part(rate, 20)).unwrap();
+        let (_, fed) = feeding.end();
+        assert_eq!(writes.iter().collect::<Vec<_>>(), [1; 20]);
+        assert!(fed.span >= Duration::from_millis(19), "{:?}", fed.span);
+    }
+
+    #[test]
+    fn a_feed_that_nobody_takes_is_over() {
+        let (to, writes) = std::sync::mpsc::sync_channel(0);
+        drop(writes);
+        let feeding = Feeding::start(Box::new(Handing(to)), part(Pace::Flood, 30)).unwrap();
+        let (_, fed) = feeding.end();
+        assert!(fed.error.is_some());
+    }
+}

@@ -1,0 +1,361 @@
+use std::fs::OpenOptions;
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU32;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use super::BenchError;
+use super::command::Running;
+use super::crowd::Crowd;
+use super::feed::{Feeding, Pace, Part, Sink};
+use super::interrupt::Interrupt;
+use super::line::Lines;
+use super::mark::Marks;
+use super::measure::{Connected, Counts, Measured};
+use super::moment::{Moment, thread_cpu};
+use super::options::{Feed, FeedTo, Options};
+use super::process::{Usage, usage};
+use super::progress::Progress;
+use super::report::Report;
+use super::tally::Rule;
+use super::target::{self, Target};
+
+/// Connects the clients, measures, and says what was seen. Ctrl-C ends it early, with a report.
+///
+/// # Errors
+/// There is nothing to report.
+pub fn run(options: &Options) -> Result<Report, BenchError> {
+    let mut run = Run::prepare(options)?;
+    let connected = run.connect()?;
+    run.settle()?;
+    let idle = run.usage();
+    run.warm_up()?;
+    let measured = run.measure()?;
+    run.crowd.leave()?;
+    Ok(run.report(&connected, idle.as_ref(), &measured))
+}
+
+/// A run, as far as it has come. What it has started ends with it.
+pub(super) struct Run<'a> {
+    pub(super) options: &'a Options,
+    pub(super) crowd: Crowd,
+    interrupt: Interrupt,
+    progress: Progress,
+    sink: Option<Sink>,
+    /// The server and whoever takes the lines, if they were started.
+    commands: Vec<Running>,
+    pub(super) pid: Option<u32>,
+    pub(super) before: Option<Usage>,
+    pub(super) is_interrupted: bool,
+}
+
+impl<'a> Run<'a> {
+    /// All is there but clients.
+    fn prepare(options: &'a Options) -> Result<Self, BenchError> {
+        let address = target::resolve(options)?;
+        let interrupt = Interrupt::new()?;
+        let mut commands = Vec::new();
+        if let Some(command) = &options.server {
+            let to = options.feed.as_ref().map(|feed| &feed.to);
+            let is_fed = to == Some(&FeedTo::Server);
+            let stdin = if is_fed {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            };
+            commands.push(start(command, stdin)?);
+        }
+        wait_until_somebody_listens(address, &mut commands, &interrupt)?;
+        let marks = match &options.feed {
+            Some(_) => Marks::of_lines(),
+            None => Marks::member(&options.sequence),
+        };
+        let mut run = Self {
+            options,
+            crowd: Crowd::new(Target::new(options, address)?, marks)?,
+            interrupt,
+            progress: Progress::new(),
+            sink: None,
+            pid: commands.first().map(Running::pid),
+            commands,
+            before: None,
+            is_interrupted: false,
+        };
+        run.pid = run.pid.or(options.pid.map(NonZeroU32::get));
+        if let Some(feed) = &options.feed {
+            run.sink = Some(run.open(&feed.to)?);
+        }
+        run.before = run.usage();
+        match run.pid {
+            Some(pid) if run.before.is_none() => Err(BenchError::NoProcess(pid)),
+            _ => Ok(run),
+        }
+    }
+
+    fn open(&mut self, to: &FeedTo) -> Result<Sink, BenchError> {
+        match to {
+            FeedTo::Server => {
+                let stdin = self.commands.first_mut().and_then(Running::take_stdin);
+                Ok(Box::new(stdin.expect("the server was started with a pipe")))
+            }
+            FeedTo::File(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                let file = file.map_err(|why| BenchError::Feed(path.display().to_string(), why))?;
+                Ok(Box::new(file))
+            }
+            FeedTo::Command(command) => {
+                let mut started = start(command, Stdio::piped())?;
+                let stdin = started.take_stdin().expect("it was started with a pipe");
+                self.commands.push(started);
+                Ok(Box::new(stdin))
+            }
+        }
+    }
+
+    fn connect(&mut self) -> Result<Connected, BenchError> {
+        let (clients, at_once) = (self.options.clients.get(), self.options.connecting.get());
+        let (before, cpu, start) = (self.usage(), thread_cpu(), Moment::now());
+        let (mut open, mut since) = (0, start);
+        loop {
+            while self.crowd.begun() < clients && self.crowd.pending() < at_once {
+                self.crowd.connect()?;
+            }
+            self.crowd.turn(TURN, |_| {})?;
+            let (now, crowd) = (Moment::now(), &self.crowd);
+            if crowd.open > open {
+                (open, since) = (crowd.open, now);
+            }
+            self.progress
+                .say(|| format!("connecting: {} of {clients}", crowd.open));
+            self.is_interrupted |= self.interrupt.came();
+            let is_hopeless = now.since(since) > CONNECTS_WITHIN
+                || (crowd.open == 0 && crowd.failed >= FAILURES_THAT_TELL);
+            if self.is_interrupted || is_hopeless {
+                self.crowd.give_up_pending();
+                break;
+            }
+            if crowd.begun() == clients && crowd.pending() == 0 {
+                break;
+            }
+        }
+        let taken = Moment::now().since(start);
+        let own_cpu = thread_cpu().saturating_sub(cpu);
+        if self.crowd.open == 0 {
+            let reasons: Vec<&str> = self.crowd.reasons.keys().map(String::as_str).collect();
+            return Err(BenchError::NoClient(reasons.join("; ")));
+        }
+        Ok(Connected {
+            clients: self.crowd.open,
+            failed: clients - self.crowd.open - self.crowd.closed,
+            taken,
+            own_cpu,
+            server_cpu: before
+                .zip(self.usage())
+                .map(|(before, after)| after.cpu - before.cpu),
+        })
+    }
+
+    /// Lets the server come to rest.
+    fn settle(&mut self) -> Result<(), BenchError> {
+        let end = Moment::now() + self.options.settle;
+        while Moment::now() < end && !self.is_interrupted {
+            self.turn(end.since(Moment::now()))?;
+        }
+        Ok(())
+    }
+
+    fn warm_up(&mut self) -> Result<(), BenchError> {
+        let Some(feed) = &self.options.feed else {
+            return Ok(());
+        };
+        if feed.warm_up > 0 {
+            self.crowd.count(Rule::All(0));
+            let pace = Pace::Rate(WARM_UP_RATE);
+            self.feed(part(feed, 0..feed.warm_up, pace, WARMS_UP_WITHIN))?;
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self) -> Result<Measured, BenchError> {
+        let options = self.options;
+        let rule = match &options.feed {
+            Some(feed) => Rule::All(feed.warm_up),
+            None => Rule::AsTheOthers,
+        };
+        let server_before = self.usage();
+        self.crowd.count(rule);
+        let counts = Counts::begin(&self.crowd);
+        let fed = match &options.feed {
+            Some(feed) => {
+                let first = feed.warm_up;
+                let end = feed
+                    .lines
+                    .map_or(u64::MAX, |lines| first.saturating_add(lines));
+                Some(self.feed(part(feed, first..end, feed.pace, options.duration))?)
+            }
+            None => {
+                self.receive()?;
+                None
+            }
+        };
+        Ok(counts.end(&self.crowd, fed, server_before.zip(self.usage())))
+    }
+
+    /// Without a feed of our own.
+    fn receive(&mut self) -> Result<(), BenchError> {
+        let (start, most) = (Moment::now(), self.options.duration);
+        let end = start + most;
+        loop {
+            let now = Moment::now();
+            if now >= end || self.is_interrupted || self.crowd.tally.present() == 0 {
+                return Ok(());
+            }
+            self.turn(end.since(now))?;
+            let tally = &self.crowd.tally;
+            self.progress.say(|| {
+                let seconds = Moment::now().since(start).as_secs_f64();
+                let messages = tally.delivered + tally.unnumbered;
+                format!(
+                    "receiving: {seconds:.1} s of {} s, {messages} messages",
+                    most.as_secs()
+                )
+            });
+        }
+    }
+
+    /// Writes some lines, and waits until everybody has them, or until nothing more comes.
+    fn feed(&mut self, part: Part) -> Result<Fed, BenchError> {
+        let (first, start, is_paced) = (
+            part.numbers.start,
+            Moment::now(),
+            matches!(part.pace, Pace::Rate(_)),
+        );
+        let hard_end = start + part.most + AFTER_THE_FEED;
+        let sink = self
+            .sink
+            .take()
+            .expect("a part ends before the next begins");
+        let feeding = Feeding::start(sink, part)?;
+        self.crowd.limit = feeding.begun();
+        let mut quiet_since = start;
+        let mut is_complete = false;
+        loop {
+            self.crowd.turn(TURN, |number| feeding.completed(number))?;
+            self.is_interrupted |= self.interrupt.came();
+            let (now, tally) = (Moment::now(), &self.crowd.tally);
+            quiet_since = quiet_since.max(tally.last_at);
+            self.progress.say(|| {
+                let (written, delivered) = (feeding.written() - first, tally.delivered);
+                format!("feeding: {written} lines, {delivered} deliveries")
+            });
+            if feeding.is_done() && tally.completed() >= feeding.written() {
+                is_complete = true;
+                break;
+            }
+            let is_quiet = now.since(quiet_since) > QUIET && now.since(start) > QUIET;
+            let is_over = tally.present() == 0 || self.is_interrupted || now >= hard_end;
+            if is_over || (is_quiet && (feeding.is_done() || !is_paced)) {
+                feeding.stop();
+                if is_over || feeding.is_done() || now.since(quiet_since) > 2 * QUIET {
+                    break;
+                }
+            }
+        }
+        feeding.stop();
+        let end = feeding.written();
+        let of_thread = feeding.end_if_done().map(|(sink, fed)| {
+            self.sink = Some(sink);
+            fed
+        });
+        Ok(Fed {
+            first,
+            end,
+            is_complete,
+            of_thread,
+        })
+    }
+
+    fn turn(&mut self, most: Duration) -> Result<(), BenchError> {
+        self.crowd.turn(most.min(TURN), |_| {})?;
+        self.is_interrupted |= self.interrupt.came();
+        Ok(())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        usage(self.pid?)
+    }
+}
+
+fn wait_until_somebody_listens(
+    address: SocketAddr,
+    commands: &mut [Running],
+    interrupt: &Interrupt,
+) -> Result<(), BenchError> {
+    let deadline = Moment::now() + LISTENS_WITHIN;
+    loop {
+        match TcpStream::connect_timeout(&address, LISTENS_WITHIN) {
+            Ok(_) => return Ok(()),
+            // Who is not there now will not come.
+            Err(_) if commands.is_empty() => return Err(BenchError::NobodyListens(address)),
+            Err(_) => {}
+        }
+        for command in &mut *commands {
+            if let Some(status) = command.ended()? {
+                return Err(BenchError::ServerEnded(status));
+            }
+        }
+        if Moment::now() >= deadline || interrupt.came() {
+            return Err(BenchError::NobodyListens(address));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What was fed.
+pub(super) struct Fed {
+    pub(super) first: u64,
+    /// One more than the last number.
+    pub(super) end: u64,
+    /// Whether everybody has all of it, or has lost it.
+    pub(super) is_complete: bool,
+    /// None: it hangs in a write.
+    pub(super) of_thread: Option<super::feed::Fed>,
+}
+
+fn part(feed: &Feed, numbers: std::ops::Range<u64>, pace: Pace, most: Duration) -> Part {
+    Part {
+        numbers,
+        pace,
+        batch: feed.batch,
+        lines: Lines {
+            least_bytes: feed.line_bytes,
+        },
+        most,
+    }
+}
+
+fn start(command: &str, stdin: Stdio) -> Result<Running, BenchError> {
+    Running::start(command, stdin).map_err(|why| BenchError::Command(command.to_owned(), why))
+}
+
+/// Somebody who does not listen by then never will.
+const LISTENS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Without a single new client.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(20);
+
+/// So many failures and not one client: the rest would fare no better, and be a burden.
+const FAILURES_THAT_TELL: usize = 20;
+
+/// A turn, unless something happens: how soon Ctrl-C is heeded.
+const TURN: Duration = Duration::from_millis(20);
+
+/// Nothing has come for so long: nothing more comes.
+const QUIET: Duration = Duration::from_millis(2500);
+
+/// How long the feed's last lines may take.
+const AFTER_THE_FEED: Duration = Duration::from_secs(15);
+
+const WARM_UP_RATE: NonZeroU32 = NonZeroU32::new(100).expect("not 0");
+const WARMS_UP_WITHIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,293 @@
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::gaps::Gaps;
+use super::histogram::Histogram;
+use super::mark::Mark;
+use super::moment::Moment;
+
+/// Who got what: what is lost, repeated or out of order, and how late everything was.
+#[derive(Debug)]
+pub(super) struct Tally {
+    rule: Rule,
+    places: Vec<Place>,
+    /// The numbers that not everybody has yet, or may miss.
+    board: VecDeque<Entry>,
+    /// The number that the board begins with.
+    base: u64,
+    /// How many clients are to get each number.
+    everybody: u32,
+    /// Those of them whose connection has ended: nobody waits for them.
+    gone: u32,
+    pub(super) delivered: u64,
+    pub(super) repeated: u64,
+    pub(super) disordered: u64,
+    /// Messages without a number, or with one that can't be.
+    pub(super) unnumbered: u64,
+    pub(super) each: Histogram,
+    pub(super) last: Histogram,
+    /// When the newest message came.
+    pub(super) last_at: Moment,
+}
+
+/// What each client has to get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// All from this number on.
+    All(u64),
+    /// From the first that it gets on, what any of the others gets.
+    AsTheOthers,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    /// One more than the highest number it has.
+    next: Option<u64>,
+    missing: Gaps,
+    messages: u64,
+    /// It was not there when counting began.
+    is_absent: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    first_at: Moment,
+    /// How many clients have it.
+    got: u32,
+    /// How many clients have it, or have a higher one, or are gone.
+    settled: u32,
+}
+
+/// What was lost, and by whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    pub(super) signals: u64,
+    pub(super) clients: u64,
+}
+
+impl Tally {
+    /// For these clients, some of which may not be there.
+    pub(super) fn new(rule: Rule, are_there: &[bool]) -> Self {
+        let (next, base) = match rule {
+            Rule::All(first) => (Some(first), first),
+            Rule::AsTheOthers => (None, 0),
+        };
+        let place = |is_there: &bool| Place {
+            next,
+            is_absent: !is_there,
+            ..Place::default()
+        };
+        let everybody = are_there.iter().filter(|is_there| **is_there).count();
+        Self {
+            rule,
+            places: are_there.iter().map(place).collect(),
+            board: VecDeque::new(),
+            base,
+            everybody: u32::try_from(everybody).expect("no more clients than sockets"),
+            gone: 0,
+            delivered: 0,
+            repeated: 0,
+            disordered: 0,
+            unnumbered: 0,
+            each: Histogram::default(),
+            last: Histogram::default(),
+            last_at: Moment::default(),
+        }
+    }
+
+    /// A message that says nothing of itself.
+    pub(super) fn unnumbered(&mut self, client: usize, now: Moment) {
+        self.unnumbered += 1;
+        self.places[client].messages += 1;
+        self.last_at = now;
+    }
+
+    /// A message that says which one it is.
+    #[inline]
+    pub(super) fn record(&mut self, client: usize, mark: Mark, now: Moment) {
+        let number = mark.number;
+        if self.rule == Rule::AsTheOthers && !self.make_room(number) {
+            self.unnumbered(client, now);
+            return;
+        }
+        self.last_at = now;
+        let place = &mut self.places[client];
+        place.messages += 1;
+        let next = *place.next.get_or_insert(number);
+        let is_in_order = number >= next;
+        if is_in_order {
+            place.next = Some(number + 1);
+            if number > next {
+                place.missing.add(next..number);
+                self.settle(next..number);
+            }
+        } else if place.missing.remove(number) {
+            self.disordered += 1;
+        } else {
+            self.repeated += 1;
+            return;
+        }
+        self.delivered += 1;
+        let everybody = self.everybody;
+        let Some(entry) = self.entry(number) else {
+            // Everybody else has it, or has passed it.
+            self.each.add(latency(mark, now, now));
+            return;
+        };
+        if entry.got == 0 {
+            entry.first_at = now;
+        }
+        entry.got += 1;
+        entry.settled += u32::from(is_in_order);
+        let (first_at, has_everybody) = (entry.first_at, entry.got == everybody);
+        let latency = latency(mark, now, first_at);
+        self.each.add(latency);
+        if has_everybody {
+            self.last.add(latency);
+        }
+        self.tidy();
+    }
+
+    /// A client is gone: what comes from now on it will not get.
+    pub(super) fn lose(&mut self, client: usize) {
+        self.gone += 1;
+        let next = self.places[client].next.unwrap_or(self.base);
+        let end = self.base + self.board.len() as u64;
+        self.settle(next..end.max(next));
+        self.tidy();
+    }
+
+    /// All before this number were got by everybody, or are lost.
+    pub(super) fn completed(&self) -> u64 {
+        self.base
+    }
+
+    /// How many clients were there when counting began.
+    pub(super) fn everybody(&self) -> usize {
+        self.everybody as usize
+    }
+
+    /// Whether nobody is counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// How many clients are still there.
+    pub(super) fn present(&self) -> usize {
+        (self.everybody - self.gone) as usize
+    }
+
+    /// What is missing, if all before `end` should have come.
+    pub(super) fn losses(&self, end: u64) -> Losses {
+        let mut losses = Losses::default();
+        for place in self.places.iter().filter(|place| !place.is_absent) {
+            let gaps = place.missing.iter().cloned().map(|gap| self.count(gap));
+            let mut lost: u64 = gaps.sum();
+            if let (Rule::All(_), Some(next)) = (self.rule, place.next) {
+                lost += end.saturating_sub(next);
+            }
+            losses.signals += lost;
+            losses.clients += u64::from(lost > 0);
+        }
+        losses
+    }
+
+    /// The fewest and the most messages that a client got.
+    pub(super) fn messages(&self) -> (u64, u64) {
+        let there = || self.places.iter().filter(|place| !place.is_absent);
+        let each = || there().map(|place| place.messages);
+        (each().min().unwrap_or(0), each().max().unwrap_or(0))
+    }
+
+    /// How many of these numbers were to be expected.
+    fn count(&self, gap: Range<u64>) -> u64 {
+        match self.rule {
+            Rule::All(_) => gap.end - gap.start,
+            Rule::AsTheOthers => {
+                let known = gap.start.max(self.base)..gap.end;
+                let entries = known.filter_map(|number| self.board.get(self.index(number)?));
+                entries.filter(|entry| entry.got > 0).count() as u64
+            }
+        }
+    }
+
+    /// Has the board reach a number that somebody else counted; not if that is too far away to be
+    /// the next of a count.
+    fn make_room(&mut self, number: u64) -> bool {
+        if self.board.is_empty() && self.base == 0 {
+            self.base = number;
+        }
+        let end = self.base + self.board.len() as u64;
+        if number >= end + FARTHEST || number + FARTHEST < self.base {
+            return false;
+        }
+        while number < self.base {
+            // Others have begun later in the same stream.
+            if self.board.len() as u64 == KEPT {
+                return true;
+            }
+            self.base -= 1;
+            self.board.push_front(Entry::default());
+        }
+        while self.board.len() as u64 > KEPT {
+            self.board.pop_front();
+            self.base += 1;
+        }
+        true
+    }
+
+    fn settle(&mut self, numbers: Range<u64>) {
+        for number in numbers {
+            if let Some(entry) = self.entry(number) {
+                entry.settled += 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, number: u64) -> Option<&mut Entry> {
+        let index = self.index(number)?;
+        while self.board.len() <= index {
+            self.board.push_back(Entry {
+                settled: self.gone,
+                ..Entry::default()
+            });
+        }
+        self.board.get_mut(index)
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.base)?).ok()
+    }
+
+    /// Forgets the numbers that nobody will get any more.
+    #[inline]
+    fn tidy(&mut self) {
+        while let Some(entry) = self.board.front() {
+            let is_done = match self.rule {
+                Rule::All(_) => entry.settled >= self.everybody,
+                Rule::AsTheOthers => entry.got == self.everybody,
+            };
+            if !is_done {
+                return;
+            }
+            self.board.pop_front();
+            self.base += 1;
+        }
+    }
+}
+
+/// In nanoseconds, from when it was written, or else from when the first client had it.
+#[inline]
+fn latency(mark: Mark, now: Moment, first_at: Moment) -> u64 {
+    now.0.saturating_sub(mark.sent.unwrap_or(first_at).0)
+}
+
+/// A count that jumps by more is none.
+const FARTHEST: u64 = 1 << 20;
+
+/// Numbers that are remembered while somebody may lack them.
+const KEPT: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests;

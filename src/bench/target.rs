@@ -1,0 +1,127 @@
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::pki_types::ServerName;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio_tungstenite::tungstenite::http::Uri;
+
+use super::BenchError;
+use super::options::{Authority, Options};
+use super::upgrade;
+use crate::trust::trusting_by;
+
+/// Where clients connect to, and what each of them says there.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    /// With TLS: whom to trust, and who the server has to be.
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) request: Vec<u8>,
+}
+
+impl Target {
+    /// At this address of the server.
+    pub(super) fn new(options: &Options, address: SocketAddr) -> Result<Self, BenchError> {
+        let url = &options.url;
+        let tls = match &options.tls {
+            None => None,
+            Some(authority) => {
+                let name = ServerName::try_from(host(url).to_owned()).map_err(|why| {
+                    BenchError::Address(host(url).to_owned(), io::Error::other(why))
+                })?;
+                Some((trusting(authority)?, name))
+            }
+        };
+        let request = upgrade::request(url, options.subprotocol.as_deref(), &options.headers);
+        Ok(Self {
+            address,
+            tls,
+            request,
+        })
+    }
+
+    /// Begins the connection of client `number`.
+    pub(super) fn connect(&self, number: usize) -> io::Result<Socket> {
+        let domain = Domain::for_address(self.address);
+        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        // Thousands of connections that are over would keep their ports for a minute.
+        socket.set_linger(Some(Duration::ZERO))?;
+        if let Some(source) = source(self.address.ip(), number) {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        match socket.connect(&self.address.into()) {
+            Err(error)
+                if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
+                Ok(socket)
+            }
+            done => done.map(|()| socket),
+        }
+    }
+}
+
+/// The first address of the URL's host.
+pub(super) fn resolve(options: &Options) -> Result<SocketAddr, BenchError> {
+    let host = host(&options.url);
+    let usual = if options.tls.is_some() { 443 } else { 80 };
+    let port = options.url.port_u16().unwrap_or(usual);
+    (host, port)
+        .to_socket_addrs()
+        .and_then(|mut found| found.next().ok_or(io::ErrorKind::NotFound.into()))
+        .map_err(|why| BenchError::Address(host.to_owned(), why))
+}
+
+fn host(url: &Uri) -> &str {
+    let host = url.host().unwrap_or_default();
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The cipher comes first that costs least, which servers mostly heed: reading must not be what is
+/// measured. And each client is a new one.
+fn trusting(Authority(path): &Authority) -> Result<Arc<ClientConfig>, BenchError> {
+    let mut provider = default_provider();
+    let cheapest = cipher_suite::TLS13_AES_128_GCM_SHA256.suite();
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| suite.suite() != cheapest);
+    let config = trusting_by(path.exists().then_some(path), provider)
+        .map_err(|why| BenchError::Authority(path.display().to_string(), why))?;
+    let mut config = ClientConfig::clone(&config);
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// One address has about 28,000 ports for connections to one server; on the loopback network there
+/// are more addresses: each takes 20,000 clients.
+fn source(target: IpAddr, number: usize) -> Option<IpAddr> {
+    match target {
+        IpAddr::V4(target) if target.is_loopback() && number >= CLIENTS_OF_AN_ADDRESS => {
+            let next = u32::try_from(number / CLIENTS_OF_AN_ADDRESS).ok()?;
+            Some(Ipv4Addr::from_bits(FIRST_SOURCE.to_bits() + next).into())
+        }
+        _ => None,
+    }
+}
+
+const CLIENTS_OF_AN_ADDRESS: usize = 20_000;
+const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_connections_beyond_an_addresss_ports_come_from_others() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(source(loopback, 19_999), None);
+        assert_eq!(source(loopback, 20_000), Some([127, 0, 1, 1].into()));
+        assert_eq!(source(loopback, 45_000), Some([127, 0, 1, 2].into()));
+        assert_eq!(source([192, 0, 2, 1].into(), 45_000), None);
+    }
+}

@@ -1,0 +1,399 @@
+//! What may be typed for `bench`, and what was.
+
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Command};
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
+
+use super::grammar::{config_file, many, once};
+use super::listen_options::{token, trust, url};
+use super::typed::Typed;
+use crate::bench::{Authority, Feed, FeedTo, Form, Options, Pace};
+use crate::config::units::duration;
+use crate::config::{Problem, Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::listen::USUAL_CA;
+use crate::trust::trusting;
+
+/// Its part of the command line.
+pub(super) fn grammar() -> Command {
+    Command::new("bench")
+        .about("Connects many clients to a WebSocket server, this one or another, and measures what each of them gets")
+        .after_help(format!("{NOTE} The token may also stand in ${TOKEN_VARIABLE}."))
+        .arg(Arg::new("url").value_name("URL").help(format!(
+            "The server, such as wss://127.0.0.1:8080 [default: ${URL_VARIABLE}]"
+        )))
+        .args(door())
+        .args(load())
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print the report as one line of JSON"),
+        )
+        .arg(config_file())
+}
+
+/// How clients come in.
+fn door() -> [Arg; 7] {
+    [
+        once(
+            "clients",
+            "N",
+            format!("How many clients [default: {CLIENTS}]"),
+        ),
+        once(
+            "connecting",
+            "N",
+            format!("How many of them may be connecting at once [default: {CONNECTING}]"),
+        ),
+        once("token", "TOKEN", "The token to show"),
+        once("token-file", "PATH", "A file that holds it"),
+        once(
+            "ca",
+            "PATH",
+            format!(
+                "Certificate authority to trust besides the system's, PEM [default: {USUAL_CA}, if it is there]"
+            ),
+        ),
+        many(
+            "header",
+            "NAME: VALUE",
+            "A further header of the upgrade; may be repeated",
+        ),
+        once(
+            "subprotocol",
+            "NAME",
+            "The subprotocol to ask for, such as signalcast.v2 [default: none]",
+        ),
+    ]
+}
+
+/// What they get, and what is measured.
+fn load() -> [Arg; 12] {
+    [
+        once(
+            "server",
+            "COMMAND",
+            "Start the server with this shell command, measure it, and stop it at the end [default: it runs already]",
+        ),
+        once(
+            "pid",
+            "PID",
+            "The server's process: its CPU and memory, with all its children, are measured [default: that of --server]",
+        ),
+        once(
+            "feed-to",
+            "WHERE",
+            "Feed the server: stdin (that of --server), file:PATH (lines are appended), exec:COMMAND (its standard input). Without it clients only receive what comes anyway",
+        ),
+        once(
+            "rate",
+            "N",
+            format!(
+                "Lines a second that are fed, or max: as fast as they are taken, whoever loses some [default: {RATE}]"
+            ),
+        ),
+        once(
+            "window",
+            "N",
+            "Feed as fast as all clients get it, with at most so many lines on their way; 1: one after the other",
+        ),
+        once(
+            "batch",
+            "N",
+            format!("With --window or --rate max, the most lines in one write [default: {BATCH}]"),
+        ),
+        once(
+            "lines",
+            "N",
+            "How many lines are fed [default: as many as --duration allows]",
+        ),
+        once(
+            "line-bytes",
+            "N",
+            "How long a line is at least [default: 110 or so]",
+        ),
+        once(
+            "warm-up",
+            "N",
+            format!("Lines before those that count, 100 a second [default: {WARM_UP}]"),
+        ),
+        once(
+            "sequence",
+            "NAME",
+            format!(
+                "Without --feed-to: the member of the messages' JSON that counts them [default: {SEQUENCE}]"
+            ),
+        ),
+        once(
+            "duration",
+            "DURATION",
+            format!(
+                "How long to receive; with --feed-to, how long at most to feed [default: {DURATION}]"
+            ),
+        ),
+        once(
+            "settle",
+            "DURATION",
+            format!(
+                "How long to wait before idle clients' memory is looked at [default: {SETTLE}]"
+            ),
+        ),
+    ]
+}
+
+const NOTE: &str = "\
+Exits with 1 if a client could not come or stay, or did not get everything once and in order. A line \
+that is fed is a signal, marked as a test, with its number as the timestamp and the time as the \
+price. docs/bench.md defines the figures.";
+
+const CLIENTS: &str = "100";
+const CONNECTING: &str = "64";
+const RATE: &str = "100";
+const BATCH: &str = "1";
+const WARM_UP: &str = "20";
+const SEQUENCE: &str = "seq";
+const DURATION: &str = "10s";
+const SETTLE: &str = "700ms";
+
+/// What to measure; none if that can't be told.
+pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Options> {
+    let url = url(typed, around);
+    let headers = headers(typed, around);
+    let subprotocol = subprotocol(typed);
+    let clients = typed.parsed("clients", CLIENTS, at_least_one::<NonZeroUsize>);
+    if let (Some(clients), Some(most)) = (clients, around.open_files) {
+        enough_files(typed, clients, most);
+    }
+    let connecting = typed.parsed("connecting", CONNECTING, at_least_one);
+    let server = typed.once("server");
+    let pid = pid(typed, server.is_some());
+    let feed = feed(typed, around, server.is_some());
+    let sequence = typed
+        .once("sequence")
+        .unwrap_or_else(|| SEQUENCE.to_owned());
+    let duration = typed.parsed("duration", DURATION, duration);
+    let settle = settle(typed);
+    let form = if typed.is_there("json") {
+        Form::Json
+    } else {
+        Form::Text
+    };
+    let tls = authority(typed, around, url.as_ref()?)?;
+    Some(Options {
+        url: url?,
+        tls,
+        headers: headers?,
+        subprotocol: subprotocol?,
+        clients: clients?,
+        connecting: connecting?,
+        server,
+        pid: pid?,
+        feed: feed?,
+        duration: duration?,
+        settle: settle?,
+        sequence,
+        form,
+    })
+}
+
+/// Whose certificates are believed, as with `listen`; none inside without TLS. A server that is
+/// started may be about to make its authority.
+fn authority(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<Option<Authority>> {
+    let named = trust(typed, around, url, |ca| {
+        trusting(ca).map(|_| ca.map(Path::to_owned))
+    })?;
+    let usual = || around.folder.join(USUAL_CA);
+    Some(named.map(|named| Authority(named.unwrap_or_else(usual))))
+}
+
+fn headers(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let token = token(typed, around);
+    let mut headers: Option<Vec<_>> = Some(Vec::new());
+    for text in typed.many("header") {
+        let parts = text.split_once(':').and_then(|(name, value)| {
+            Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
+        });
+        if parts.is_none() {
+            // What it holds may be secret.
+            let name = text.split(':').next().unwrap_or_default();
+            typed.refuse(
+                format!("--header {name}"),
+                "is no header",
+                "write one such as 'X-Api-Key: abc'",
+            );
+        }
+        headers = headers.zip(parts).map(|(mut headers, header)| {
+            headers.push(header);
+            headers
+        });
+    }
+    let mut headers = headers?;
+    if let Some(token) = token.ok()? {
+        headers.push((AUTHORIZATION, token));
+    }
+    Some(headers)
+}
+
+fn subprotocol(typed: &mut Typed<'_>) -> Option<Option<String>> {
+    let Some(name) = typed.once("subprotocol") else {
+        return Some(None);
+    };
+    // A token of HTTP, as names of headers are.
+    if name.parse::<HeaderName>().is_err() {
+        typed.refuse(
+            "--subprotocol",
+            &format!("{name:?} can't be one"),
+            "write one such as signalcast.v2",
+        );
+        return None;
+    }
+    Some(Some(name))
+}
+
+fn enough_files(typed: &mut Typed<'_>, clients: NonZeroUsize, most: u64) {
+    let needed = clients.get() as u64 + FILES_BESIDES;
+    if needed > most {
+        typed.refuse(
+            "--clients",
+            &format!("{clients} need {needed} open files, and {most} are allowed"),
+            &format!(
+                "raise the limit (ulimit -n), or write {} at most",
+                most.saturating_sub(FILES_BESIDES)
+            ),
+        );
+    }
+}
+
+/// Open files besides the connections.
+const FILES_BESIDES: u64 = 50;
+
+fn pid(typed: &mut Typed<'_>, has_server: bool) -> Option<Option<NonZeroU32>> {
+    if has_server && typed.once("pid").is_some() {
+        typed.refuse("--pid", "is there beside --server", "leave one");
+    }
+    match typed.once("pid") {
+        None => Some(None),
+        Some(_) => typed.parsed("pid", "", at_least_one).map(Some),
+    }
+}
+
+fn settle(typed: &mut Typed<'_>) -> Option<Duration> {
+    typed.parsed("settle", SETTLE, duration)
+}
+
+/// What is to be fed; none inside if nothing is.
+fn feed(typed: &mut Typed<'_>, around: &Surroundings, has_server: bool) -> Option<Option<Feed>> {
+    let Some(text) = typed.once("feed-to") else {
+        for name in ["rate", "window", "batch", "lines", "line-bytes", "warm-up"] {
+            if typed.once(name).is_some() {
+                typed.refuse(
+                    format!("--{name}"),
+                    "is about a feed, and nothing is fed",
+                    "say where to with --feed-to",
+                );
+            }
+        }
+        return Some(None);
+    };
+    if typed.once("sequence").is_some() {
+        typed.refuse(
+            "--sequence",
+            "is there beside --feed-to, whose lines are numbered",
+            "leave one",
+        );
+    }
+    let to = feed_to(typed, &text, around, has_server);
+    let pace = pace(typed);
+    let lines = match typed.once("lines") {
+        None => Some(None),
+        Some(_) => typed
+            .parsed("lines", "", at_least_one::<NonZeroU64>)
+            .map(|lines| Some(lines.get())),
+    };
+    let warm_up = typed.parsed("warm-up", WARM_UP, number);
+    let batch = typed.parsed("batch", BATCH, at_least_one);
+    let line_bytes = typed.parsed("line-bytes", "0", |text| {
+        number(text).and_then(|bytes| match bytes {
+            0..=LONGEST_LINE => Ok(bytes),
+            _ => Err(Problem::new(
+                "is more than a line may have",
+                "write 65536 at most",
+            )),
+        })
+    });
+    Some(Some(Feed {
+        to: to?,
+        pace: pace?,
+        lines: lines?,
+        warm_up: warm_up?,
+        batch: batch?,
+        line_bytes: line_bytes?,
+    }))
+}
+
+const LONGEST_LINE: usize = 65_536;
+
+fn feed_to(
+    typed: &mut Typed<'_>,
+    text: &str,
+    around: &Surroundings,
+    has_server: bool,
+) -> Option<FeedTo> {
+    match text.split_once(':') {
+        None if text == "stdin" && has_server => Some(FeedTo::Server),
+        None if text == "stdin" => {
+            typed.refuse(
+                "--feed-to",
+                "stdin is that of a server which is started",
+                "add --server COMMAND, or write file:PATH or exec:COMMAND",
+            );
+            None
+        }
+        Some(("file", path)) if !path.is_empty() => Some(FeedTo::File(around.folder.join(path))),
+        Some(("exec", command)) if !command.trim().is_empty() => {
+            Some(FeedTo::Command(command.to_owned()))
+        }
+        _ => {
+            typed.refuse(
+                "--feed-to",
+                &format!("{text:?} says not where"),
+                "write stdin, file:PATH or exec:COMMAND",
+            );
+            None
+        }
+    }
+}
+
+fn pace(typed: &mut Typed<'_>) -> Option<Pace> {
+    match (typed.once("rate"), typed.once("window")) {
+        (Some(_), Some(_)) => {
+            typed.refuse("--window", "is there beside --rate", "leave one");
+            None
+        }
+        (None, Some(_)) => typed.parsed("window", "", at_least_one).map(Pace::Window),
+        _ => typed.parsed("rate", RATE, |text| match text {
+            "max" => Ok(Pace::Flood),
+            text => at_least_one(text).map(Pace::Rate),
+        }),
+    }
+}
+
+/// A number that may be 0.
+fn number<T: FromStr>(text: &str) -> Result<T, Problem> {
+    parsed(text, "write a whole number, as in 100")
+}
+
+/// One that may not.
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, Problem> {
+    parsed(text, "write a whole number from 1 on, as in 100")
+}
+
+fn parsed<T: FromStr>(text: &str, remedy: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|_| Problem::new(format!("can't be {text:?}"), remedy))
+}

@@ -1,0 +1,380 @@
+//! `signalcast bench` against real servers: what it counts, and what it says of those that lose,
+//! repeat or mix up what they are fed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+mod common;
+
+use common::{Folder, TestServer};
+
+/// A run that has ended.
+struct Run {
+    code: Option<i32>,
+    report: Value,
+    said: String,
+}
+
+/// Runs `bench --json` with these arguments, of which one may hold blanks.
+fn bench(folder: &Folder, token: &str, arguments: &str, last: &[&str]) -> Run {
+    ended(started(folder, token, arguments, last))
+}
+
+fn started(folder: &Folder, token: &str, arguments: &str, last: &[&str]) -> std::process::Child {
+    let mut command = folder.command(&format!("bench --json {arguments}"));
+    command
+        .args(last)
+        .env("SIGNALCAST_TOKEN", token)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn ended(child: std::process::Child) -> Run {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let report = serde_json::from_slice(&output.stdout);
+    Run {
+        code: output.status.code(),
+        report: report.unwrap_or(Value::Null),
+        said,
+    }
+}
+
+impl Run {
+    fn number(&self, place: &str) -> f64 {
+        self.value(place).as_f64().unwrap()
+    }
+
+    fn count(&self, place: &str) -> u64 {
+        self.value(place).as_u64().unwrap()
+    }
+
+    fn value(&self, place: &str) -> &Value {
+        let found = self.report.pointer(place);
+        found.unwrap_or_else(|| panic!("{place}: {}\n{}", self.report, self.said))
+    }
+
+    /// Deliveries, and how many were lost, repeated and out of order.
+    fn judged(&self) -> [u64; 4] {
+        ["count", "lost", "repeated", "disordered"]
+            .map(|name| self.count(&format!("/deliveries/{name}")))
+    }
+}
+
+#[test]
+fn each_client_is_seen_to_get_every_line_once() {
+    for mode in ["", "--plaintext"] {
+        let server = TestServer::start(&format!("--source file:feed.jsonl {mode}"));
+        let arguments = format!(
+            "{} --clients 20 --feed-to file:feed.jsonl --rate 200 --lines 50 --pid {}",
+            server.url(""),
+            server.pid().as_raw_nonzero()
+        );
+        let run = bench(&server.folder, &server.token(), &arguments, &[]);
+        assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+        assert_eq!(run.judged(), [1000, 0, 0, 0]);
+        assert_eq!(run.count("/deliveries/expected"), 1000);
+        assert_eq!(run.count("/clients/connected"), 20);
+        assert_eq!(run.count("/latency_us/each/count"), 1000);
+        assert_eq!(run.count("/latency_us/last/count"), 50);
+        let [p50, p99, max] =
+            ["p50", "p99", "max"].map(|name| run.number(&format!("/latency_us/each/{name}")));
+        assert!(0.0 < p50 && p50 <= p99 && p99 <= max, "{}", run.report);
+        assert!(run.number("/server/cpu_us_per_delivery") > 0.0);
+        assert!(run.number("/server/resident_bytes_idle") > 1e6);
+        assert!(run.number("/connecting/per_server_cpu_second") > 0.0);
+        // The warm-up was fed before.
+        assert_eq!(server.folder.read("feed.jsonl").lines().count(), 70);
+        server.stop();
+    }
+}
+
+#[test]
+fn a_server_is_started_fed_as_fast_as_it_delivers_and_stopped() {
+    // The one with TLS makes its certificate only then.
+    for (scheme, mode) in [("ws", "--plaintext"), ("wss", "")] {
+        let folder = Folder::new();
+        let address = free_address();
+        let token = folder.token("--sub bench");
+        let server = format!(
+            "{} serve --listen {address} {mode} --source stdin --journal none",
+            env!("CARGO_BIN_EXE_signalcast")
+        );
+        let arguments = format!(
+            "{scheme}://{address} --clients 10 --feed-to stdin --window 32 --batch 8 --lines 3000 --server"
+        );
+        let run = bench(&folder, &token, &arguments, &[&server]);
+        assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+        assert_eq!(run.judged(), [30_000, 0, 0, 0]);
+        assert!(run.number("/server/cpu_seconds") > 0.0);
+        assert!(TcpStream::connect(address).is_err(), "it still listens");
+    }
+}
+
+#[test]
+fn lines_can_be_fed_to_another_command() {
+    let server = TestServer::start("--source file:feed.jsonl --plaintext");
+    let arguments = format!(
+        "{} --clients 3 --lines 10 --warm-up 0 --feed-to",
+        server.url("")
+    );
+    let run = bench(
+        &server.folder,
+        &server.token(),
+        &arguments,
+        &["exec:cat >> feed.jsonl"],
+    );
+    assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+    assert_eq!(run.judged(), [30, 0, 0, 0]);
+    server.stop();
+}
+
+#[test]
+fn longer_lines_are_that_long() {
+    let server = TestServer::start("--source file:feed.jsonl --plaintext");
+    let arguments = format!(
+        "{} --clients 3 --lines 10 --warm-up 0 --line-bytes 5000 --feed-to file:feed.jsonl",
+        server.url("")
+    );
+    let run = bench(&server.folder, &server.token(), &arguments, &[]);
+    assert_eq!(run.judged(), [30, 0, 0, 0], "{}", run.said);
+    assert!(run.number("/deliveries/bytes") >= 150_000.0);
+    let feed = server.folder.read("feed.jsonl");
+    assert!(feed.lines().all(|line| line.len() == 5000));
+    server.stop();
+}
+
+#[test]
+fn without_a_feed_of_its_own_it_compares_the_clients() {
+    let mut server = TestServer::start("--plaintext");
+    let arguments = format!(
+        "{} --clients 5 --subprotocol signalcast.v2 --duration 500ms",
+        server.url("")
+    );
+    let mut child = started(&server.folder, &server.token(), &arguments, &[]);
+    while child.try_wait().unwrap().is_none() {
+        server.feed("buy BTCUSDT 1\n");
+        thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let run = ended(child);
+    assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+    let [count, ..] = run.judged();
+    assert!(count > 50, "{}", run.report);
+    assert_eq!(run.judged(), [count, 0, 0, 0]);
+    assert_eq!(
+        run.report.pointer("/deliveries/expected"),
+        Some(&Value::Null)
+    );
+    assert!(run.number("/latency_us/last/count") > 10.0);
+    server.stop();
+}
+
+#[test]
+fn a_server_that_dies_is_reported() {
+    let server = TestServer::start("--source file:feed.jsonl");
+    let arguments = format!(
+        "{} --clients 8 --duration 60s --feed-to file:feed.jsonl",
+        server.url("")
+    );
+    let child = started(&server.folder, &server.token(), &arguments, &[]);
+    // The warm-up, and more.
+    while std::fs::read_to_string(server.folder.path("feed.jsonl"))
+        .is_ok_and(|feed| feed.lines().count() < 40)
+        || !server.folder.path("feed.jsonl").exists()
+    {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    server.signal(Signal::KILL);
+    let run = ended(child);
+    assert_eq!(run.code, Some(1), "{}\n{}", run.said, run.report);
+    assert_eq!(run.count("/clients/closed"), 8);
+    let reasons = run
+        .report
+        .pointer("/clients/reasons")
+        .unwrap()
+        .as_object()
+        .unwrap();
+    assert_eq!(reasons.values().filter_map(Value::as_u64).sum::<u64>(), 8);
+}
+
+#[test]
+fn what_a_server_loses_repeats_or_mixes_up_is_told() {
+    let faults: [(Fault, [u64; 4]); 3] = [
+        (|lines| without(lines, 7), [119, 1, 0, 0]),
+        (|lines| twice(lines, 7), [120, 0, 1, 0]),
+        (|lines| swapped(lines, 7), [120, 0, 0, 1]),
+    ];
+    for (fault, expected) in faults {
+        let folder = Folder::new();
+        let faulty = Faulty::start(folder.path("fifo"), fault);
+        let arguments = format!(
+            "ws://{} --clients 4 --lines 30 --warm-up 0 --rate max --feed-to file:fifo",
+            faulty.address
+        );
+        let run = bench(&folder, "any", &arguments, &[]);
+        faulty.serving.join().unwrap();
+        assert_eq!(run.judged(), expected, "{}\n{}", run.said, run.report);
+        assert_eq!(run.code, Some(1));
+    }
+}
+
+#[test]
+fn whoever_is_not_let_in_is_told_why() {
+    let server = TestServer::start("");
+    let run = bench(
+        &server.folder,
+        "wrong",
+        &format!("{} --clients 3", server.url("")),
+        &[],
+    );
+    assert_eq!(run.code, Some(1));
+    assert_eq!(
+        run.said,
+        "signalcast: no client could connect: refused: 401 Unauthorized\n"
+    );
+    server.stop();
+}
+
+#[test]
+fn nobody_who_listens_is_told() {
+    let folder = Folder::new();
+    let address = free_address();
+    let run = bench(&folder, "any", &format!("ws://{address}"), &[]);
+    assert_eq!(run.code, Some(1));
+    assert_eq!(
+        run.said,
+        format!("signalcast: nobody listens at {address}; is the server running?\n")
+    );
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_all_at_once() {
+    let folder = Folder::new();
+    let run = bench(
+        &folder,
+        "any",
+        "ws://127.0.0.1:9 --clients 0 --rate 5 --header nonsense --pid x --subprotocol a,b --duration 5",
+        &[],
+    );
+    assert_eq!(run.code, Some(2));
+    insta::assert_snapshot!(run.said, @r#"
+    signalcast: --header nonsense: is no header; write one such as 'X-Api-Key: abc'
+    signalcast: --subprotocol: "a,b" can't be one; write one such as signalcast.v2
+    signalcast: --clients: can't be "0"; write a whole number from 1 on, as in 100
+    signalcast: --pid: can't be "x"; write a whole number from 1 on, as in 100
+    signalcast: --rate: is about a feed, and nothing is fed; say where to with --feed-to
+    signalcast: --duration: "5" has no unit; write a whole number and ms, s, m, h or d, as in 10s
+    "#);
+    let run = bench(
+        &folder,
+        "any",
+        "ws://127.0.0.1:9 --clients 999999999 --feed-to stdin --rate 5 --window 6 --line-bytes 70000 --sequence n",
+        &[],
+    );
+    let said = run.said.replace(char::is_numeric, "");
+    insta::assert_snapshot!(said, @"
+    signalcast: --clients:  need  open files, and  are allowed; raise the limit (ulimit -n), or write  at most
+    signalcast: --sequence: is there beside --feed-to, whose lines are numbered; leave one
+    signalcast: --feed-to: stdin is that of a server which is started; add --server COMMAND, or write file:PATH or exec:COMMAND
+    signalcast: --window: is there beside --rate; leave one
+    signalcast: --line-bytes: is more than a line may have; write  at most
+    ");
+    let run = bench(
+        &folder,
+        "any",
+        "--feed-to nowhere --lines 0 --server true --pid 1",
+        &[],
+    );
+    insta::assert_snapshot!(run.said, @r#"
+    signalcast: URL: is missing; write one such as wss://127.0.0.1:8080
+    signalcast: --pid: is there beside --server; leave one
+    signalcast: --feed-to: "nowhere" says not where; write stdin, file:PATH or exec:COMMAND
+    signalcast: --lines: can't be "0"; write a whole number from 1 on, as in 100
+    "#);
+}
+
+/// What a client is sent instead of these lines.
+type Fault = fn(&[String]) -> Vec<&String>;
+
+/// A server that sends its second client something else than the rest.
+struct Faulty {
+    address: std::net::SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Faulty {
+    /// With four clients. It is fed through a named pipe.
+    fn start(fifo: PathBuf, fault: Fault) -> Self {
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || {
+            let feed = BufReader::new(File::open(fifo).unwrap());
+            // Who only looks whether somebody listens makes no handshake.
+            let accepted = listener.incoming().map(Result::unwrap);
+            let mut clients: Vec<WebSocket<TcpStream>> = accepted
+                .filter_map(|stream| tungstenite::accept(stream).ok())
+                .take(4)
+                .collect();
+            let lines: Arc<[String]> = feed.lines().take(30).map(Result::unwrap).collect();
+            for (number, client) in clients.iter_mut().enumerate() {
+                let sent = if number == 1 {
+                    fault(&lines)
+                } else {
+                    lines.iter().collect()
+                };
+                for line in sent {
+                    client.send(Message::text(line.as_str())).unwrap();
+                }
+            }
+            for client in &mut clients {
+                while client.read().is_ok() {}
+            }
+        });
+        Self { address, serving }
+    }
+}
+
+fn without(lines: &[String], at: usize) -> Vec<&String> {
+    let mut sent: Vec<&String> = lines.iter().collect();
+    sent.remove(at);
+    sent
+}
+
+fn twice(lines: &[String], at: usize) -> Vec<&String> {
+    let mut sent: Vec<&String> = lines.iter().collect();
+    sent.insert(at, &lines[at]);
+    sent
+}
+
+fn swapped(lines: &[String], at: usize) -> Vec<&String> {
+    let mut sent: Vec<&String> = lines.iter().collect();
+    sent.swap(at, at + 1);
+    sent
+}
+
+/// An address at which nobody listens.
+fn free_address() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
