@@ -3,21 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 /// Trusts the system's authorities and those of this file.
 pub(crate) fn trusting(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    trusting_by(ca, aws_lc_rs::default_provider())
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(authorities(ca)?)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
-/// The same, with cipher suites and key exchanges in another order than the usual.
-pub(crate) fn trusting_by(
-    ca: Option<&Path>,
-    provider: CryptoProvider,
-) -> Result<Arc<ClientConfig>, String> {
+/// The system's authorities and those of this file.
+pub(crate) fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     // A system without any is fine as long as nobody needs them.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -33,10 +35,5 @@ pub(crate) fn trusting_by(
             return Err("there is no certificate in it".to_owned());
         }
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(roots)
 }

@@ -104,7 +104,7 @@ impl Crowd {
     }
 
     /// Waits for something to happen, at most so long, and does what there is to do. After each
-    /// client that was read from, `completed` is told which numbers everybody has.
+    /// message `completed` is told which numbers everybody has.
     pub(super) fn turn(
         &mut self,
         most: Duration,
@@ -123,8 +123,7 @@ impl Crowd {
         }
         for event in &events {
             let number = usize::try_from(event.data.u64()).expect("it was one");
-            self.serve(number, event.flags)?;
-            completed(self.tally.completed());
+            self.serve(number, event.flags, &mut completed)?;
         }
         self.events = events;
         Ok(())
@@ -161,7 +160,12 @@ impl Crowd {
         Ok(())
     }
 
-    fn serve(&mut self, number: usize, flags: epoll::EventFlags) -> io::Result<()> {
+    fn serve(
+        &mut self,
+        number: usize,
+        flags: epoll::EventFlags,
+        completed: &mut impl FnMut(u64),
+    ) -> io::Result<()> {
         let Some(client) = &mut self.clients[number] else {
             return Ok(());
         };
@@ -185,6 +189,7 @@ impl Crowd {
                             && mark.sent.is_none_or(|sent| sent >= begun) =>
                     {
                         tally.record(number, mark, now);
+                        completed(tally.completed());
                     }
                     _ => tally.unnumbered(number, now),
                 }
@@ -194,7 +199,10 @@ impl Crowd {
             self.open += 1;
         }
         match done {
-            Err(why) => self.end(number, &why),
+            Err(why) => {
+                self.end(number, &why);
+                completed(self.tally.completed());
+            }
             Ok(()) if client.wants_to_write() != wanted => self.watch(number)?,
             Ok(()) => {}
         }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::thread::set_current_timer_slack;
+
 use super::line::Lines;
 use super::moment::{Moment, thread_cpu};
 
@@ -65,8 +67,6 @@ struct Shared {
     /// Numbers before this one were written.
     written: AtomicU64,
     stop: AtomicBool,
-    /// It waits for `completed`.
-    is_waiting: AtomicBool,
 }
 
 impl Feeding {
@@ -77,7 +77,6 @@ impl Feeding {
             begun: Arc::new(AtomicU64::new(first)),
             written: AtomicU64::new(first),
             stop: AtomicBool::new(false),
-            is_waiting: AtomicBool::new(false),
         });
         let of_thread = Arc::clone(&shared);
         let writing = thread::Builder::new()
@@ -98,12 +97,7 @@ impl Feeding {
 
     /// All clients have all before this number.
     pub(super) fn completed(&self, number: u64) {
-        // Together with `Shared::wait`: whoever comes second sees what the first has said.
-        if self.shared.completed.swap(number, Ordering::SeqCst) != number
-            && self.shared.is_waiting.load(Ordering::SeqCst)
-        {
-            self.writing.thread().unpark();
-        }
+        self.shared.completed.store(number, Ordering::Release);
     }
 
     /// No further than this.
@@ -137,6 +131,8 @@ impl Feeding {
 
 impl Shared {
     fn write(&self, mut sink: Sink, part: &Part) -> (Sink, Fed) {
+        // Where that can't be had, late lines are told.
+        let _ = set_current_timer_slack(Some(TIMER_SLACK));
         let cpu = thread_cpu();
         let mut fed = Fed {
             span: Duration::ZERO,
@@ -180,6 +176,7 @@ impl Shared {
     /// Waits until line `number` may be written; returns how many may. None: it is over.
     fn wait(&self, part: &Part, number: u64, due: Moment, deadline: Moment) -> Option<u64> {
         let batch = part.batch.get() as u64;
+        let mut tries = 0;
         loop {
             let now = Moment::now();
             if now >= deadline || self.stop.load(Ordering::Acquire) {
@@ -190,22 +187,14 @@ impl Shared {
                 Pace::Rate(_) if due <= now => return Some(1),
                 Pace::Rate(_) => thread::park_timeout(due.min(deadline).since(now)),
                 Pace::Window(window) => {
-                    let room = || {
-                        let completed = self.completed.load(Ordering::SeqCst);
-                        window
-                            .get()
-                            .saturating_sub(number.saturating_sub(completed))
-                    };
-                    if room() == 0 {
-                        self.is_waiting.store(true, Ordering::SeqCst);
-                        if room() == 0 {
-                            thread::park_timeout(deadline.since(now));
-                        }
-                        self.is_waiting.store(false, Ordering::SeqCst);
+                    let completed = self.completed.load(Ordering::Acquire);
+                    let on_their_way = number.saturating_sub(completed);
+                    match window.get().saturating_sub(on_their_way) {
+                        0 if tries < YIELDS => thread::yield_now(),
+                        0 => thread::sleep(GLANCE),
+                        room => return Some(room.min(batch)),
                     }
-                    if room() > 0 {
-                        return Some(room().min(batch));
-                    }
+                    tries += 1;
                 }
             }
         }
@@ -221,6 +210,17 @@ impl Pace {
         }
     }
 }
+
+/// Whoever waits for room in the window lets others run so often, for the thread of the clients may
+/// need this CPU,
+const YIELDS: u32 = 3;
+
+/// and then looks again after so long. Were it woken, it would run when the clients have read all
+/// there is: then the whole window is empty, and the server gets it in one piece.
+const GLANCE: Duration = Duration::from_micros(50);
+
+/// How late the system may wake a thread, in nanoseconds; as much as `GLANCE` unless said otherwise.
+const TIMER_SLACK: NonZeroU64 = NonZeroU64::new(1000).expect("not 0");
 
 /// A write that takes longer when it should be over.
 const HANGING: Duration = Duration::from_secs(2);

@@ -30,6 +30,7 @@ mod target;
 mod text;
 mod tls;
 mod upgrade;
+mod verifier;
 
 pub(crate) use feed::Pace;
 pub use options::Options;

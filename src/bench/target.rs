@@ -13,7 +13,8 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use super::BenchError;
 use super::options::{Authority, Options};
 use super::upgrade;
-use crate::trust::trusting_by;
+use super::verifier::Verifier;
+use crate::trust::authorities;
 
 /// Where clients connect to, and what each of them says there.
 #[derive(Debug)]
@@ -90,9 +91,16 @@ fn trusting(Authority(path): &Authority) -> Result<Arc<ClientConfig>, BenchError
     provider
         .cipher_suites
         .sort_by_key(|suite| suite.suite() != cheapest);
-    let config = trusting_by(path.exists().then_some(path), provider)
-        .map_err(|why| BenchError::Authority(path.display().to_string(), why))?;
-    let mut config = ClientConfig::clone(&config);
+    let unreadable = |why| BenchError::Authority(path.display().to_string(), why);
+    let roots = authorities(path.exists().then_some(path)).map_err(unreadable)?;
+    let provider = Arc::new(provider);
+    let verifier = Verifier::new(roots, Arc::clone(&provider)).map_err(unreadable)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unreadable(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
