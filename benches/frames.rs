@@ -1,5 +1,6 @@
-//! What it costs to write a stretch of the log in each form: the first is ready in its segment and
-//! only copied, the others are made once for each group of clients and pass.
+//! What it costs to make frames of signals, and to write a stretch of the log in each form: the
+//! first is ready in its segment and only copied, the others are made once for each group of
+//! clients and pass.
 //!
 //!     cargo bench --bench frames
 #![allow(
@@ -8,26 +9,32 @@
     reason = "a benchmark fails by panicking"
 )]
 
+mod parts;
+
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use parts::signals::{now, recorded};
 use signalcast::hub::{Segment, View};
-use signalcast::journal::{Batch, Journal, Memory};
 use signalcast::shard::Run;
-use signalcast::signal::{PriceForm, Protocol, Seq, Signal, TimeUnit, Timestamp};
-
-const LINE: &str = r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.123456789,"timestamp":1720000000},"is_test":false}"#;
+use signalcast::signal::{PriceForm, Protocol, Seq};
 
 const SIGNALS: usize = 512;
 
-fn frames_in_each_form(criterion: &mut Criterion) {
-    let now = Timestamp::new(1_720_000_000).unwrap();
-    let signal = Signal::parse_line(LINE.as_bytes(), TimeUnit::Seconds, now);
-    let mut batch = Batch::of(vec![signal.unwrap().unwrap(); SIGNALS]);
-    let recorded = Memory::new().append(&mut batch).unwrap().recorded;
-    let segment = Segment::of(&recorded, Instant::now());
+fn signals_to_frames(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("make a segment of frames");
+    for signals in [1, 64, SIGNALS] {
+        let recorded = recorded(signals);
+        group.throughput(Throughput::Elements(signals as u64));
+        group.bench_function(format!("signals: {signals}"), |bencher| {
+            bencher.iter_with_large_drop(|| Segment::of(&recorded, Instant::now()));
+        });
+    }
+}
 
-    let mut group = criterion.benchmark_group("a run of 512 signals, per signal");
+fn frames_in_each_form(criterion: &mut Criterion) {
+    let segment = Segment::of(&recorded(SIGNALS), Instant::now());
+    let mut group = criterion.benchmark_group("a run of 512 signals for one group of clients");
     group.throughput(Throughput::Elements(SIGNALS as u64));
     for (form, protocol, prices) in [
         ("v1", Protocol::V1, PriceForm::Number),
@@ -44,12 +51,12 @@ fn frames_in_each_form(criterion: &mut Criterion) {
         group.bench_function(form, |bencher| {
             bencher.iter(|| {
                 run.begin(Seq::FIRST);
-                run.take(&segment, &view, now);
+                run.take(&segment, &view, now());
                 run.bytes().len()
             });
         });
     }
 }
 
-criterion_group!(benches, frames_in_each_form);
+criterion_group!(benches, signals_to_frames, frames_in_each_form);
 criterion_main!(benches);

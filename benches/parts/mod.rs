@@ -1,0 +1,11 @@
+//! What the benchmarks of single parts share.
+#![allow(dead_code, reason = "each benchmark uses what it needs")]
+#![allow(unreachable_pub, reason = "pub is what the benchmarks see")]
+
+pub mod signals;
+
+use mimalloc::MiMalloc;
+
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
