@@ -1,5 +1,5 @@
-//! What the log costs: signals into `signals.db`, beside a bare loop over the same table, and out
-//! of it again.
+//! What the log costs: signals into `signals.db` and into the log that keeps nothing, and a stretch
+//! out of `signals.db` again. Beside it the least that it can cost: a bare loop over the same table.
 //!
 //!     cargo bench --bench journal
 //!
@@ -11,14 +11,17 @@
     reason = "a benchmark fails by panicking"
 )]
 
+mod parts;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use parts::signals::{LINE, parse};
 use rusqlite::{Connection, params};
-use signalcast::journal::{Batch, Journal, Keeping, Sqlite};
-use signalcast::signal::{Id, Seq, Signal, TimeUnit, Timestamp};
+use signalcast::journal::{Batch, Journal, Keeping, Memory, Sqlite};
+use signalcast::signal::{Id, Seq};
 use tempfile::TempDir;
 use uuid::Builder;
 
@@ -30,20 +33,11 @@ enum Ids {
     Random,
 }
 
-const CONTENT: &str = r#"{"symbol":"BTCUSDT","price":75000.123456789,"timestamp":1720000000}"#;
-
 /// Signals of one measurement: enough for several transactions of the largest batch.
-const SIGNALS: usize = 40_960;
+const SIGNALS: usize = 32_000;
 
-fn line(ids: Ids) -> String {
-    match ids {
-        Ids::Made => format!(r#"{{"type":"buy","content":{CONTENT},"is_test":false}}"#),
-        Ids::Random => {
-            let id = random_id();
-            format!(r#"{{"type":"buy","id":"{id}","content":{CONTENT},"is_test":false}}"#)
-        }
-    }
-}
+/// Signals in a stretch, as clients that are far behind read the log.
+const STRETCH: usize = 512;
 
 fn random_id() -> Id {
     let mut bytes = [0; 16];
@@ -51,26 +45,29 @@ fn random_id() -> Id {
     Builder::from_random_bytes(bytes).into_uuid().into()
 }
 
-fn parse(line: &str) -> Signal {
-    let now = Timestamp::new(1_720_000_000).unwrap();
-    Signal::parse_line(line.as_bytes(), TimeUnit::Seconds, now)
-        .unwrap()
-        .unwrap()
+/// All signals, in batches of this size.
+fn batches(size: usize, ids: Ids) -> Vec<Batch> {
+    let with_id = || LINE.replacen('{', &format!(r#"{{"id":"{}","#, random_id()), 1);
+    let signals: Vec<_> = match ids {
+        Ids::Made => vec![parse(LINE); SIGNALS],
+        Ids::Random => (0..SIGNALS).map(|_| parse(&with_id())).collect(),
+    };
+    let batches = signals.chunks(size);
+    batches
+        .map(|signals| Batch::of(signals.iter().cloned()))
+        .collect()
 }
 
-/// Lines to the log, parsing included.
-fn append(journal: &mut Sqlite, batch: usize, ids: Ids) -> Duration {
-    let lines: Vec<String> = (0..SIGNALS).map(|_| line(ids)).collect();
+fn append(journal: &mut impl Journal, mut batches: Vec<Batch>) -> Duration {
     let start = Instant::now();
-    for lines in lines.chunks(batch) {
-        let mut batch = Batch::of(lines.iter().map(|line| parse(line)));
-        journal.append(&mut batch).unwrap();
+    for batch in &mut batches {
+        journal.append(batch).unwrap();
     }
     start.elapsed()
 }
 
-/// The same table, and nothing else: no parsing, no checks, no ids made, one connection that does
-/// its checkpoints itself.
+/// The same table, and nothing else: no checks, no ids made, one connection that does its
+/// checkpoints itself.
 struct Bare {
     db: Connection,
     next: i64,
@@ -123,23 +120,30 @@ impl Bare {
 const INSERT: &str =
     "INSERT INTO signals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
+const CONTENT: &str = r#"{"symbol":"BTCUSDT","price":75000.123456789,"timestamp":1720000000}"#;
+
 fn into_the_log(criterion: &mut Criterion) {
-    for (ids, named) in [(Ids::Made, "without ids"), (Ids::Random, "with random ids")] {
-        let mut group = criterion.benchmark_group(format!("signals into the log, {named}"));
+    for batch in [1, 64, 1000] {
+        let named = format!("append to the log, signals in a commit: {batch}");
+        let mut group = criterion.benchmark_group(named);
         group.throughput(Throughput::Elements(SIGNALS as u64));
-        group.sample_size(10);
-        for batch in [1, 64, 1000, 4096] {
-            group.bench_function(format!("lines, {batch} a commit"), |bencher| {
-                let folder = TempDir::new().unwrap();
-                let mut journal = Sqlite::open(folder.path(), Keeping::default()).unwrap();
-                bencher.iter_custom(|rounds| {
-                    (0..rounds).map(|_| append(&mut journal, batch, ids)).sum()
-                });
-            });
-            group.bench_function(format!("bare loop, {batch} a commit"), |bencher| {
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
+        for (ids, named) in [(Ids::Made, ""), (Ids::Random, ", random ids")] {
+            group.bench_function(format!("bare loop{named}"), |bencher| {
                 let folder = TempDir::new().unwrap();
                 let mut bare = Bare::open(folder.path());
                 bencher.iter_custom(|rounds| (0..rounds).map(|_| bare.append(batch, ids)).sum());
+            });
+            group.bench_function(format!("sqlite{named}"), |bencher| {
+                let folder = TempDir::new().unwrap();
+                let mut log = Sqlite::open(folder.path(), Keeping::default()).unwrap();
+                let mut append = || append(&mut log, batches(batch, ids));
+                bencher.iter_custom(|rounds| (0..rounds).map(|_| append()).sum());
+            });
+            group.bench_function(format!("memory{named}"), |bencher| {
+                let mut log = Memory::new();
+                let mut append = || append(&mut log, batches(batch, ids));
+                bencher.iter_custom(|rounds| (0..rounds).map(|_| append()).sum());
             });
         }
     }
@@ -147,24 +151,23 @@ fn into_the_log(criterion: &mut Criterion) {
 
 fn out_of_the_log(criterion: &mut Criterion) {
     let folder = TempDir::new().unwrap();
-    let mut journal = Sqlite::open(folder.path(), Keeping::default()).unwrap();
-    append(&mut journal, 4096, Ids::Made);
-    let mut archive = journal.archive().unwrap().unwrap();
-    let mut group = criterion.benchmark_group("signals out of the log");
-    group.throughput(Throughput::Elements(SIGNALS as u64));
-    for most in [512, 4096] {
-        group.bench_function(format!("{most} at once"), |bencher| {
-            bencher.iter(|| {
-                let mut next = Seq::FIRST;
-                loop {
-                    let read = archive.readers[0].read(next, most).unwrap();
-                    let Some(last) = read.last() else { break };
-                    next = last.seq().next();
-                }
-                assert_eq!(next.get(), SIGNALS as u64 + 1);
-            });
+    let mut log = Sqlite::open(folder.path(), Keeping::default()).unwrap();
+    append(&mut log, batches(1000, Ids::Made));
+    let mut archive = log.archive().unwrap().unwrap();
+    let reader = &mut archive.readers[0];
+    let mut next = Seq::FIRST;
+    let mut group = criterion.benchmark_group("read the log");
+    group.throughput(Throughput::Elements(STRETCH as u64));
+    group.bench_function("a stretch of 512 signals", |bencher| {
+        bencher.iter(|| {
+            let read = reader.read(next, STRETCH).unwrap();
+            assert_eq!(read.len(), STRETCH);
+            let after = read[STRETCH - 1].seq().next();
+            let is_more = after.get() + STRETCH as u64 <= SIGNALS as u64;
+            next = if is_more { after } else { Seq::FIRST };
+            read
         });
-    }
+    });
 }
 
 criterion_group!(benches, into_the_log, out_of_the_log);
