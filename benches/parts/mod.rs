@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "pub is what the benchmarks see")]
 
 pub mod signals;
+pub mod tls;
 
 use mimalloc::MiMalloc;
 
