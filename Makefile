@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo's commands share one build folder and lock it: side by side they would only wait.
 .NOTPARALLEL:
-.PHONY: help test lint fmt rust-tests client-tests soak bench-log tools clean-tools
+.PHONY: help test lint fmt rust-tests client-tests soak bench-parts bench-log tools clean-tools
 
 PYTHON ?= python3
 export PYTHON
@@ -35,6 +35,13 @@ soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that 
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test under_attack three_thousand -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test file_model -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --test crash -- --nocapture
+
+# Give BENCH_PARTS="--quick" for a quick look, or the name of one benchmark. Each is built with the
+# server's own optimisation, and that takes longer than to run them: for a quick look at a change,
+# CARGO_PROFILE_BENCH_LTO=off CARGO_PROFILE_BENCH_CODEGEN_UNITS=16.
+PARTS := signal frames journal hub outlet pass
+bench-parts: ## What each part costs by itself: CONTRIBUTING.md says which there are. About half an hour
+	cargo bench --locked $(PARTS:%=--bench %) -- $(BENCH_PARTS)
 
 # Give BENCH_LOG="--rounds 1" for a quick look, "--json" for raw figures.
 bench-log: ## What the log costs: docs/performance.md says how to read it. About half an hour
