@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -182,6 +182,25 @@ fn without_a_feed_of_its_own_it_compares_the_clients() {
 }
 
 #[test]
+fn a_client_says_hello_and_several_lines_in_one_message_count_each() {
+    for (hello, sent) in [
+        ("subscribe all", Message::text("subscribe all")),
+        ("base64:gAECAw==", Message::binary(vec![0x80, 1, 2, 3])),
+    ] {
+        let folder = Folder::new();
+        let pairs = Pairs::start(folder.path("fifo"), sent);
+        let arguments = format!(
+            "ws://{} --clients 2 --feed-to file:fifo --lines 30 --warm-up 0 --rate 1000 --hello",
+            pairs.address
+        );
+        let run = bench(&folder, "any", &arguments, &[hello]);
+        assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+        assert_eq!(run.judged(), [60, 0, 0, 0]);
+        pairs.serving.join().unwrap();
+    }
+}
+
+#[test]
 fn a_server_that_dies_is_reported() {
     let server = TestServer::start("--source file:feed.jsonl");
     let arguments = format!(
@@ -265,13 +284,14 @@ fn options_that_cannot_be_are_refused_all_at_once() {
     let run = bench(
         &folder,
         "any",
-        "ws://127.0.0.1:9 --clients 0 --rate 5 --header nonsense --pid x --subprotocol a,b --duration 5",
+        "ws://127.0.0.1:9 --clients 0 --rate 5 --header nonsense --pid x --subprotocol a,b --hello base64:? --duration 5",
         &[],
     );
     assert_eq!(run.code, Some(2));
     insta::assert_snapshot!(run.said, @r#"
     signalcast: --header nonsense: is no header; write one such as 'X-Api-Key: abc'
     signalcast: --subprotocol: "a,b" can't be one; write one such as signalcast.v2
+    signalcast: --hello: is no base64; write what `base64 -w0` prints behind base64:
     signalcast: --clients: can't be "0"; write a whole number from 1 on, as in 100
     signalcast: --pid: can't be "x"; write a whole number from 1 on, as in 100
     signalcast: --rate: is about a feed, and nothing is fed; say where to with --feed-to
@@ -317,13 +337,7 @@ struct Faulty {
 impl Faulty {
     /// With four clients. It is fed through a named pipe.
     fn start(fifo: PathBuf, fault: Fault) -> Self {
-        assert!(
-            Command::new("mkfifo")
-                .arg(&fifo)
-                .status()
-                .unwrap()
-                .success()
-        );
+        make_fifo(&fifo);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let serving = thread::spawn(move || {
@@ -351,6 +365,46 @@ impl Faulty {
         });
         Self { address, serving }
     }
+}
+
+/// A server that sends its two clients two lines in each message, if they said the right thing.
+struct Pairs {
+    address: std::net::SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Pairs {
+    fn start(fifo: PathBuf, hello: Message) -> Self {
+        make_fifo(&fifo);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || {
+            let feed = BufReader::new(File::open(fifo).unwrap());
+            let accepted = listener.incoming().map(Result::unwrap);
+            let mut clients: Vec<WebSocket<TcpStream>> = accepted
+                .filter_map(|stream| tungstenite::accept(stream).ok())
+                .take(2)
+                .collect();
+            for client in &mut clients {
+                assert_eq!(client.read().unwrap(), hello);
+            }
+            let lines: Vec<String> = feed.lines().take(30).map(Result::unwrap).collect();
+            for pair in lines.chunks(2) {
+                for client in &mut clients {
+                    client.send(Message::text(pair.join("\r\n"))).unwrap();
+                }
+            }
+            for client in &mut clients {
+                while client.read().is_ok() {}
+            }
+        });
+        Self { address, serving }
+    }
+}
+
+fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
 }
 
 fn without(lines: &[String], at: usize) -> Vec<&String> {

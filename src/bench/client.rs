@@ -168,7 +168,7 @@ impl Client {
         each: &mut impl FnMut(&[u8]),
     ) -> Result<(), Ended> {
         let Some(mut tls) = self.tls.take() else {
-            let used = self.parse(bytes, each)?;
+            let used = self.parse(bytes, target, each)?;
             keep(&mut self.rest, &bytes[used..]);
             return Ok(());
         };
@@ -180,7 +180,7 @@ impl Client {
         if self.state == State::Securing && progress.is_ready {
             self.ask(target)?;
         }
-        let used = self.parse(plain, each)?;
+        let used = self.parse(plain, target, each)?;
         keep(&mut self.plain_rest, &plain[used..]);
         if progress.is_over {
             return Err(Ended::Cut);
@@ -189,7 +189,12 @@ impl Client {
     }
 
     /// Takes out what is there as a whole; returns where the rest begins.
-    fn parse(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<usize, Ended> {
+    fn parse(
+        &mut self,
+        bytes: &[u8],
+        target: &Target,
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<usize, Ended> {
         let mut used = 0;
         if self.state == State::Upgrading {
             let Some(end) = upgrade::answer(bytes)? else {
@@ -197,6 +202,9 @@ impl Client {
             };
             used = end;
             self.state = State::Open;
+            if let Some(hello) = &target.hello {
+                self.queue(hello)?;
+            }
         }
         if !matches!(self.state, State::Open | State::Leaving) {
             return Ok(used);

@@ -183,15 +183,20 @@ impl Crowd {
                 if !counts {
                     return;
                 }
-                match marks.find(message) {
-                    Some(mark)
-                        if mark.number < limit.load(Ordering::Acquire)
-                            && mark.sent.is_none_or(|sent| sent >= begun) =>
+                let mut rest = message;
+                let mut is_numbered = false;
+                while let Some((mark, after)) = marks.next(rest) {
+                    rest = after;
+                    if mark.number < limit.load(Ordering::Acquire)
+                        && mark.sent.is_none_or(|sent| sent >= begun)
                     {
+                        is_numbered = true;
                         tally.record(number, mark, now);
                         completed(tally.completed());
                     }
-                    _ => tally.unnumbered(number, now),
+                }
+                if !is_numbered {
+                    tally.unnumbered(number, now);
                 }
             });
         }

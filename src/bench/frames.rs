@@ -99,6 +99,29 @@ pub(super) fn control(kind: Kind, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A message of ours in one frame: text if it can be, else binary. Its mask is zero, too.
+pub(super) fn message(payload: &[u8]) -> Vec<u8> {
+    let opcode = match str::from_utf8(payload) {
+        Ok(_) => 1,
+        Err(_) => 2,
+    };
+    let mut frame = vec![LAST | opcode];
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(length @ ..126), _) => frame.push(MASKED | length),
+        (_, Ok(length)) => {
+            frame.push(MASKED | 126);
+            frame.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            frame.push(MASKED | 127);
+            frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
 const LAST: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;

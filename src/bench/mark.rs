@@ -43,8 +43,9 @@ impl Marks {
         Self::Member(Box::new(Finder::new(name.as_bytes()).into_owned()))
     }
 
+    /// The first mark, and what follows it: some servers put several lines into one message.
     #[inline]
-    pub(super) fn find(&self, message: &[u8]) -> Option<Mark> {
+    pub(super) fn next<'a>(&self, message: &'a [u8]) -> Option<(Mark, &'a [u8])> {
         match self {
             Self::OfLines(finders) => {
                 let OfLines { price, timestamp } = &**finders;
@@ -58,21 +59,22 @@ impl Marks {
                     return None;
                 }
                 let rest = &rest[timestamp.find(rest)? + b"timestamp".len()..];
-                let (stamp, _) = number_ahead(rest)?;
-                Some(Mark {
+                let (stamp, rest) = number_ahead(rest)?;
+                let sent = seconds
+                    .checked_mul(1_000_000_000)?
+                    .checked_add(nanoseconds)?;
+                let mark = Mark {
                     number: stamp.checked_sub(FIRST_TIMESTAMP)?,
-                    sent: Some(Moment(
-                        seconds
-                            .checked_mul(1_000_000_000)?
-                            .checked_add(nanoseconds)?,
-                    )),
-                })
+                    sent: Some(Moment(sent)),
+                };
+                Some((mark, rest))
             }
             Self::Member(name) => {
                 let rest = &message[name.find(message)? + name.needle().len()..];
                 let rest = rest.trim_ascii_start();
                 let (number, _, _) = number_here(rest.strip_prefix(b"\"").unwrap_or(rest))?;
-                Some(Mark { number, sent: None })
+                // A message has one such member; what else is called so stands further inside.
+                Some((Mark { number, sent: None }, &[]))
             }
         }
     }
@@ -115,13 +117,29 @@ mod tests {
         let quoted = serde_json::json!({ "data": line }).to_string();
         let as_text = line.replace("5.000000006", "\"5.000000006\"");
         for message in [&line, &quoted, &as_text] {
-            let mark = Marks::of_lines().find(message.as_bytes());
+            let mark = Marks::of_lines().next(message.as_bytes());
             let expected = Mark {
                 number: 41,
                 sent: Some(Moment(5_000_000_006)),
             };
-            assert_eq!(mark, Some(expected), "{message}");
+            assert_eq!(mark.map(|(mark, _)| mark), Some(expected), "{message}");
         }
+    }
+
+    #[test]
+    fn each_line_of_a_message_is_found() {
+        let mut message = b"MSG signals 1 108\r\n".to_vec();
+        for number in [7, 8, 9] {
+            Lines { least_bytes: 0 }.write(&mut message, number, Moment(5_000_000_006));
+        }
+        let marks = Marks::of_lines();
+        let mut rest = &message[..];
+        let numbers = std::iter::from_fn(|| {
+            let (mark, after) = marks.next(rest)?;
+            rest = after;
+            Some(mark.number)
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), [7, 8, 9]);
     }
 
     #[test]
@@ -133,7 +151,7 @@ mod tests {
             r#"{"price":1.000000000,"timestamp":1}"#,
         ] {
             assert_eq!(
-                Marks::of_lines().find(message.as_bytes()),
+                Marks::of_lines().next(message.as_bytes()),
                 None,
                 "{message}"
             );
@@ -143,7 +161,7 @@ mod tests {
     #[test]
     fn a_member_that_counts_is_found() {
         let marks = Marks::member("seq");
-        let number = |text: &str| marks.find(text.as_bytes()).map(|mark| mark.number);
+        let number = |text: &str| marks.next(text.as_bytes()).map(|(mark, _)| mark.number);
         assert_eq!(number(r#"{"type":"buy","seq":1024,"id":"x"}"#), Some(1024));
         assert_eq!(number(r#"{"seq": "7"}"#), Some(7));
         assert_eq!(number(r#"{"last_seq":3}"#), None);

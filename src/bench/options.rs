@@ -15,6 +15,8 @@ pub struct Options {
     pub(crate) tls: Option<Authority>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) subprotocol: Option<String>,
+    /// What each client says first.
+    pub(crate) hello: Option<Vec<u8>>,
     pub(crate) clients: NonZeroUsize,
     /// How many connections may be on their way to be open.
     pub(crate) connecting: NonZeroUsize,

@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::BenchError;
+use super::frames;
 use super::options::{Authority, Options};
 use super::upgrade;
 use super::verifier::Verifier;
@@ -23,6 +24,8 @@ pub(super) struct Target {
     /// With TLS: whom to trust, and who the server has to be.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) request: Vec<u8>,
+    /// What is sent next, as a frame.
+    pub(super) hello: Option<Vec<u8>>,
 }
 
 impl Target {
@@ -43,6 +46,7 @@ impl Target {
             address,
             tls,
             request,
+            hello: options.hello.as_deref().map(frames::message),
         })
     }
 

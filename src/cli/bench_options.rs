@@ -5,6 +5,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clap::{Arg, ArgAction, Command};
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
@@ -38,7 +40,7 @@ pub(super) fn grammar() -> Command {
 }
 
 /// How clients come in.
-fn door() -> [Arg; 7] {
+fn door() -> [Arg; 8] {
     [
         once(
             "clients",
@@ -68,6 +70,11 @@ fn door() -> [Arg; 7] {
             "subprotocol",
             "NAME",
             "The subprotocol to ask for, such as signalcast.v2 [default: none]",
+        ),
+        once(
+            "hello",
+            "TEXT",
+            "A message that each client sends first, such as a subscription; base64:… if it is not text [default: none]",
         ),
     ]
 }
@@ -165,6 +172,7 @@ pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Optio
     let url = url(typed, around);
     let headers = headers(typed, around);
     let subprotocol = subprotocol(typed);
+    let hello = hello(typed);
     let clients = typed.parsed("clients", CLIENTS, at_least_one::<NonZeroUsize>);
     if let (Some(clients), Some(most)) = (clients, around.open_files) {
         enough_files(typed, clients, most);
@@ -189,6 +197,7 @@ pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Optio
         tls,
         headers: headers?,
         subprotocol: subprotocol?,
+        hello: hello?,
         clients: clients?,
         connecting: connecting?,
         server,
@@ -253,6 +262,24 @@ fn subprotocol(typed: &mut Typed<'_>) -> Option<Option<String>> {
         return None;
     }
     Some(Some(name))
+}
+
+fn hello(typed: &mut Typed<'_>) -> Option<Option<Vec<u8>>> {
+    let Some(text) = typed.once("hello") else {
+        return Some(None);
+    };
+    let Some(encoded) = text.strip_prefix("base64:") else {
+        return Some(Some(text.into_bytes()));
+    };
+    let decoded = BASE64_STANDARD.decode(encoded).ok();
+    if decoded.is_none() {
+        typed.refuse(
+            "--hello",
+            "is no base64",
+            "write what `base64 -w0` prints behind base64:",
+        );
+    }
+    decoded.map(Some)
 }
 
 fn enough_files(typed: &mut Typed<'_>, clients: NonZeroUsize, most: u64) {
