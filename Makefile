@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Cargo's commands share one build folder and lock it: side by side they would only wait.
 .NOTPARALLEL:
-.PHONY: help test lint fmt rust-tests client-tests soak bench-parts bench-log tools clean-tools
+.PHONY: help test lint fmt rust-tests client-tests soak bench bench-peers bench-parts bench-log tools clean-tools
 
 PYTHON ?= python3
 export PYTHON
@@ -36,6 +36,13 @@ soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that 
 	SIGNALCAST_SOAK=1 cargo test --locked --release --test file_model -- --nocapture
 	SIGNALCAST_SOAK=1 cargo test --locked --test crash -- --nocapture
 
+# Give BENCH="--scenarios S1,S2 --rounds 1 --peers socketify" for a part, "--help" for the rest.
+bench: bench-peers ## The server beside others and beside the machine's limit: docs/benchmarks.md. About 40 minutes
+	$(PYTHON) benches/compare $(BENCH)
+
+bench-peers: ## Install what the server is measured beside
+	@benches/peers/setup
+
 # Give BENCH_PARTS="--quick" for a quick look, or the name of one benchmark. Each is built with the
 # server's own optimisation, and that takes longer than to run them: for a quick look at a change,
 # CARGO_PROFILE_BENCH_LTO=off CARGO_PROFILE_BENCH_CODEGEN_UNITS=16.
@@ -56,7 +63,7 @@ fmt: ## Format the Rust code
 	cargo fmt --all
 
 clean-tools: ## Remove what `make tools` installed in this folder
-	rm -rf .venv node_modules .tools
+	rm -rf .venv node_modules .tools benches/peers/installed
 
 # One shell per recipe, so that a variable set on one line is there on the next.
 .ONESHELL:

@@ -1,0 +1,33 @@
+"""What a run needs to know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contestants import Contestant
+from cpus import Cpus
+from place import Door, Place
+from scenarios import Case
+
+
+@dataclass(frozen=True)
+class Run:
+    """One contestant in one case."""
+
+    # The load client.
+    binary: Path
+    contestant: Contestant
+    case: Case
+    door: Door
+    place: Place
+    cpus: Cpus
+
+    def server(self) -> list[str]:
+        """The command of the server."""
+        command = self.contestant.command(self.door, self.place, self.case.shards)
+        return self.cpus.of_server(command)
+
+    def bench(self, *arguments) -> list[str]:
+        """The command of a load client."""
+        whom = ["--ca", "certs/ca.pem"] if self.door.mode == "wss" else []
+        fixed = ["bench", self.door.url, "--json", *whom, *self.contestant.load]
+        return self.cpus.of_load([self.binary, *fixed, *arguments])
