@@ -161,6 +161,8 @@ impl Ingest {
         self.received_at = self.received_at.max(clock::received_now());
         let (mut brought, before) = (Brought::default(), self.parsed.batch.entries.len());
         self.parsed.read_at.get_or_insert(lines.read_at);
+        // Growing step by step would copy each entry twice.
+        self.parsed.batch.entries.reserve(lines.newlines());
         for (position, line) in lines.iter() {
             match Signal::parse_line(line, lines.origin.unit, now) {
                 Ok(Some(signal)) => {

@@ -146,6 +146,11 @@ impl Origin {
 }
 
 impl Lines {
+    /// How many newlines there are: as many as lines, unless the very last lacks its own.
+    pub(crate) fn newlines(&self) -> usize {
+        memchr::memchr_iter(b'\n', &self.bytes).count()
+    }
+
     /// The lines without their newlines, each with its place. A byte order mark that begins the
     /// file is left out; a carriage return before the newline is not.
     pub fn iter(&self) -> impl Iterator<Item = (Position, &[u8])> {

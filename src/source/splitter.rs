@@ -177,7 +177,7 @@ impl Splitter {
             read_at: Instant::now(),
             bytes,
         };
-        self.line += memchr::memchr_iter(b'\n', &lines.bytes).count() as u64;
+        self.line += lines.newlines() as u64;
         self.offset += lines.bytes.len() as u64;
         arrivals.push(Arrival::Lines(lines));
     }
