@@ -23,6 +23,11 @@ const INSERT: &str = "INSERT INTO signals (seq, id, id_given, type, symbol, pric
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     ON CONFLICT (id) WHERE id_given DO NOTHING";
 
+/// Places of some parameters of it.
+const TYPE: usize = 4;
+const SYMBOL: usize = 5;
+const SOURCE: usize = 10;
+
 impl Appender {
     pub(super) fn new() -> Self {
         Self {
@@ -46,6 +51,7 @@ impl Appender {
             return Ok(());
         }
         let mut insert = db.prepare_cached(INSERT)?;
+        let mut before = None;
         for entry in entries {
             let given = entry.signal.id().copied();
             if let Some(given) = &given
@@ -55,7 +61,8 @@ impl Appender {
                 continue;
             }
             let id = given.unwrap_or_else(|| self.made_ids.make(entry.received_at));
-            let changed = insert_one(&mut insert, next, &id, entry, &mut self.content)?;
+            let changed = insert_one(&mut insert, next, &id, entry, before, &mut self.content)?;
+            before = Some(entry);
             self.placed.push((changed > 0).then_some((next, id)));
             if changed > 0 {
                 next = next.next();
@@ -65,11 +72,13 @@ impl Appender {
     }
 }
 
+/// `before`: the entry whose values are still bound.
 fn insert_one(
     insert: &mut CachedStatement<'_>,
     seq: Seq,
     id: &Id,
     entry: &Entry,
+    before: Option<&Entry>,
     content: &mut Vec<u8>,
 ) -> Result<usize, JournalError> {
     let signal = &entry.signal;
@@ -96,7 +105,16 @@ fn insert_one(
         ValueRef::Text(content),
     ];
     for (place, value) in (1..).zip(values) {
-        insert.raw_bind_parameter(place, Borrowed(value))?;
+        // SQLite copies each text that is bound; these are most often the same as before.
+        let is_bound = before.is_some_and(|before| match place {
+            TYPE => before.signal.side() == signal.side(),
+            SYMBOL => before.signal.symbol() == signal.symbol(),
+            SOURCE => before.source == entry.source,
+            _ => false,
+        });
+        if !is_bound {
+            insert.raw_bind_parameter(place, Borrowed(value))?;
+        }
     }
     Ok(insert.raw_execute()?)
 }

@@ -192,3 +192,37 @@ fn a_signal_that_is_missing_in_the_middle_holds_up_no_id_that_looks_made() {
     let mut batch = Batch::of(signal.unwrap());
     assert_eq!(journal.append(&mut batch).unwrap().duplicates, 1);
 }
+
+#[test]
+fn neighbours_that_differ_in_one_thing_are_each_recorded_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = run(folder.path(), Durability::Os, "1");
+    let expected: Vec<(&str, &str, &str)> = [
+        ("buy", "A", "one"),
+        ("buy", "A", "two"),
+        ("sell", "A", "two"),
+        ("sell", "B", "two"),
+        ("sell", "B", "two"),
+        ("buy", "A", "one"),
+    ]
+    .repeat(2);
+    let entry = |&(side, symbol, source): &(&str, &str, &str)| {
+        let line = format!("{side} {symbol} 1");
+        let signal = Signal::parse_line(line.as_bytes(), TimeUnit::Seconds, Timestamp::MAX);
+        let mut batch = Batch::of(signal.unwrap());
+        batch.entries[0].source = source.into();
+        batch.entries.remove(0)
+    };
+    let mut batch = Batch::default();
+    batch.entries.extend(expected.iter().map(entry));
+    journal.append(&mut batch).unwrap();
+
+    let db = journal.db.as_ref().unwrap();
+    let mut select = db
+        .prepare("SELECT type, symbol, source FROM signals ORDER BY seq")
+        .unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let found: Vec<(String, String, String)> = rows.unwrap().map(Result::unwrap).collect();
+    let found = found.iter().map(|(a, b, c)| (&**a, &**b, &**c));
+    assert!(found.eq(expected));
+}
