@@ -31,7 +31,7 @@ pub(super) fn write(out: &mut Vec<u8>, number: u64, places: usize) {
     }
     if rest > 0 {
         start -= 1;
-        digits[start] += rest as u8;
+        digits[start] += (rest % 10) as u8;
     }
     let (whole, fraction) = digits.split_at(digits.len() - places);
     let start = start.min(whole.len() - 1);
@@ -46,9 +46,9 @@ pub(super) fn write(out: &mut Vec<u8>, number: u64, places: usize) {
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let mut number = 0;
-    while number < pairs.len() {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1_u8;
     }
     pairs
 };
