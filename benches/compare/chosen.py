@@ -27,7 +27,9 @@ def contestants(names: list[str] | None, binary: Path) -> list[Contestant]:
     for peer in (known[name] for name in names):
         if missing := peer.missing():
             what = ", ".join(missing)
-            tell(f"{peer.name} is left out: there is no {what}; benches/peers/setup installs it")
+            tell(
+                f"{peer.name} is left out: there is no {what}; benches/peers/setup installs it"
+            )
         else:
             there.append(peer)
     return [ours, logged, *there]

@@ -39,7 +39,7 @@ class Case:
 class Scenario:
     name: str
     what: str
-    # The first one is what rows are sorted by, and compared by.
+    # The first one is what rows are compared by.
     columns: tuple[Column, ...]
     cases: tuple[Case, ...]
     # The case that rows are compared with: the first, unless one is named.

@@ -4,7 +4,7 @@ import shlex
 import time
 from pathlib import Path
 
-from load import Load
+from load import Load, LoadFailed
 from run import Run
 from server import Server
 
@@ -39,12 +39,15 @@ def live(run: Run, server: Server) -> tuple[Load, Path]:
 
 
 def storm(run: Run) -> dict:
-    """They share a CPU with the live clients, who must not be late for that: they come second."""
+    """They share a CPU with the live clients, who must not be late for that: they come second.
+    That nobody gets in is a finding, too."""
     count = run.case.comers
     at_once = ["--clients", count, "--connecting", count, "--settle", "0ms", "--duration", "0s"]
     load = Load(["nice", "-n", "5", *run.bench(*at_once)], run)
     try:
         return load.report()
+    except LoadFailed as failed:
+        return {"clients": {"connected": 0, "failed": count}, "error": str(failed)}
     finally:
         load.end()
 

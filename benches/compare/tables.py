@@ -121,8 +121,8 @@ def faults(report: dict) -> list[str]:
         counts = {key: deliveries.get(key, 0) for key in ("lost", "repeated", "disordered")}
         counts |= {f"clients {key}": clients.get(key, 0) for key in ("failed", "closed")}
         found += [f"{name} {count:,} {key}".strip() for key, count in counts.items() if count]
-        if error := (part.get("feed") or {}).get("error"):
-            found.append(f"{name} {error}".strip())
+        errors = [(part.get("feed") or {}).get("error"), part.get("error")]
+        found += [f"{name} {error}".strip() for error in errors if error]
     filtered = report.get("filtered", {})
     keys = ("lost", "wrong", "closed")
     return found + [f"filtered {filtered[key]:,} {key}" for key in keys if filtered.get(key)]
