@@ -276,6 +276,17 @@ fn check_canonical(line: &str) -> Result<bool, TestCaseError> {
     Ok(short.is_some())
 }
 
+#[test]
+fn the_short_way_reads_no_line_of_which_a_part_is_missing() {
+    let line =
+        r#"{"type":"buy","content":{"symbol":"X","price":1.5,"timestamp":7},"is_test":false}"#;
+    assert!(check_canonical(line).unwrap());
+    for end in 0..line.len() {
+        check_canonical(&line[..end]).unwrap();
+        check_canonical(&format!("{}{}", &line[..end], &line[end + 1..])).unwrap();
+    }
+}
+
 /// serde_json's check of the grammar is looser in three ways, and in no other.
 fn check_grammar(text: &str) -> Result<(), TestCaseError> {
     let mut scanner = Scanner::new(text);
