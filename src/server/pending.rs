@@ -17,7 +17,8 @@ use super::room::Room;
 /// Each costs a descriptor for up to `limits.handshake`, and whoever opens thousands a second would
 /// use them all up. So they have [`Room`]: as much for those that have sent nothing whole (a
 /// ClientHello; without TLS, a request) as for those that have. Neither a flood of silent sockets
-/// nor one of stalled handshakes takes the others' room, and of each kind the oldest goes first. A client that speaks at once is among the youngest, and gets through.
+/// nor one of stalled handshakes takes the others' room, and in each stage the oldest goes first. A
+/// client that speaks at once is among the youngest, and gets through.
 ///
 /// Those that wait for us, because the processor is busy, are not to blame and stay. When they are
 /// many, no more are accepted: the kernel holds the rest.
@@ -103,7 +104,7 @@ impl Pending {
         loop {
             let mut attended = std::pin::pin!(self.attended.notified());
             attended.as_mut().enable();
-            if self.state().ours.len() < self.room() {
+            if self.state().ours.len() < self.most_of_a_stage() {
                 return;
             }
             attended.await;
@@ -132,8 +133,8 @@ impl Pending {
         }
     }
 
-    fn room(&self) -> usize {
-        self.room.beside(*self.clients.borrow())
+    fn most_of_a_stage(&self) -> usize {
+        self.room.of_each_stage(*self.clients.borrow())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -176,13 +177,13 @@ impl OpeningHandle {
     }
 
     fn moves(&self, mut state: MutexGuard<'_, State>, before: u64, to: Stage) {
-        let room = self.pending.room();
+        let most = self.pending.most_of_a_stage();
         // One that was told to end is nowhere.
         if let Some(handle) = state.remove(before) {
             let number = self.number.load(Ordering::Relaxed);
             state.of(to).insert(number, handle);
         }
-        if to != Stage::Ours && state.of(to).len() > room {
+        if to != Stage::Ours && state.of(to).len() > most {
             state.drop_oldest(to);
         }
         drop(state);
@@ -280,7 +281,7 @@ const BETWEEN_MESSAGES: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
 
-    /// With 32 places for each kind.
+    /// With 32 places for each stage.
     fn pending() -> Arc<Pending> {
         let clients = watch::Sender::new(0);
         Arc::new(Pending::new(Room::new(Some(164)), clients.subscribe()))

@@ -1,6 +1,6 @@
 //! How many connections that are no client yet there may be.
 
-/// How many connections may be pending.
+/// Room for connections that are no client yet, in each of their stages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     /// Files that this process may have open.
@@ -16,8 +16,9 @@ impl Room {
         }
     }
 
-    /// How many beside so many clients, of each of two kinds: half of the files that are left.
-    pub(super) fn beside(self, clients: usize) -> usize {
+    /// How many may wait in one stage, beside so many clients: half of the files that are left, for
+    /// there are two stages in which a peer may be silent for long.
+    pub(super) fn of_each_stage(self, clients: usize) -> usize {
         let left = self.open_files.saturating_sub(OURS + clients);
         (left / 2).clamp(LEAST, MOST)
     }
@@ -29,8 +30,8 @@ const OURS: usize = 100;
 /// However few files are allowed: an operator must get in to see what is wrong.
 const LEAST: usize = 8;
 
-/// A peer in the middle of a TLS handshake costs some 30 KB, so all of them 250 MB. All clients of
-/// a big server may come at once, after a restart, and then none is to be turned away.
+/// A peer in the middle of a TLS handshake costs some 30 KB, so this many of them 250 MB. All
+/// clients of a big server may come at once, after a restart, and then none is to be turned away.
 const MOST: usize = 8192;
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_has_half_of_the_files_that_are_left() {
+    fn each_stage_has_half_of_the_files_that_are_left() {
         for (files, clients, room) in [
             (Some(20_000), 500, 8192),
             (Some(20_000), 10_000, 4950),
@@ -50,7 +51,7 @@ mod tests {
             (None, 1 << 20, 8192),
         ] {
             assert_eq!(
-                Room::new(files).beside(clients),
+                Room::new(files).of_each_stage(clients),
                 room,
                 "{files:?} {clients}"
             );
