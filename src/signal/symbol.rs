@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
+use smol_str::SmolStr;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use super::excerpt::Excerpt;
@@ -9,20 +9,10 @@ use super::excerpt::Excerpt;
 /// What is traded, as the source calls it: `BTCUSDT`, `BTC/USDT:USDT`, `EURUSD=X`, `^GSPC`.
 ///
 /// 1 to 64 Unicode scalar values, none of them white space, a control or a format character
-/// (general categories Zs, Zl, Zp, Cc, Cf). Letter case counts. A clone of a long one shares the
-/// text.
+/// (general categories Zs, Zl, Zp, Cc, Cf). Letter case counts. Up to 23 bytes, as nearly all have,
+/// take no memory of their own; a clone of a longer one shares the text.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Symbol(Text);
-
-/// A short text, as nearly all are, lies in place: then no signal takes memory for it, and no
-/// thread waits for a count that another one changes.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Text {
-    /// Padded with zeros, which no symbol contains.
-    Short([u8; Symbol::SHORT]),
-    /// Longer than a short one may be.
-    Long(Arc<str>),
-}
+pub struct Symbol(SmolStr);
 
 /// A text that is no symbol.
 #[derive(Debug, thiserror::Error)]
@@ -46,35 +36,9 @@ impl Symbol {
     /// Most Unicode scalar values in a symbol.
     pub const MOST: usize = 64;
 
-    /// Most bytes of a short one: with its tag it takes as much as three machine words.
-    const SHORT: usize = 23;
-
     /// The symbol as it was given.
     pub fn as_str(&self) -> &str {
-        str::from_utf8(self.as_bytes()).expect("a symbol is made of a whole text")
-    }
-
-    /// The same, for those who only copy it.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Text::Short(bytes) => {
-                let end = bytes.iter().position(|&byte| byte == 0);
-                &bytes[..end.unwrap_or(Self::SHORT)]
-            }
-            Text::Long(text) => text.as_bytes(),
-        }
-    }
-
-    /// What was found to be one.
-    fn of(text: &str) -> Self {
-        let mut bytes = [0; Self::SHORT];
-        Self(match bytes.get_mut(..text.len()) {
-            Some(place) => {
-                place.copy_from_slice(text.as_bytes());
-                Text::Short(bytes)
-            }
-            None => Text::Long(text.into()),
-        })
+        &self.0
     }
 }
 
@@ -87,7 +51,7 @@ impl FromStr for Symbol {
         }
         // As nearly all are.
         if text.len() <= Self::MOST && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(Self::of(text));
+            return Ok(Self(text.into()));
         }
         if text.chars().nth(Self::MOST).is_some() {
             return Err(Reason::TooLong(Excerpt::of(text)).into());
@@ -96,7 +60,7 @@ impl FromStr for Symbol {
             let text = Excerpt::of(text);
             return Err(Reason::Character { text, refused }.into());
         }
-        Ok(Self::of(text))
+        Ok(Self(text.into()))
     }
 }
 

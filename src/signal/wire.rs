@@ -36,7 +36,7 @@ impl Signal {
     /// price.
     pub fn write_content(&self, price: PriceForm, out: &mut Vec<u8>) {
         put(out, r#"{"symbol":""#);
-        write_escaped(self.symbol.as_bytes(), out);
+        write_escaped(self.symbol.as_str(), out);
         put(out, r#"","price":"#);
         let quote = match price {
             PriceForm::Number => "",
@@ -57,8 +57,8 @@ fn put(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A symbol holds no control characters, so two characters are all that need an escape.
-fn write_escaped(symbol: &[u8], out: &mut Vec<u8>) {
-    for &byte in symbol {
+fn write_escaped(symbol: &str, out: &mut Vec<u8>) {
+    for byte in symbol.bytes() {
         if matches!(byte, b'"' | b'\\') {
             out.push(b'\\');
         }
