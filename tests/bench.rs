@@ -157,6 +157,38 @@ fn longer_lines_are_that_long() {
 }
 
 #[test]
+fn clients_that_ask_for_one_symbol_are_to_get_that_and_no_other() {
+    let server = TestServer::start("--source file:feed.jsonl --plaintext");
+    let arguments = format!(
+        "{} --clients 8 --lines 25 --rate max --symbols 5 --filtered 50 --feed-to file:feed.jsonl",
+        server.url("?tests=true")
+    );
+    let run = bench(&server.folder, &server.token(), &arguments, &[]);
+    assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+    // Four clients get all, four a fifth.
+    assert_eq!(run.judged(), [120, 0, 0, 0]);
+    assert_eq!(run.count("/deliveries/expected"), 120);
+    assert_eq!(run.count("/deliveries/fewest"), 5);
+    assert_eq!(run.count("/latency_us/last/count"), 25);
+    // A client that gets what it should not have asked for.
+    let arguments = ["--filter", "symbols=*,{symbol}"];
+    let run = bench(
+        &server.folder,
+        &server.token(),
+        &format!(
+            "{} --clients 2 --lines 10 --symbols 5 --filtered 50 --feed-to file:feed.jsonl",
+            server.url("")
+        ),
+        &arguments,
+    );
+    assert_eq!(run.code, Some(1), "{}\n{}", run.said, run.report);
+    // Up to its own last line it has four others; those behind it nobody waits for.
+    let unasked = run.count("/deliveries/unasked");
+    assert!((4..=8).contains(&unasked), "{}", run.report);
+    server.stop();
+}
+
+#[test]
 fn without_a_feed_of_its_own_it_compares_the_clients() {
     let mut server = TestServer::start("--plaintext");
     let arguments = format!(
@@ -300,17 +332,19 @@ fn options_that_cannot_be_are_refused_all_at_once() {
     let run = bench(
         &folder,
         "any",
-        "ws://127.0.0.1:9 --clients 999999999 --feed-to stdin --rate 5 --window 6 --line-bytes 70000 --sequence n",
+        "ws://127.0.0.1:9 --clients 999999999 --filtered 101 --filter symbols=X --feed-to stdin --rate 5 --window 6 --line-bytes 70000 --sequence n",
         &[],
     );
     let said = run.said.replace(char::is_numeric, "");
-    insta::assert_snapshot!(said, @"
+    insta::assert_snapshot!(said, @r#"
     signalcast: --clients:  need  open files, and  are allowed; raise the limit (ulimit -n), or write  at most
     signalcast: --sequence: is there beside --feed-to, whose lines are numbered; leave one
     signalcast: --feed-to: stdin is that of a server which is started; add --server COMMAND, or write file:PATH or exec:COMMAND
     signalcast: --window: is there beside --rate; leave one
     signalcast: --line-bytes: is more than a line may have; write  at most
-    ");
+    signalcast: --filter: "symbols=X" asks for no symbol; write {symbol} where it is to stand, as in symbols={symbol}
+    signalcast: --filtered: is more than all clients; write  at most
+    "#);
     let run = bench(
         &folder,
         "any",

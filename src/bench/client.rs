@@ -11,11 +11,13 @@ use super::moment::Moment;
 use super::target::Target;
 use super::tls::Tls;
 use super::upgrade;
+use super::wanted::Wanted;
 
 /// One connection. It keeps only what did not come as a whole: reading is done in buffers that all
 /// of a crowd share.
 pub(super) struct Client {
     pub(super) socket: Socket,
+    pub(super) wanted: Wanted,
     state: State,
     tls: Option<Box<Tls>>,
     /// What was read and is a part: of a TLS record, or without TLS of a frame.
@@ -65,9 +67,10 @@ impl Default for Buffers {
 
 impl Client {
     /// On a socket that is being connected.
-    pub(super) fn new(socket: Socket) -> Self {
+    pub(super) fn new(socket: Socket, wanted: Wanted) -> Self {
         Self {
             socket,
+            wanted,
             state: State::Connecting,
             tls: None,
             rest: Vec::new(),
@@ -235,7 +238,7 @@ impl Client {
 
     fn ask(&mut self, target: &Target) -> Result<(), Ended> {
         self.state = State::Upgrading;
-        self.queue(&target.request)
+        self.queue(target.request(self.wanted))
     }
 
     fn queue(&mut self, bytes: &[u8]) -> Result<(), Ended> {

@@ -15,6 +15,7 @@ use super::mark::Marks;
 use super::moment::Moment;
 use super::tally::{Rule, Tally};
 use super::target::Target;
+use super::wanted::Wanted;
 
 /// All the clients, on the thread that calls.
 pub(super) struct Crowd {
@@ -55,7 +56,7 @@ impl Crowd {
             marks,
             limit: Arc::new(AtomicU64::new(u64::MAX)),
             begun: Moment::now(),
-            tally: Tally::new(Rule::AsTheOthers, &[]),
+            tally: Tally::new(Rule::AsTheOthers, &[], 1),
             open: 0,
             failed: 0,
             closed: 0,
@@ -78,7 +79,8 @@ impl Crowd {
         };
         let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT;
         epoll::add(&self.epoll, &socket, data(number), flags)?;
-        self.clients.push(Some(Client::new(socket)));
+        let wanted = self.target.wanted(number);
+        self.clients.push(Some(Client::new(socket, wanted)));
         Ok(())
     }
 
@@ -99,8 +101,9 @@ impl Crowd {
 
     /// From now on this is counted, of the clients that are there.
     pub(super) fn count(&mut self, rule: Rule) {
-        let are_there: Vec<bool> = self.clients.iter().map(Option::is_some).collect();
-        self.tally = Tally::new(rule, &are_there);
+        let wanted = |client: &Option<Client>| client.as_ref().map(|client| client.wanted);
+        let wanted: Vec<Option<Wanted>> = self.clients.iter().map(wanted).collect();
+        self.tally = Tally::new(rule, &wanted, self.target.symbols());
     }
 
     /// Waits for something to happen, at most so long, and does what there is to do. After each

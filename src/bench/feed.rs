@@ -230,6 +230,7 @@ const LATE: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::Symbols;
     use super::*;
 
     fn part(pace: Pace, count: u64) -> Part {
@@ -237,7 +238,10 @@ mod tests {
             numbers: 5..5 + count,
             pace,
             batch: NonZeroUsize::new(16).unwrap(),
-            lines: Lines { least_bytes: 0 },
+            lines: Lines {
+                least_bytes: 0,
+                symbols: Symbols::ONE,
+            },
             most: Duration::from_secs(20),
         }
     }

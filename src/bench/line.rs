@@ -1,4 +1,6 @@
+use std::fmt::{self, Display, Formatter};
 use std::io::Write;
+use std::num::NonZeroU16;
 
 use super::moment::Moment;
 
@@ -8,6 +10,38 @@ use super::moment::Moment;
 pub(super) struct Lines {
     /// How long a line is at least, without its end.
     pub(super) least_bytes: usize,
+    pub(super) symbols: Symbols,
+}
+
+/// How many symbols lines have, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Symbols(pub(crate) NonZeroU16);
+
+impl Symbols {
+    #[cfg(test)]
+    pub(super) const ONE: Self = Self(NonZeroU16::MIN);
+
+    pub(super) fn count(self) -> u64 {
+        self.0.get().into()
+    }
+
+    /// That of a line.
+    pub(super) fn of(self, number: u64) -> Symbol {
+        Symbol((self.0 > NonZeroU16::MIN).then(|| number % self.count()))
+    }
+}
+
+/// One of several, or the only one. All are as long.
+#[derive(Debug)]
+pub(super) struct Symbol(Option<u64>);
+
+impl Display for Symbol {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("BTCUSDT"),
+            Some(number) => write!(f, "SY{number:05}"),
+        }
+    }
 }
 
 /// The timestamp of line 0.
@@ -19,9 +53,10 @@ impl Lines {
         let start = out.len();
         let (seconds, nanoseconds) = (now.0 / 1_000_000_000, now.0 % 1_000_000_000);
         let timestamp = FIRST_TIMESTAMP + number;
+        let symbol = self.symbols.of(number);
         write!(
             out,
-            r#"{{"type":"buy","content":{{"symbol":"BTCUSDT","price":{seconds}.{nanoseconds:09},"timestamp":{timestamp}"#
+            r#"{{"type":"buy","content":{{"symbol":"{symbol}","price":{seconds}.{nanoseconds:09},"timestamp":{timestamp}"#
         )
         .expect("memory takes it");
         let missing = self
@@ -47,7 +82,12 @@ mod tests {
 
     fn line(least_bytes: usize) -> String {
         let mut out = Vec::new();
-        Lines { least_bytes }.write(&mut out, 7, Moment(12_000_000_345));
+        let symbols = Symbols::ONE;
+        Lines {
+            least_bytes,
+            symbols,
+        }
+        .write(&mut out, 7, Moment(12_000_000_345));
         String::from_utf8(out).unwrap()
     }
 

@@ -106,13 +106,17 @@ fn number_here(bytes: &[u8]) -> Option<(u64, usize, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::Lines;
+    use super::super::line::{Lines, Symbols};
     use super::*;
 
     #[test]
     fn a_line_is_known_in_whatever_is_put_around_it() {
         let mut line = Vec::new();
-        Lines { least_bytes: 0 }.write(&mut line, 41, Moment(5_000_000_006));
+        Lines {
+            least_bytes: 0,
+            symbols: Symbols::ONE,
+        }
+        .write(&mut line, 41, Moment(5_000_000_006));
         let line = String::from_utf8(line).unwrap();
         let quoted = serde_json::json!({ "data": line }).to_string();
         let as_text = line.replace("5.000000006", "\"5.000000006\"");
@@ -130,7 +134,11 @@ mod tests {
     fn each_line_of_a_message_is_found() {
         let mut message = b"MSG signals 1 108\r\n".to_vec();
         for number in [7, 8, 9] {
-            Lines { least_bytes: 0 }.write(&mut message, number, Moment(5_000_000_006));
+            Lines {
+                least_bytes: 0,
+                symbols: Symbols::ONE,
+            }
+            .write(&mut message, number, Moment(5_000_000_006));
         }
         let marks = Marks::of_lines();
         let mut rest = &message[..];

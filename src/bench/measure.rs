@@ -133,27 +133,25 @@ impl Run<'_> {
         let end = measured.fed.as_ref().map_or(0, |fed| fed.end);
         let losses = tally.losses(end);
         let (fewest, most) = tally.messages();
-        let everybody = tally.everybody() as u64;
+        let expected = measured.fed.as_ref();
+        let expected = expected.map(|fed| tally.expected(&(fed.first..fed.end)));
+        let lines = measured.fed.as_ref().map_or(1, |fed| fed.end - fed.first);
+        // How many clients a signal is for.
+        let clients = expected.unwrap_or(tally.everybody() as u64) as f64 / lines.max(1) as f64;
         Deliveries {
             count: tally.delivered,
-            expected: measured
-                .fed
-                .as_ref()
-                .map(|fed| (fed.end - fed.first) * everybody),
+            expected,
             per_second: rounded(
                 (tally.delivered + unknown(self.options, tally.unnumbered)) as f64 / seconds,
                 1,
             ),
-            signals_per_second: (tally.delivered > 0).then(|| {
-                rounded(
-                    tally.delivered as f64 / everybody.max(1) as f64 / seconds,
-                    1,
-                )
-            }),
+            signals_per_second: (tally.delivered > 0)
+                .then(|| rounded(tally.delivered as f64 / clients.max(1e-6) / seconds, 1)),
             lost: losses.signals,
             clients_with_losses: losses.clients,
             repeated: tally.repeated,
             disordered: tally.disordered,
+            unasked: tally.unasked,
             unnumbered: tally.unnumbered,
             fewest,
             most,

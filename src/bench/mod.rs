@@ -25,16 +25,19 @@ mod progress;
 /// What a run showed.
 pub mod report;
 mod run;
+mod start;
 mod tally;
 mod target;
 mod text;
 mod tls;
 mod upgrade;
 mod verifier;
+mod wanted;
 
 pub(crate) use feed::Pace;
+pub(crate) use line::Symbols;
 pub use options::Options;
-pub(crate) use options::{Authority, Feed, FeedTo, Form};
+pub(crate) use options::{Authority, Feed, FeedTo, Filter, Form, PLACE_OF_SYMBOL};
 pub use report::Report;
 pub use run::run;
 

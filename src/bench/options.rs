@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
 
 use super::feed::Pace;
+use super::line::Symbols;
 use super::report::Report;
 
 /// What `bench` was asked for.
@@ -50,7 +51,23 @@ pub(crate) struct Feed {
     pub(crate) warm_up: u64,
     pub(crate) batch: NonZeroUsize,
     pub(crate) line_bytes: usize,
+    pub(crate) symbols: Symbols,
+    pub(crate) filter: Option<Filter>,
 }
+
+/// Some clients ask for the lines of one symbol each.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    /// How many of a hundred clients.
+    pub(crate) percent: u8,
+    /// The feed's.
+    pub(crate) symbols: Symbols,
+    /// What is added to the query of their URL, with a place for the symbol.
+    pub(crate) query: String,
+}
+
+/// Where the symbol is to stand in a filter's query.
+pub(crate) const PLACE_OF_SYMBOL: &str = "{symbol}";
 
 /// Who takes the lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +90,11 @@ pub(crate) enum Form {
 }
 
 impl Options {
+    /// Who asks for what, if not all ask for everything.
+    pub(super) fn filter(&self) -> Option<&Filter> {
+        self.feed.as_ref()?.filter.as_ref()
+    }
+
     /// The report in the form that was asked for.
     #[must_use]
     pub fn shown(&self, report: &Report) -> String {

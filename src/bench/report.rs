@@ -98,6 +98,8 @@ pub struct Deliveries {
     pub repeated: u64,
     /// Messages that a client got after one that comes later.
     pub disordered: u64,
+    /// Messages that a client got although it did not ask for their symbol.
+    pub unasked: u64,
     /// Other messages.
     pub unnumbered: u64,
     /// The fewest messages that a client got.
@@ -171,10 +173,12 @@ impl Report {
             lost,
             repeated,
             disordered,
+            unasked,
             ..
         } = self.deliveries;
         let fed = self.feed.as_ref().is_none_or(|feed| feed.error.is_none());
-        fed && self.clients.failed + self.clients.closed == 0 && lost + repeated + disordered == 0
+        let is_as_asked = lost + repeated + disordered + unasked == 0;
+        fed && self.clients.failed + self.clients.closed == 0 && is_as_asked
     }
 
     /// The report on one line, for programs.

@@ -1,8 +1,4 @@
-use std::fs::OpenOptions;
-use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
-use std::process::Stdio;
-use std::thread;
 use std::time::Duration;
 
 use super::BenchError;
@@ -11,15 +7,13 @@ use super::crowd::Crowd;
 use super::feed::{Feeding, Pace, Part, Sink};
 use super::interrupt::Interrupt;
 use super::line::Lines;
-use super::mark::Marks;
 use super::measure::{Connected, Counts, Measured};
 use super::moment::{Moment, thread_cpu};
-use super::options::{Feed, FeedTo, Options};
+use super::options::{Feed, Options};
 use super::process::{Usage, usage};
 use super::progress::Progress;
 use super::report::Report;
 use super::tally::Rule;
-use super::target::{self, Target};
 
 /// Connects the clients, measures, and says what was seen. Ctrl-C ends it early, with a report.
 ///
@@ -40,79 +34,17 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
 pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     pub(super) crowd: Crowd,
-    interrupt: Interrupt,
-    progress: Progress,
-    sink: Option<Sink>,
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
+    pub(super) sink: Option<Sink>,
     /// The server and whoever takes the lines, if they were started.
-    commands: Vec<Running>,
+    pub(super) commands: Vec<Running>,
     pub(super) pid: Option<u32>,
     pub(super) before: Option<Usage>,
     pub(super) is_interrupted: bool,
 }
 
-impl<'a> Run<'a> {
-    /// All is there but clients.
-    fn prepare(options: &'a Options) -> Result<Self, BenchError> {
-        let address = target::resolve(options)?;
-        let interrupt = Interrupt::new()?;
-        let mut commands = Vec::new();
-        if let Some(command) = &options.server {
-            let to = options.feed.as_ref().map(|feed| &feed.to);
-            let is_fed = to == Some(&FeedTo::Server);
-            let stdin = if is_fed {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            };
-            commands.push(start(command, stdin)?);
-        }
-        wait_until_somebody_listens(address, &mut commands, &interrupt)?;
-        let marks = match &options.feed {
-            Some(_) => Marks::of_lines(),
-            None => Marks::member(&options.sequence),
-        };
-        let mut run = Self {
-            options,
-            crowd: Crowd::new(Target::new(options, address)?, marks)?,
-            interrupt,
-            progress: Progress::new(),
-            sink: None,
-            pid: commands.first().map(Running::pid),
-            commands,
-            before: None,
-            is_interrupted: false,
-        };
-        run.pid = run.pid.or(options.pid.map(NonZeroU32::get));
-        if let Some(feed) = &options.feed {
-            run.sink = Some(run.open(&feed.to)?);
-        }
-        run.before = run.usage();
-        match run.pid {
-            Some(pid) if run.before.is_none() => Err(BenchError::NoProcess(pid)),
-            _ => Ok(run),
-        }
-    }
-
-    fn open(&mut self, to: &FeedTo) -> Result<Sink, BenchError> {
-        match to {
-            FeedTo::Server => {
-                let stdin = self.commands.first_mut().and_then(Running::take_stdin);
-                Ok(Box::new(stdin.expect("the server was started with a pipe")))
-            }
-            FeedTo::File(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                let file = file.map_err(|why| BenchError::Feed(path.display().to_string(), why))?;
-                Ok(Box::new(file))
-            }
-            FeedTo::Command(command) => {
-                let mut started = start(command, Stdio::piped())?;
-                let stdin = started.take_stdin().expect("it was started with a pipe");
-                self.commands.push(started);
-                Ok(Box::new(stdin))
-            }
-        }
-    }
-
+impl Run<'_> {
     fn connect(&mut self) -> Result<Connected, BenchError> {
         let (clients, at_once) = (self.options.clients.get(), self.options.connecting.get());
         let (before, cpu, start) = (self.usage(), thread_cpu(), Moment::now());
@@ -130,7 +62,7 @@ impl<'a> Run<'a> {
                 .say(|| format!("connecting: {} of {clients}", crowd.open));
             self.is_interrupted |= self.interrupt.came();
             let is_hopeless = now.since(since) > CONNECTS_WITHIN
-                || (crowd.open == 0 && crowd.failed >= FAILURES_THAT_TELL);
+                || (crowd.open == 0 && crowd.failed >= FAILURES_THAT_TELL.max(at_once));
             if self.is_interrupted || is_hopeless {
                 self.crowd.give_up_pending();
                 break;
@@ -282,33 +214,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<Usage> {
         usage(self.pid?)
-    }
-}
-
-fn wait_until_somebody_listens(
-    address: SocketAddr,
-    commands: &mut [Running],
-    interrupt: &Interrupt,
-) -> Result<(), BenchError> {
-    let deadline = Moment::now() + LISTENS_WITHIN;
-    loop {
-        match TcpStream::connect_timeout(&address, LISTENS_WITHIN) {
-            Ok(_) => return Ok(()),
-            // Who is not there now will not come.
-            Err(_) if commands.is_empty() => return Err(BenchError::NobodyListens(address)),
-            Err(_) => {}
-        }
-        for command in &mut *commands {
-            if let Some(status) = command.ended()? {
-                return Err(BenchError::ServerEnded(status));
-            }
-        }
-        if Moment::now() >= deadline || interrupt.came() {
-            return Err(BenchError::NobodyListens(address));
-        }
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -330,22 +237,17 @@ fn part(feed: &Feed, numbers: std::ops::Range<u64>, pace: Pace, most: Duration) 
         batch: feed.batch,
         lines: Lines {
             least_bytes: feed.line_bytes,
+            symbols: feed.symbols,
         },
         most,
     }
 }
 
-fn start(command: &str, stdin: Stdio) -> Result<Running, BenchError> {
-    Running::start(command, stdin).map_err(|why| BenchError::Command(command.to_owned(), why))
-}
-
-/// Somebody who does not listen by then never will.
-const LISTENS_WITHIN: Duration = Duration::from_secs(20);
-
 /// Without a single new client.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(20);
 
-/// So many failures and not one client: the rest would fare no better, and be a burden.
+/// So many failures, those that came at once among them, and not one client: the rest would fare no
+/// better, and be a burden.
 const FAILURES_THAT_TELL: usize = 20;
 
 /// A turn, unless something happens: how soon Ctrl-C is heeded.

@@ -5,6 +5,7 @@ use super::gaps::Gaps;
 use super::histogram::Histogram;
 use super::mark::Mark;
 use super::moment::Moment;
+use super::wanted::Wanted;
 
 /// Who got what: what is lost, repeated or out of order, and how late everything was.
 #[derive(Debug)]
@@ -15,13 +16,17 @@ pub(super) struct Tally {
     board: VecDeque<Entry>,
     /// The number that the board begins with.
     base: u64,
-    /// How many clients are to get each number.
-    everybody: u32,
+    /// How many clients are to get each number, by symbol.
+    everybody: Vec<u32>,
     /// Those of them whose connection has ended: nobody waits for them.
-    gone: u32,
+    gone: Vec<u32>,
+    /// How many clients are still there.
+    present: usize,
     pub(super) delivered: u64,
     pub(super) repeated: u64,
     pub(super) disordered: u64,
+    /// Messages that a client got although it did not ask for their symbol.
+    pub(super) unasked: u64,
     /// Messages without a number, or with one that can't be.
     pub(super) unnumbered: u64,
     pub(super) each: Histogram,
@@ -33,20 +38,20 @@ pub(super) struct Tally {
 /// What each client has to get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// All from this number on.
+    /// All that it asks for from this number on.
     All(u64),
     /// From the first that it gets on, what any of the others gets.
     AsTheOthers,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
+    /// None: it was not there when counting began.
+    wanted: Option<Wanted>,
     /// One more than the highest number it has.
     next: Option<u64>,
     missing: Gaps,
     messages: u64,
-    /// It was not there when counting began.
-    is_absent: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,33 +71,42 @@ pub(super) struct Losses {
 }
 
 impl Tally {
-    /// For these clients, some of which may not be there.
-    pub(super) fn new(rule: Rule, are_there: &[bool]) -> Self {
+    /// For clients that ask for these, some of which may not be there, with lines of so many symbols.
+    pub(super) fn new(rule: Rule, clients: &[Option<Wanted>], symbols: u64) -> Self {
         let (next, base) = match rule {
             Rule::All(first) => (Some(first), first),
             Rule::AsTheOthers => (None, 0),
         };
-        let place = |is_there: &bool| Place {
+        let place = |wanted: &Option<Wanted>| Place {
+            wanted: *wanted,
             next,
-            is_absent: !is_there,
-            ..Place::default()
+            missing: Gaps::default(),
+            messages: 0,
         };
-        let everybody = are_there.iter().filter(|is_there| **is_there).count();
-        Self {
+        let there = || clients.iter().flatten();
+        let everybody = (0..symbols).map(|symbol| {
+            let count = there().filter(|wanted| wanted.has(symbol)).count();
+            u32::try_from(count).expect("no more clients than sockets")
+        });
+        let mut tally = Self {
             rule,
-            places: are_there.iter().map(place).collect(),
+            places: clients.iter().map(place).collect(),
             board: VecDeque::new(),
             base,
-            everybody: u32::try_from(everybody).expect("no more clients than sockets"),
-            gone: 0,
+            everybody: everybody.collect(),
+            gone: vec![0; usize::try_from(symbols).expect("a few thousand at most")],
+            present: there().count(),
             delivered: 0,
             repeated: 0,
             disordered: 0,
+            unasked: 0,
             unnumbered: 0,
             each: Histogram::default(),
             last: Histogram::default(),
             last_at: Moment::default(),
-        }
+        };
+        tally.tidy();
+        tally
     }
 
     /// A message that says nothing of itself.
@@ -106,6 +120,11 @@ impl Tally {
     #[inline]
     pub(super) fn record(&mut self, client: usize, mark: Mark, now: Moment) {
         let number = mark.number;
+        if matches!(self.rule, Rule::All(first) if number < first) {
+            // Of the warm-up, which nobody waits for any more.
+            self.unnumbered(client, now);
+            return;
+        }
         if self.rule == Rule::AsTheOthers && !self.make_room(number) {
             self.unnumbered(client, now);
             return;
@@ -113,13 +132,18 @@ impl Tally {
         self.last_at = now;
         let place = &mut self.places[client];
         place.messages += 1;
+        let wanted = place.wanted.unwrap_or(Wanted::ALL);
+        if !wanted.has(number) {
+            self.unasked += 1;
+            return;
+        }
         let next = *place.next.get_or_insert(number);
         let is_in_order = number >= next;
         if is_in_order {
             place.next = Some(number + 1);
-            if number > next {
+            if wanted.count(&(next..number)) > 0 {
                 place.missing.add(next..number);
-                self.settle(next..number);
+                self.settle(wanted, next..number);
             }
         } else if place.missing.remove(number) {
             self.disordered += 1;
@@ -128,7 +152,7 @@ impl Tally {
             return;
         }
         self.delivered += 1;
-        let everybody = self.everybody;
+        let everybody = self.everybody[self.symbol(number)];
         let Some(entry) = self.entry(number) else {
             // Everybody else has it, or has passed it.
             self.each.add(latency(mark, now, now));
@@ -150,10 +174,15 @@ impl Tally {
 
     /// A client is gone: what comes from now on it will not get.
     pub(super) fn lose(&mut self, client: usize) {
-        self.gone += 1;
-        let next = self.places[client].next.unwrap_or(self.base);
+        let place = &self.places[client];
+        let Some(wanted) = place.wanted else { return };
+        let next = place.next.unwrap_or(self.base);
+        self.present -= 1;
+        for (symbol, gone) in (0..).zip(&mut self.gone) {
+            *gone += u32::from(wanted.has(symbol));
+        }
         let end = self.base + self.board.len() as u64;
-        self.settle(next..end.max(next));
+        self.settle(wanted, next..end.max(next));
         self.tidy();
     }
 
@@ -162,9 +191,14 @@ impl Tally {
         self.base
     }
 
+    /// How many deliveries these numbers should be.
+    pub(super) fn expected(&self, numbers: &Range<u64>) -> u64 {
+        self.there().map(|wanted| wanted.count(numbers)).sum()
+    }
+
     /// How many clients were there when counting began.
     pub(super) fn everybody(&self) -> usize {
-        self.everybody as usize
+        self.there().count()
     }
 
     /// Whether nobody is counted.
@@ -174,17 +208,18 @@ impl Tally {
 
     /// How many clients are still there.
     pub(super) fn present(&self) -> usize {
-        (self.everybody - self.gone) as usize
+        self.present
     }
 
     /// What is missing, if all before `end` should have come.
     pub(super) fn losses(&self, end: u64) -> Losses {
         let mut losses = Losses::default();
-        for place in self.places.iter().filter(|place| !place.is_absent) {
-            let gaps = place.missing.iter().cloned().map(|gap| self.count(gap));
+        for place in &self.places {
+            let Some(wanted) = place.wanted else { continue };
+            let gaps = place.missing.iter().map(|gap| self.count(wanted, gap));
             let mut lost: u64 = gaps.sum();
             if let (Rule::All(_), Some(next)) = (self.rule, place.next) {
-                lost += end.saturating_sub(next);
+                lost += wanted.count(&(next..end));
             }
             losses.signals += lost;
             losses.clients += u64::from(lost > 0);
@@ -194,15 +229,20 @@ impl Tally {
 
     /// The fewest and the most messages that a client got.
     pub(super) fn messages(&self) -> (u64, u64) {
-        let there = || self.places.iter().filter(|place| !place.is_absent);
+        let there = || self.places.iter().filter(|place| place.wanted.is_some());
         let each = || there().map(|place| place.messages);
         (each().min().unwrap_or(0), each().max().unwrap_or(0))
     }
 
+    /// What the clients that were there ask for.
+    fn there(&self) -> impl Iterator<Item = Wanted> {
+        self.places.iter().filter_map(|place| place.wanted)
+    }
+
     /// How many of these numbers were to be expected.
-    fn count(&self, gap: Range<u64>) -> u64 {
+    fn count(&self, wanted: Wanted, gap: &Range<u64>) -> u64 {
         match self.rule {
-            Rule::All(_) => gap.end - gap.start,
+            Rule::All(_) => wanted.count(gap),
             Rule::AsTheOthers => {
                 let known = gap.start.max(self.base)..gap.end;
                 let entries = known.filter_map(|number| self.board.get(self.index(number)?));
@@ -236,8 +276,8 @@ impl Tally {
         true
     }
 
-    fn settle(&mut self, numbers: Range<u64>) {
-        for number in numbers {
+    fn settle(&mut self, wanted: Wanted, numbers: Range<u64>) {
+        for number in wanted.among(numbers) {
             if let Some(entry) = self.entry(number) {
                 entry.settled += 1;
             }
@@ -248,8 +288,9 @@ impl Tally {
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let index = self.index(number)?;
         while self.board.len() <= index {
+            let symbol = self.symbol(self.base + self.board.len() as u64);
             self.board.push_back(Entry {
-                settled: self.gone,
+                settled: self.gone[symbol],
                 ..Entry::default()
             });
         }
@@ -260,19 +301,32 @@ impl Tally {
         usize::try_from(number.checked_sub(self.base)?).ok()
     }
 
+    #[inline]
+    fn symbol(&self, number: u64) -> usize {
+        let symbol = number % self.everybody.len() as u64;
+        usize::try_from(symbol).expect("fewer than there are")
+    }
+
     /// Forgets the numbers that nobody will get any more.
     #[inline]
     fn tidy(&mut self) {
         while let Some(entry) = self.board.front() {
+            let everybody = self.everybody[self.symbol(self.base)];
             let is_done = match self.rule {
-                Rule::All(_) => entry.settled >= self.everybody,
-                Rule::AsTheOthers => entry.got == self.everybody,
+                Rule::All(_) => entry.settled >= everybody,
+                Rule::AsTheOthers => entry.got == everybody,
             };
             if !is_done {
                 return;
             }
             self.board.pop_front();
             self.base += 1;
+        }
+        // What nobody asks for never comes, and a feed must not wait for it.
+        if self.board.is_empty() && self.present > 0 {
+            while self.everybody[self.symbol(self.base)] == 0 {
+                self.base += 1;
+            }
         }
     }
 }

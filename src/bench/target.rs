@@ -12,9 +12,10 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::BenchError;
 use super::frames;
-use super::options::{Authority, Options};
+use super::options::{Authority, Filter, Options, PLACE_OF_SYMBOL};
 use super::upgrade;
 use super::verifier::Verifier;
+use super::wanted::Wanted;
 use crate::trust::authorities;
 
 /// Where clients connect to, and what each of them says there.
@@ -23,7 +24,10 @@ pub(super) struct Target {
     pub(super) address: SocketAddr,
     /// With TLS: whom to trust, and who the server has to be.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    pub(super) request: Vec<u8>,
+    /// For all lines.
+    request: Vec<u8>,
+    /// For those of one symbol: who asks for it, and the request by symbol.
+    filter: Option<(Filter, Vec<Vec<u8>>)>,
     /// What is sent next, as a frame.
     pub(super) hello: Option<Vec<u8>>,
 }
@@ -41,12 +45,45 @@ impl Target {
                 Some((trusting(authority)?, name))
             }
         };
-        let request = upgrade::request(url, options.subprotocol.as_deref(), &options.headers);
+        let (subprotocol, headers) = (options.subprotocol.as_deref(), &options.headers);
+        let filter = options.filter().cloned().map(|filter| {
+            let request = |symbol| {
+                let query = filter
+                    .query
+                    .replace(PLACE_OF_SYMBOL, &filter.symbols.of(symbol).to_string());
+                upgrade::request(url, Some(&query), subprotocol, headers)
+            };
+            let requests = (0..filter.symbols.count()).map(request).collect();
+            (filter, requests)
+        });
         Ok(Self {
             address,
             tls,
-            request,
+            request: upgrade::request(url, None, subprotocol, headers),
+            filter,
             hello: options.hello.as_deref().map(frames::message),
+        })
+    }
+
+    /// What client `number` asks for.
+    pub(super) fn wanted(&self, number: usize) -> Wanted {
+        match &self.filter {
+            None => Wanted::ALL,
+            Some((filter, _)) => Wanted::by(number, filter.percent, filter.symbols.count()),
+        }
+    }
+
+    /// Of the feed, as far as it matters who asks for which.
+    pub(super) fn symbols(&self) -> u64 {
+        self.filter
+            .as_ref()
+            .map_or(1, |(filter, _)| filter.symbols.count())
+    }
+
+    pub(super) fn request(&self, wanted: Wanted) -> &[u8] {
+        let filtered = self.filter.as_ref().zip(wanted.only());
+        filtered.map_or(&self.request, |((_, requests), symbol)| {
+            &requests[usize::try_from(symbol).expect("there are as many")]
         })
     }
 

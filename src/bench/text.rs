@@ -91,12 +91,15 @@ impl Report {
             0 => String::new(),
             clients => format!(" by {} clients", count(clients as f64)),
         };
-        let text = format!(
+        let mut text = format!(
             "lost {}{of}, repeated {}, disordered {}",
             count(deliveries.lost as f64),
             count(deliveries.repeated as f64),
             count(deliveries.disordered as f64)
         );
+        if deliveries.unasked > 0 {
+            text += &format!(", not asked for {}", count(deliveries.unasked as f64));
+        }
         line(f, "", &text)?;
         if deliveries.unnumbered > 0 {
             let text = format!(

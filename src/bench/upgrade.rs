@@ -7,18 +7,22 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
 
 use super::ended::Ended;
 
-/// The request for an upgrade, the same for each client.
+/// The request for an upgrade, the same for each client that asks for the same.
 pub(super) fn request(
     url: &Uri,
+    query: Option<&str>,
     subprotocol: Option<&str>,
     headers: &[(HeaderName, HeaderValue)],
 ) -> Vec<u8> {
-    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let path = url.path();
+    let query: Vec<&str> = url.query().into_iter().chain(query).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let query = query.join("&");
     let host = url.authority().map_or("", |authority| authority.as_str());
     // Whoever is named there is not asked for.
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let mut head = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path}{mark}{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
     );
     if let Some(subprotocol) = subprotocol {
@@ -86,13 +90,26 @@ mod tests {
             HeaderName::from_static("authorization"),
             HeaderValue::from_static("Bearer abc"),
         );
-        let request = request(&url, Some("signalcast.v2"), &[token]);
+        let request = request(&url, Some("tests=true"), Some("signalcast.v2"), &[token]);
         let request = String::from_utf8(request).unwrap();
-        assert!(
-            request.starts_with("GET /ws?symbols=BTC* HTTP/1.1\r\nHost: bot.example.org:8443\r\n")
-        );
+        assert!(request.starts_with(
+            "GET /ws?symbols=BTC*&tests=true HTTP/1.1\r\nHost: bot.example.org:8443\r\n"
+        ));
         assert!(request.contains("\r\nSec-WebSocket-Protocol: signalcast.v2\r\n"));
         assert!(request.ends_with("\r\nauthorization: Bearer abc\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_path_is_asked_for_even_where_none_is_written() {
+        for (url, path) in [
+            ("ws://a", "/"),
+            ("ws://a?tests=true", "/?tests=true"),
+            ("ws://a/ws", "/ws"),
+        ] {
+            let request = request(&Uri::from_static(url), None, None, &[]);
+            let expected = format!("GET {path} HTTP/1.1\r\n");
+            assert!(request.starts_with(expected.as_bytes()), "{url}");
+        }
     }
 
     #[test]

@@ -1,171 +1,27 @@
-//! What may be typed for `bench`, and what was.
+//! What was typed for `bench`.
 
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clap::{Arg, ArgAction, Command};
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
 
-use super::grammar::{config_file, many, once};
+use super::bench_grammar::{
+    BATCH, CLIENTS, CONNECTING, DURATION, FILTER, FILTERED, RATE, SEQUENCE, SETTLE, SYMBOLS,
+    WARM_UP,
+};
 use super::listen_options::{token, trust, url};
 use super::typed::Typed;
-use crate::bench::{Authority, Feed, FeedTo, Form, Options, Pace};
+use crate::bench::{
+    Authority, Feed, FeedTo, Filter, Form, Options, PLACE_OF_SYMBOL, Pace, Symbols,
+};
 use crate::config::units::duration;
-use crate::config::{Problem, Surroundings, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::config::{Problem, Surroundings};
 use crate::listen::USUAL_CA;
-use crate::trust::trusting;
-
-/// Its part of the command line.
-pub(super) fn grammar() -> Command {
-    Command::new("bench")
-        .about("Connects many clients to a WebSocket server, this one or another, and measures what each of them gets")
-        .after_help(format!("{NOTE} The token may also stand in ${TOKEN_VARIABLE}."))
-        .arg(Arg::new("url").value_name("URL").help(format!(
-            "The server, such as wss://127.0.0.1:8080 [default: ${URL_VARIABLE}]"
-        )))
-        .args(door())
-        .args(load())
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("Print the report as one line of JSON"),
-        )
-        .arg(config_file())
-}
-
-/// How clients come in.
-fn door() -> [Arg; 8] {
-    [
-        once(
-            "clients",
-            "N",
-            format!("How many clients [default: {CLIENTS}]"),
-        ),
-        once(
-            "connecting",
-            "N",
-            format!("How many of them may be connecting at once [default: {CONNECTING}]"),
-        ),
-        once("token", "TOKEN", "The token to show"),
-        once("token-file", "PATH", "A file that holds it"),
-        once(
-            "ca",
-            "PATH",
-            format!(
-                "Certificate authority to trust besides the system's, PEM [default: {USUAL_CA}, if it is there]"
-            ),
-        ),
-        many(
-            "header",
-            "NAME: VALUE",
-            "A further header of the upgrade; may be repeated",
-        ),
-        once(
-            "subprotocol",
-            "NAME",
-            "The subprotocol to ask for, such as signalcast.v2 [default: none]",
-        ),
-        once(
-            "hello",
-            "TEXT",
-            "A message that each client sends first, such as a subscription; base64:… if it is not text [default: none]",
-        ),
-    ]
-}
-
-/// What they get, and what is measured.
-fn load() -> [Arg; 12] {
-    [
-        once(
-            "server",
-            "COMMAND",
-            "Start the server with this shell command, measure it, and stop it at the end [default: it runs already]",
-        ),
-        once(
-            "pid",
-            "PID",
-            "The server's process: its CPU and memory, with all its children, are measured [default: that of --server]",
-        ),
-        once(
-            "feed-to",
-            "WHERE",
-            "Feed the server: stdin (that of --server), file:PATH (lines are appended), exec:COMMAND (its standard input). Without it clients only receive what comes anyway",
-        ),
-        once(
-            "rate",
-            "N",
-            format!(
-                "Lines a second that are fed, or max: as fast as they are taken, whoever loses some [default: {RATE}]"
-            ),
-        ),
-        once(
-            "window",
-            "N",
-            "Feed as fast as all clients get it, with at most so many lines on their way; 1: one after the other",
-        ),
-        once(
-            "batch",
-            "N",
-            format!("With --window or --rate max, the most lines in one write [default: {BATCH}]"),
-        ),
-        once(
-            "lines",
-            "N",
-            "How many lines are fed [default: as many as --duration allows]",
-        ),
-        once(
-            "line-bytes",
-            "N",
-            "How long a line is at least [default: 110 or so]",
-        ),
-        once(
-            "warm-up",
-            "N",
-            format!("Lines before those that count, 100 a second [default: {WARM_UP}]"),
-        ),
-        once(
-            "sequence",
-            "NAME",
-            format!(
-                "Without --feed-to: the member of the messages' JSON that counts them [default: {SEQUENCE}]"
-            ),
-        ),
-        once(
-            "duration",
-            "DURATION",
-            format!(
-                "How long to receive; with --feed-to, how long at most to feed [default: {DURATION}]"
-            ),
-        ),
-        once(
-            "settle",
-            "DURATION",
-            format!(
-                "How long to wait before idle clients' memory is looked at [default: {SETTLE}]"
-            ),
-        ),
-    ]
-}
-
-const NOTE: &str = "\
-Exits with 1 if a client could not come or stay, or did not get everything once and in order. A line \
-that is fed is a signal, marked as a test, with its number as the timestamp and the time as the \
-price. docs/bench.md defines the figures.";
-
-const CLIENTS: &str = "100";
-const CONNECTING: &str = "64";
-const RATE: &str = "100";
-const BATCH: &str = "1";
-const WARM_UP: &str = "20";
-const SEQUENCE: &str = "seq";
-const DURATION: &str = "10s";
-const SETTLE: &str = "700ms";
+use crate::trust::authorities;
 
 /// What to measure; none if that can't be told.
 pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Options> {
@@ -184,8 +40,8 @@ pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Optio
     let sequence = typed
         .once("sequence")
         .unwrap_or_else(|| SEQUENCE.to_owned());
+    let settle = typed.parsed("settle", SETTLE, duration);
     let duration = typed.parsed("duration", DURATION, duration);
-    let settle = settle(typed);
     let form = if typed.is_there("json") {
         Form::Json
     } else {
@@ -214,7 +70,7 @@ pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Optio
 /// started may be about to make its authority.
 fn authority(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<Option<Authority>> {
     let named = trust(typed, around, url, |ca| {
-        trusting(ca).map(|_| ca.map(Path::to_owned))
+        authorities(ca).map(|_| ca.map(Path::to_owned))
     })?;
     let usual = || around.folder.join(USUAL_CA);
     Some(named.map(|named| Authority(named.unwrap_or_else(usual))))
@@ -309,14 +165,10 @@ fn pid(typed: &mut Typed<'_>, has_server: bool) -> Option<Option<NonZeroU32>> {
     }
 }
 
-fn settle(typed: &mut Typed<'_>) -> Option<Duration> {
-    typed.parsed("settle", SETTLE, duration)
-}
-
 /// What is to be fed; none inside if nothing is.
 fn feed(typed: &mut Typed<'_>, around: &Surroundings, has_server: bool) -> Option<Option<Feed>> {
     let Some(text) = typed.once("feed-to") else {
-        for name in ["rate", "window", "batch", "lines", "line-bytes", "warm-up"] {
+        for name in OF_FEED {
             if typed.once(name).is_some() {
                 typed.refuse(
                     format!("--{name}"),
@@ -353,6 +205,10 @@ fn feed(typed: &mut Typed<'_>, around: &Surroundings, has_server: bool) -> Optio
             )),
         })
     });
+    let symbols = typed.parsed("symbols", SYMBOLS, |text| {
+        at_least_one::<NonZeroU16>(text).map(Symbols)
+    });
+    let filter = filter(typed, symbols);
     Some(Some(Feed {
         to: to?,
         pace: pace?,
@@ -360,6 +216,49 @@ fn feed(typed: &mut Typed<'_>, around: &Surroundings, has_server: bool) -> Optio
         warm_up: warm_up?,
         batch: batch?,
         line_bytes: line_bytes?,
+        symbols: symbols?,
+        filter: filter?,
+    }))
+}
+
+/// Options that say nothing without a feed.
+const OF_FEED: [&str; 9] = [
+    "rate",
+    "window",
+    "batch",
+    "lines",
+    "line-bytes",
+    "symbols",
+    "filtered",
+    "filter",
+    "warm-up",
+];
+
+/// Who gets one symbol only; none inside if nobody does.
+fn filter(typed: &mut Typed<'_>, symbols: Option<Symbols>) -> Option<Option<Filter>> {
+    let query = typed.once("filter").unwrap_or_else(|| FILTER.to_owned());
+    let can_ask = query.contains(PLACE_OF_SYMBOL)
+        && format!("/?{}", query.replace(PLACE_OF_SYMBOL, "X"))
+            .parse::<Uri>()
+            .is_ok();
+    if !can_ask {
+        typed.refuse(
+            "--filter",
+            &format!("{query:?} asks for no symbol"),
+            &format!("write {PLACE_OF_SYMBOL} where it is to stand, as in {FILTER}"),
+        );
+    }
+    let percent = typed.parsed("filtered", FILTERED, |text| match number::<u8>(text)? {
+        percent @ 0..=100 => Ok(percent),
+        _ => Err(Problem::new(
+            "is more than all clients",
+            "write 100 at most",
+        )),
+    })?;
+    Some((percent > 0).then_some(Filter {
+        percent,
+        symbols: symbols?,
+        query: can_ask.then_some(query)?,
     }))
 }
 

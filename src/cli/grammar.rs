@@ -25,7 +25,7 @@ pub(super) fn command() -> Command {
         .subcommand(listen())
         .subcommand(replay())
         .subcommand(check())
-        .subcommand(super::bench_options::grammar())
+        .subcommand(super::bench_grammar::grammar())
 }
 
 fn serve() -> Command {

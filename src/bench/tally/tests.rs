@@ -2,7 +2,7 @@ use super::*;
 
 /// So many clients that are to get all from 0 on.
 fn fed(clients: usize) -> Tally {
-    Tally::new(Rule::All(0), &vec![true; clients])
+    Tally::new(Rule::All(0), &vec![Some(Wanted::ALL); clients], 1)
 }
 
 /// These numbers reach a client, at 1, 2, 3 … ns; each was sent at 0.
@@ -67,7 +67,7 @@ fn a_loss_and_a_client_that_is_gone_hold_up_nobody() {
 
 #[test]
 fn without_knowing_the_feed_clients_are_compared_with_each_other() {
-    let mut tally = Tally::new(Rule::AsTheOthers, &[true; 3]);
+    let mut tally = Tally::new(Rule::AsTheOthers, &[Some(Wanted::ALL); 3], 1);
     let mut get = |client, numbers: &[u64]| {
         for &number in numbers {
             tally.record(client, Mark { number, sent: None }, Moment(10));
@@ -83,7 +83,7 @@ fn without_knowing_the_feed_clients_are_compared_with_each_other() {
 
 #[test]
 fn a_number_that_jumps_like_a_clock_is_no_count() {
-    let mut tally = Tally::new(Rule::AsTheOthers, &[true]);
+    let mut tally = Tally::new(Rule::AsTheOthers, &[Some(Wanted::ALL)], 1);
     for number in [1_720_000_000_000_u64, 1_730_000_000_000] {
         tally.record(0, Mark { number, sent: None }, Moment(1));
     }
@@ -92,9 +92,41 @@ fn a_number_that_jumps_like_a_clock_is_no_count() {
 
 #[test]
 fn a_client_that_never_came_is_not_waited_for() {
-    let mut tally = Tally::new(Rule::All(0), &[true, false]);
+    let mut tally = Tally::new(Rule::All(0), &[Some(Wanted::ALL), None], 1);
     get(&mut tally, 0, &[0, 1]);
     assert_eq!((tally.completed(), tally.present()), (2, 1));
     assert_eq!(judged(&tally, 2), (2, 0, 0, 0));
     assert_eq!(tally.last.spread().count, 2);
+}
+
+#[test]
+fn a_filtered_client_is_to_get_its_symbol_and_nothing_else() {
+    // Of three symbols the second client wants the first, nobody but the third client the others.
+    let wanted = [100, 100, 0].map(|percent| Some(Wanted::by(0, percent, 3)));
+    let mut tally = Tally::new(Rule::All(0), &wanted, 3);
+    get(&mut tally, 2, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    get(&mut tally, 0, &[0, 3, 6, 9]);
+    assert_eq!(tally.completed(), 0);
+    get(&mut tally, 1, &[0, 4, 9]);
+    assert_eq!(tally.completed(), 10);
+    assert_eq!(judged(&tally, 10), (16, 2, 0, 0));
+    assert_eq!((tally.unasked, tally.losses(10).clients), (1, 1));
+    assert_eq!(tally.expected(&(0..10)), 18);
+    // The first, the one that two have, and the last; and those of one client alone.
+    assert_eq!(tally.last.spread().count, 8);
+    tally.lose(1);
+    get(&mut tally, 2, &[10, 11, 12]);
+    get(&mut tally, 0, &[12]);
+    assert_eq!((tally.completed(), tally.present()), (13, 2));
+}
+
+#[test]
+fn what_nobody_asks_for_is_waited_for_by_nobody() {
+    let mut tally = Tally::new(Rule::All(1), &[Some(Wanted::by(0, 100, 4))], 4);
+    assert_eq!(tally.completed(), 4);
+    // The first is of a warm-up.
+    get(&mut tally, 0, &[0, 4]);
+    assert_eq!(tally.unnumbered, 1);
+    assert_eq!(tally.completed(), 8);
+    assert_eq!(judged(&tally, 12), (1, 1, 0, 0));
 }

@@ -1,0 +1,116 @@
+//! What there is before the first client: the server, whoever takes the lines, the feed's way.
+
+use std::fs::OpenOptions;
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU32;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use super::BenchError;
+use super::command::Running;
+use super::crowd::Crowd;
+use super::feed::Sink;
+use super::interrupt::Interrupt;
+use super::mark::Marks;
+use super::moment::Moment;
+use super::options::{FeedTo, Options};
+use super::progress::Progress;
+use super::run::Run;
+use super::target::{self, Target};
+
+impl<'a> Run<'a> {
+    /// All is there but clients.
+    pub(super) fn prepare(options: &'a Options) -> Result<Self, BenchError> {
+        let address = target::resolve(options)?;
+        let interrupt = Interrupt::new()?;
+        let mut commands = Vec::new();
+        if let Some(command) = &options.server {
+            let to = options.feed.as_ref().map(|feed| &feed.to);
+            let is_fed = to == Some(&FeedTo::Server);
+            let stdin = if is_fed {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            };
+            commands.push(start(command, stdin)?);
+        }
+        wait_until_somebody_listens(address, &mut commands, &interrupt)?;
+        let marks = match &options.feed {
+            Some(_) => Marks::of_lines(),
+            None => Marks::member(&options.sequence),
+        };
+        let mut run = Self {
+            options,
+            crowd: Crowd::new(Target::new(options, address)?, marks)?,
+            interrupt,
+            progress: Progress::new(),
+            sink: None,
+            pid: commands.first().map(Running::pid),
+            commands,
+            before: None,
+            is_interrupted: false,
+        };
+        run.pid = run.pid.or(options.pid.map(NonZeroU32::get));
+        if let Some(feed) = &options.feed {
+            run.sink = Some(run.open(&feed.to)?);
+        }
+        run.before = run.usage();
+        match run.pid {
+            Some(pid) if run.before.is_none() => Err(BenchError::NoProcess(pid)),
+            _ => Ok(run),
+        }
+    }
+
+    fn open(&mut self, to: &FeedTo) -> Result<Sink, BenchError> {
+        match to {
+            FeedTo::Server => {
+                let stdin = self.commands.first_mut().and_then(Running::take_stdin);
+                Ok(Box::new(stdin.expect("the server was started with a pipe")))
+            }
+            FeedTo::File(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                let file = file.map_err(|why| BenchError::Feed(path.display().to_string(), why))?;
+                Ok(Box::new(file))
+            }
+            FeedTo::Command(command) => {
+                let mut started = start(command, Stdio::piped())?;
+                let stdin = started.take_stdin().expect("it was started with a pipe");
+                self.commands.push(started);
+                Ok(Box::new(stdin))
+            }
+        }
+    }
+}
+
+fn wait_until_somebody_listens(
+    address: SocketAddr,
+    commands: &mut [Running],
+    interrupt: &Interrupt,
+) -> Result<(), BenchError> {
+    let deadline = Moment::now() + LISTENS_WITHIN;
+    loop {
+        match TcpStream::connect_timeout(&address, LISTENS_WITHIN) {
+            Ok(_) => return Ok(()),
+            // Who is not there now will not come.
+            Err(_) if commands.is_empty() => return Err(BenchError::NobodyListens(address)),
+            Err(_) => {}
+        }
+        for command in &mut *commands {
+            if let Some(status) = command.ended()? {
+                return Err(BenchError::ServerEnded(status));
+            }
+        }
+        if Moment::now() >= deadline || interrupt.came() {
+            return Err(BenchError::NobodyListens(address));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn start(command: &str, stdin: Stdio) -> Result<Running, BenchError> {
+    Running::start(command, stdin).map_err(|why| BenchError::Command(command.to_owned(), why))
+}
+
+/// Somebody who does not listen by then never will.
+const LISTENS_WITHIN: Duration = Duration::from_secs(20);
