@@ -240,13 +240,7 @@ fn a_server_that_dies_is_reported() {
         server.url("")
     );
     let child = started(&server.folder, &server.token(), &arguments, &[]);
-    // The warm-up, and more.
-    while std::fs::read_to_string(server.folder.path("feed.jsonl"))
-        .is_ok_and(|feed| feed.lines().count() < 40)
-        || !server.folder.path("feed.jsonl").exists()
-    {
-        thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_for_lines(&server.folder, 40);
     server.signal(Signal::KILL);
     let run = ended(child);
     assert_eq!(run.code, Some(1), "{}\n{}", run.said, run.report);
@@ -258,6 +252,26 @@ fn a_server_that_dies_is_reported() {
         .as_object()
         .unwrap();
     assert_eq!(reasons.values().filter_map(Value::as_u64).sum::<u64>(), 8);
+}
+
+#[test]
+fn ctrl_c_ends_a_run_with_a_report() {
+    let server = TestServer::start("--source file:feed.jsonl");
+    let arguments = format!(
+        "{} --clients 8 --duration 60s --feed-to file:feed.jsonl",
+        server.url("")
+    );
+    let child = started(&server.folder, &server.token(), &arguments, &[]);
+    wait_for_lines(&server.folder, 40);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    let run = ended(child);
+    assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
+    assert_eq!(run.value("/interrupted"), &Value::Bool(true));
+    let lines = run.count("/feed/lines");
+    assert!((20..3000).contains(&lines), "{lines}");
+    assert_eq!(run.judged(), [8 * lines, 0, 0, 0]);
+    server.stop();
 }
 
 #[test]
@@ -357,6 +371,14 @@ fn options_that_cannot_be_are_refused_all_at_once() {
     signalcast: --feed-to: "nowhere" says not where; write stdin, file:PATH or exec:COMMAND
     signalcast: --lines: can't be "0"; write a whole number from 1 on, as in 100
     "#);
+}
+
+/// Until so many lines were fed, those of the warm-up among them.
+fn wait_for_lines(folder: &Folder, count: usize) {
+    let feed = || std::fs::read_to_string(folder.path("feed.jsonl")).unwrap_or_default();
+    while feed().lines().count() < count {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 /// What a client is sent instead of these lines.

@@ -163,7 +163,7 @@ impl Run<'_> {
             Moment::now(),
             matches!(part.pace, Pace::Rate(_)),
         );
-        let hard_end = start + part.most + AFTER_THE_FEED;
+        let mut hard_end = start + part.most + AFTER_THE_FEED;
         let sink = self
             .sink
             .take()
@@ -177,6 +177,11 @@ impl Run<'_> {
             self.is_interrupted |= self.interrupt.came();
             let (now, tally) = (Moment::now(), &self.crowd.tally);
             quiet_since = quiet_since.max(tally.last_at);
+            if self.is_interrupted {
+                // What is on its way is not lost.
+                feeding.stop();
+                hard_end = hard_end.min(now + QUIET);
+            }
             self.progress.say(|| {
                 let (written, delivered) = (feeding.written() - first, tally.delivered);
                 format!("feeding: {written} lines, {delivered} deliveries")
@@ -186,7 +191,7 @@ impl Run<'_> {
                 break;
             }
             let is_quiet = now.since(quiet_since) > QUIET && now.since(start) > QUIET;
-            let is_over = tally.present() == 0 || self.is_interrupted || now >= hard_end;
+            let is_over = tally.present() == 0 || now >= hard_end;
             if is_over || (is_quiet && (feeding.is_done() || !is_paced)) {
                 feeding.stop();
                 if is_over || feeding.is_done() || now.since(quiet_since) > 2 * QUIET {
