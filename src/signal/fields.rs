@@ -1,7 +1,7 @@
 use std::mem;
 
 use super::invalid::{InvalidField, InvalidSignal, Reason};
-use super::json::Scanner;
+use super::json::{Key, Scanner};
 use super::member::Member;
 use super::{Signal, TimeUnit, Timestamp};
 
@@ -35,12 +35,12 @@ impl<'a> Fields<'a> {
                 "price" => &mut self.price,
                 "timestamp" => &mut self.timestamp,
                 _ => {
-                    scanner.note(key);
                     member.write(&mut self.extra);
-                    return Ok(());
+                    return Ok(Key::Any);
                 }
             };
-            member.put_in(slot)
+            member.put_in(slot)?;
+            Ok(Key::Known)
         })
     }
 

@@ -17,8 +17,17 @@ pub(super) struct Scanner<'a> {
     depth: usize,
     /// Bytes of white space passed so far.
     blanks: usize,
-    /// The keys that were noted of all objects that are open, the innermost object's last.
+    /// Those of [any](Key::Any) name of all objects that are open, the innermost object's last.
     keys: Vec<Cow<'a, str>>,
+}
+
+/// Who looks whether a key stands twice in its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Whoever reads the object, since each name that it knows has a place of its own.
+    Known,
+    /// The scanner.
+    Any,
 }
 
 impl<'a> Scanner<'a> {
@@ -35,17 +44,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// An object: `member` is called at each value, with its key, and has to read the value. It
-    /// also has to [note](Self::note) the key, or to see by itself that it is not there twice.
+    /// An object: `member` is called at each value, with its key, and has to read the value.
     pub(super) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, Text<'a>) -> Result<(), InvalidSignal>,
+        mut member: impl FnMut(&mut Self, Text<'a>) -> Result<Key, InvalidSignal>,
     ) -> Result<(), InvalidSignal> {
         let outer_keys = self.keys.len();
         let mut has_more = self.open(b'}')?;
         while has_more {
             let key = self.key()?;
-            member(self, key)?;
+            if member(self, key)? == Key::Any {
+                self.keys.push(key.unescape());
+            }
             has_more = self.another(b'}', "a comma or }")?;
         }
         self.depth -= 1;
@@ -58,15 +68,10 @@ impl<'a> Scanner<'a> {
 
     /// An object that may have any keys.
     pub(super) fn any_object(&mut self) -> Result<(), InvalidSignal> {
-        self.object(|scanner, key| {
-            scanner.note(key);
-            scanner.value().map(drop)
+        self.object(|scanner, _| {
+            scanner.value()?;
+            Ok(Key::Any)
         })
-    }
-
-    /// A key of the innermost object, which no other that is noted may equal.
-    pub(super) fn note(&mut self, key: Text<'a>) {
-        self.keys.push(key.unescape());
     }
 
     /// A value of any kind.

@@ -4,7 +4,7 @@ use super::escape::Text;
 use super::excerpt::Excerpt;
 use super::fields::Fields;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
-use super::json::Scanner;
+use super::json::{Key, Scanner};
 use super::member::Member;
 use super::value::Value;
 use super::{Signal, TimeUnit, Timestamp};
@@ -50,13 +50,14 @@ impl<'a> Object<'a> {
     const OF_A_FRAME: [&'static str; 4] = ["seq", "source", "received_at", "stale"];
     const BESIDE_CONTENT: [&'static str; 5] = ["type", "content", "is_test", "id", "valid_for"];
 
-    fn take(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>) -> Result<(), InvalidSignal> {
+    fn take(&mut self, scanner: &mut Scanner<'a>, key: Text<'a>) -> Result<Key, InvalidSignal> {
         let name = key.unescape();
         if &*name == "content" {
             if mem::replace(&mut self.has_content, true) {
                 return Err(Reason::RepeatedKey(Excerpt::of(&name)).into());
             }
-            return self.content.read_content(scanner);
+            self.content.read_content(scanner)?;
+            return Ok(Key::Known);
         }
         let value = scanner.value()?;
         let member = Member { key, value };
@@ -73,12 +74,12 @@ impl<'a> Object<'a> {
             "id" => &mut self.fields.id,
             "valid_for" => &mut self.fields.valid_for,
             _ => {
-                scanner.note(key);
                 self.others.push(member);
-                return Ok(());
+                return Ok(Key::Any);
             }
         };
-        member.put_in(slot)
+        member.put_in(slot)?;
+        Ok(Key::Known)
     }
 
     /// The line's own object holds `content`: nothing unknown may stand beside it, because a
