@@ -37,7 +37,7 @@ soak: ## Full size: a slow crowd, 3,000 bad connections a second, anything that 
 	SIGNALCAST_SOAK=1 cargo test --locked --test crash -- --nocapture
 
 # Give BENCH="--scenarios S1,S2 --rounds 1 --peers socketify" for a part, "--help" for the rest.
-bench: bench-peers ## The server beside others and beside the machine's limit: docs/benchmarks.md. About 40 minutes
+bench: bench-peers ## The server beside others and beside the machine's limit: docs/benchmarks.md. Less than an hour
 	$(PYTHON) benches/compare $(BENCH)
 
 bench-peers: ## Install what the server is measured beside

@@ -10,6 +10,7 @@ import options
 import program
 import results
 from bench import Bench
+from contestants import ours
 from jobs import jobs
 from place import Place
 from tables import tables
@@ -29,11 +30,12 @@ def main() -> None:
 def measure(typed) -> None:
     scenarios = chosen.scenarios(typed.scenarios)
     modes = chosen.modes(typed.modes)
+    peers = chosen.peers(typed.peers)
     binary = program.server_binary(typed.binary)
-    rivals = chosen.contestants(typed.peers, binary)
+    rivals = [*ours(binary), *peers]
     loop = chosen.limit_loop(typed.limit_binary, scenarios, modes)
     allow_many_files()
-    known = machine.known(binary)
+    known = machine.known(binary, typed.scale)
     file = results.File(typed.output, known)
     cpus = chosen.cpus(typed.cpus)
     tell(f"{machine.shown(known)}; results in {file.path}")
@@ -43,6 +45,7 @@ def measure(typed) -> None:
         for job in jobs(scenarios, rivals, modes, typed.rounds, typed.scale):
             found.append(bench.result(job))
             file.add(found[-1])
+    print(machine.shown(known), end="\n\n")
     print(tables(found))
     tell(f"raw results: {file.path}")
     if all(result.error for result in found):

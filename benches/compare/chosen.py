@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import program
-from contestants import Contestant, everybody
+from contestants import Contestant
+from contestants import peers as all_peers
 from cpus import FREE, Cpus, one_each
 from jobs import limit_of
 from scenarios import SCENARIOS, Scenario
@@ -17,10 +18,9 @@ def scenarios(names: list[str]) -> list[Scenario]:
     return [known[name] for name in names] or list(SCENARIOS)
 
 
-def contestants(names: list[str] | None, binary: Path) -> list[Contestant]:
-    """The server, with its log and without, and those of the peers that are wanted and there."""
-    ours, logged, *peers = everybody(binary)
-    known = {peer.name: peer for peer in peers}
+def peers(names: list[str] | None) -> list[Contestant]:
+    """Those that are wanted and there."""
+    known = {peer.name: peer for peer in all_peers()}
     names = [] if names == ["none"] else names if names is not None else list(known)
     refuse_unknown("--peers", names, known)
     there = []
@@ -32,7 +32,7 @@ def contestants(names: list[str] | None, binary: Path) -> list[Contestant]:
             )
         else:
             there.append(peer)
-    return [ours, logged, *there]
+    return there
 
 
 def refuse_unknown(option: str, names: list[str], known: dict) -> None:

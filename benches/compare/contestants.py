@@ -53,9 +53,9 @@ def is_there(need: str | Path) -> bool:
     )
 
 
-def everybody(binary: Path) -> list[Contestant]:
-    """All of them, ours first."""
-    return [signalcast(binary, OURS, "none"), signalcast(binary, LOGGED, "sqlite"), *peers()]
+def ours(binary: Path) -> list[Contestant]:
+    """The server, without its log and with it."""
+    return [signalcast(binary, OURS, "none"), signalcast(binary, LOGGED, "sqlite")]
 
 
 OURS = "signalcast"

@@ -22,11 +22,11 @@ class Figure:
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     def shown(self, digits: int) -> str:
-        """`5.02 (4.90–5.31)`; without a range if there was one round only."""
-        median = f"{self.median:,.{digits}f}"
-        if self.rounds == 1:
-            return median
-        return f"{median} ({self.least:,.{digits}f}–{self.most:,.{digits}f})"
+        """`5.02 (4.90–5.31)`; without a range if all rounds show the same."""
+        median, least, most = (
+            f"{value:,.{digits}f}" for value in (self.median, self.least, self.most)
+        )
+        return median if least == most else f"{median} ({least}–{most})"
 
 
 def ratio(figure: Figure | None, to: Figure | None) -> float | None:

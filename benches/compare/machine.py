@@ -9,8 +9,9 @@ from pathlib import Path
 from contestants import PYTHON, found
 
 
-def known(binary: Path) -> dict:
+def known(binary: Path, scale: float) -> dict:
     return {
+        "scale": scale,
         "cpu": cpu(),
         "cpus": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1_000_000,
@@ -30,10 +31,11 @@ def known(binary: Path) -> dict:
 
 def shown(machine: dict) -> str:
     """In a line, above tables."""
-    load = machine["load_average"]
+    load, scale = machine["load_average"], machine["scale"]
+    size = f"; a try with {scale:g} of all clients and lines" if scale != 1 else ""
     return (
         f"{machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}; "
-        f"load average at the start {load:.2f}"
+        f"load average at the start {load:.2f}{size}"
     )
 
 
