@@ -288,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_wait_for_the_one_before_them_are_late() {
+        let (to, writes) = std::sync::mpsc::sync_channel(0);
+        let rate = Pace::Rate(NonZeroU32::new(1000).unwrap());
+        let feeding = Feeding::start(Box::new(Handing(to)), part(rate, 20)).unwrap();
+        // The first is taken when all of them are due.
+        thread::sleep(Duration::from_millis(60));
+        assert_eq!(writes.iter().take(20).sum::<usize>(), 20);
+        let (_, fed) = feeding.end();
+        assert_eq!(fed.late, 19);
+        assert!(fed.latest >= Duration::from_millis(40), "{:?}", fed.latest);
+    }
+
+    #[test]
     fn a_feed_that_nobody_takes_is_over() {
         let (to, writes) = std::sync::mpsc::sync_channel(0);
         drop(writes);
