@@ -104,7 +104,7 @@ impl Pending {
         loop {
             let mut attended = std::pin::pin!(self.attended.notified());
             attended.as_mut().enable();
-            if self.state().ours.len() < self.most_of_a_stage() {
+            if self.state().ours.len() < self.most_of_a_stage().min(MOST_OF_OURS) {
                 return;
             }
             attended.await;
@@ -141,6 +141,10 @@ impl Pending {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Connections that wait for us: about a quarter of a second's work for one shard. More would make
+/// those behind them wait longer, and the kernel holds them as well.
+const MOST_OF_OURS: usize = 1024;
 
 /// Until descriptors may be free again that nobody tells us of.
 const RETRY: Duration = Duration::from_millis(50);
@@ -279,6 +283,8 @@ const BETWEEN_MESSAGES: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use futures::future::poll_immediate;
+
     use super::*;
 
     /// With 32 places for each stage.
@@ -390,6 +396,16 @@ mod tests {
         assert!(!told_first.handle().is_aborted());
         make_room(true).await;
         assert!(told_first.handle().is_aborted());
+    }
+
+    #[tokio::test]
+    async fn however_many_files_there_are_few_wait_for_us_at_once() {
+        let clients = watch::Sender::new(0);
+        let pending = Arc::new(Pending::new(Room::new(None), clients.subscribe()));
+        let mut waiting: Vec<_> = (0..MOST_OF_OURS).map(|_| pending.enter()).collect();
+        assert!(poll_immediate(pending.keep_pace()).await.is_none());
+        waiting.pop();
+        assert!(poll_immediate(pending.keep_pace()).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]

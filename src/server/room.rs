@@ -30,8 +30,8 @@ const OURS: usize = 100;
 /// However few files are allowed: an operator must get in to see what is wrong.
 const LEAST: usize = 8;
 
-/// A peer in the middle of a TLS handshake costs some 30 KB, so this many of them 250 MB. All
-/// clients of a big server may come at once, after a restart, and then none is to be turned away.
+/// A peer in the middle of a handshake or a request costs some 36 KB, so this many of them 300 MB.
+/// All clients of a big server may come at once, after a restart: then none is to be turned away.
 const MOST: usize = 8192;
 
 #[cfg(test)]
