@@ -4,10 +4,9 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
 use std::thread::{self, JoinHandle};
 
 use rustix::process::Signal;
@@ -16,7 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 mod common;
 
-use common::{Folder, TestServer};
+use common::{Folder, TestServer, wait_until};
 
 /// A run that has ended.
 struct Run {
@@ -220,7 +219,16 @@ fn a_client_says_hello_and_several_lines_in_one_message_count_each() {
         ("base64:gAECAw==", Message::binary(vec![0x80, 1, 2, 3])),
     ] {
         let folder = Folder::new();
-        let pairs = Pairs::start(folder.path("fifo"), sent);
+        let pairs = Scripted::start(&folder, 2, move |clients, feed| {
+            for client in &mut *clients {
+                assert_eq!(client.read().unwrap(), sent);
+            }
+            for pair in thirty(feed).chunks(2) {
+                for client in &mut *clients {
+                    client.send(Message::text(pair.join("\r\n"))).unwrap();
+                }
+            }
+        });
         let arguments = format!(
             "ws://{} --clients 2 --feed-to file:fifo --lines 30 --warm-up 0 --rate 1000 --hello",
             pairs.address
@@ -283,7 +291,19 @@ fn what_a_server_loses_repeats_or_mixes_up_is_told() {
     ];
     for (fault, expected) in faults {
         let folder = Folder::new();
-        let faulty = Faulty::start(folder.path("fifo"), fault);
+        let faulty = Scripted::start(&folder, 4, move |clients, feed| {
+            let lines = thirty(feed);
+            for (number, client) in clients.iter_mut().enumerate() {
+                let sent = if number == 1 {
+                    fault(&lines)
+                } else {
+                    lines.iter().collect()
+                };
+                for line in sent {
+                    client.send(Message::text(line.as_str())).unwrap();
+                }
+            }
+        });
         let arguments = format!(
             "ws://{} --clients 4 --lines 30 --warm-up 0 --rate max --feed-to file:fifo",
             faulty.address
@@ -376,45 +396,36 @@ fn options_that_cannot_be_are_refused_all_at_once() {
 /// Until so many lines were fed, those of the warm-up among them.
 fn wait_for_lines(folder: &Folder, count: usize) {
     let feed = || std::fs::read_to_string(folder.path("feed.jsonl")).unwrap_or_default();
-    while feed().lines().count() < count {
-        thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("lines are fed", || feed().lines().count() >= count);
 }
 
 /// What a client is sent instead of these lines.
 type Fault = fn(&[String]) -> Vec<&String>;
 
-/// A server that sends its second client something else than the rest.
-struct Faulty {
-    address: std::net::SocketAddr,
+/// A server that does with its clients and the lines that it is fed what it was told to.
+struct Scripted {
+    address: SocketAddr,
     serving: JoinHandle<()>,
 }
 
-impl Faulty {
-    /// With four clients. It is fed through a named pipe.
-    fn start(fifo: PathBuf, fault: Fault) -> Self {
-        make_fifo(&fifo);
+impl Scripted {
+    /// It is fed through a named pipe.
+    fn start(
+        folder: &Folder,
+        clients: usize,
+        script: impl FnOnce(&mut [WebSocket<TcpStream>], BufReader<File>) + Send + 'static,
+    ) -> Self {
+        let feed = BufReader::new(open_for_both(&folder.fifo("fifo")));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let serving = thread::spawn(move || {
-            let feed = BufReader::new(File::open(fifo).unwrap());
             // Who only looks whether somebody listens makes no handshake.
             let accepted = listener.incoming().map(Result::unwrap);
             let mut clients: Vec<WebSocket<TcpStream>> = accepted
                 .filter_map(|stream| tungstenite::accept(stream).ok())
-                .take(4)
+                .take(clients)
                 .collect();
-            let lines: Arc<[String]> = feed.lines().take(30).map(Result::unwrap).collect();
-            for (number, client) in clients.iter_mut().enumerate() {
-                let sent = if number == 1 {
-                    fault(&lines)
-                } else {
-                    lines.iter().collect()
-                };
-                for line in sent {
-                    client.send(Message::text(line.as_str())).unwrap();
-                }
-            }
+            script(&mut clients, feed);
             for client in &mut clients {
                 while client.read().is_ok() {}
             }
@@ -423,44 +434,14 @@ impl Faulty {
     }
 }
 
-/// A server that sends its two clients two lines in each message, if they said the right thing.
-struct Pairs {
-    address: std::net::SocketAddr,
-    serving: JoinHandle<()>,
+/// A named pipe that is read from now on: whoever also could write to it need not wait for a writer.
+fn open_for_both(fifo: &Path) -> File {
+    File::options().read(true).write(true).open(fifo).unwrap()
 }
 
-impl Pairs {
-    fn start(fifo: PathBuf, hello: Message) -> Self {
-        make_fifo(&fifo);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = thread::spawn(move || {
-            let feed = BufReader::new(File::open(fifo).unwrap());
-            let accepted = listener.incoming().map(Result::unwrap);
-            let mut clients: Vec<WebSocket<TcpStream>> = accepted
-                .filter_map(|stream| tungstenite::accept(stream).ok())
-                .take(2)
-                .collect();
-            for client in &mut clients {
-                assert_eq!(client.read().unwrap(), hello);
-            }
-            let lines: Vec<String> = feed.lines().take(30).map(Result::unwrap).collect();
-            for pair in lines.chunks(2) {
-                for client in &mut clients {
-                    client.send(Message::text(pair.join("\r\n"))).unwrap();
-                }
-            }
-            for client in &mut clients {
-                while client.read().is_ok() {}
-            }
-        });
-        Self { address, serving }
-    }
-}
-
-fn make_fifo(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success());
+/// The next thirty lines.
+fn thirty(feed: BufReader<File>) -> Vec<String> {
+    feed.lines().take(30).map(Result::unwrap).collect()
 }
 
 fn without(lines: &[String], at: usize) -> Vec<&String> {
@@ -482,7 +463,7 @@ fn swapped(lines: &[String], at: usize) -> Vec<&String> {
 }
 
 /// An address at which nobody listens.
-fn free_address() -> std::net::SocketAddr {
+fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

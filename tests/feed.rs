@@ -684,12 +684,7 @@ async fn a_source_that_fails_does_not_stop_the_others() {
     let command = folder.command("serve --listen 127.0.0.1:0 --source stdin --source file:live/* --source file:live/a.jsonl/none");
     // A folder as standard input can be opened and not be read; a pipe can't be followed.
     let unreadable = Stdio::from(File::open(folder.path("live")).unwrap());
-    rustix::fs::mkfifoat(
-        rustix::fs::CWD,
-        folder.path("live/pipe"),
-        rustix::fs::Mode::RWXU,
-    )
-    .unwrap();
+    folder.fifo("live/pipe");
     let server = TestServer::start_read(folder, command, unreadable, Reader::Attentive);
     let mut client = server.client().await;
     server.logged("source failed").await;

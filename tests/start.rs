@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::thread;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
 mod common;
@@ -557,8 +556,7 @@ fn who_stops_it_before_it_listens_does_not_kill_it() {
         &[Signal::HUP, Signal::TERM],
     ] {
         let folder = Folder::new();
-        let settings = folder.path("settings.toml");
-        mknodat(CWD, &settings, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let settings = folder.fifo("settings.toml");
         let mut command =
             folder.command("serve --listen 127.0.0.1:0 --source stdin --config settings.toml");
         command
