@@ -4,12 +4,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread::{self, JoinHandle};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
@@ -271,8 +271,7 @@ fn ctrl_c_ends_a_run_with_a_report() {
     );
     let child = started(&server.folder, &server.token(), &arguments, &[]);
     wait_for_lines(&server.folder, 40);
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let run = ended(child);
     assert_eq!(run.code, Some(0), "{}\n{}", run.said, run.report);
     assert_eq!(run.value("/interrupted"), &Value::Bool(true));
@@ -341,6 +340,102 @@ fn nobody_who_listens_is_told() {
     assert_eq!(
         run.said,
         format!("signalcast: nobody listens at {address}; is the server running?\n")
+    );
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_told() {
+    let folder = Folder::new();
+    folder.fifo("fifo");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let arguments = format!("ws://{address} --feed-to file:fifo");
+    let run = bench(&folder, "any", &arguments, &[]);
+    assert_eq!(run.code, Some(1));
+    assert_eq!(
+        run.said,
+        "signalcast: fifo: nobody reads this pipe; start the server on it first\n"
+    );
+}
+
+#[test]
+fn sigterm_ends_a_run_that_waits_for_its_server() {
+    let folder = Folder::new();
+    folder.fifo("fifo");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listening = listener.local_addr().unwrap();
+    // It waits for somebody who listens, for a reader of its pipe, and for its clients.
+    for (address, feed_to) in [
+        (free_address(), "file:lines"),
+        (listening, "file:fifo"),
+        (listening, "file:lines"),
+    ] {
+        let arguments = format!("ws://{address} --clients 3 --feed-to {feed_to} --server");
+        let server = "echo > started; exec sleep 60";
+        let child = started(&folder, "any", &arguments, &[server]);
+        let started = folder.path("started");
+        wait_until("it starts the server", || started.exists());
+        std::fs::remove_file(started).unwrap();
+        if address == listening {
+            listener.accept().unwrap();
+        }
+        rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let run = ended(child);
+        assert_eq!(run.code, Some(1), "{feed_to}");
+        assert_eq!(
+            run.said,
+            "signalcast: ended before there was anything to measure\n"
+        );
+    }
+}
+
+#[test]
+fn clients_that_come_too_late_for_ctrl_c_are_told_apart() {
+    let folder = Folder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let arguments = format!("ws://{address} --clients 3 --duration 1s --hello here");
+    let child = started(&folder, "any", &arguments, &[]);
+    let accepted = || listener.accept().unwrap().0;
+    // The first only looks whether somebody listens.
+    drop(accepted());
+    let mut one = tungstenite::accept(accepted()).unwrap();
+    one.read().unwrap();
+    let others = [accepted(), accepted()];
+    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let run = ended(child);
+    assert_eq!(run.count("/clients/connected"), 1);
+    let why = "/clients/reasons/given up when the run was interrupted";
+    assert_eq!(run.count(why), 2, "{}", run.report);
+    drop((one, others));
+}
+
+#[test]
+fn a_warm_up_that_hangs_in_a_write_is_told() {
+    let folder = Folder::new();
+    let (over, until) = std::sync::mpsc::channel::<()>();
+    let server = Scripted::start(&folder, 1, move |clients, feed| {
+        // It has room for one line and a part of the next.
+        wait_until("the pipe is full", || {
+            rustix::io::ioctl_fionread(feed.get_ref()).unwrap() > 40_001
+        });
+        for client in clients {
+            client.get_mut().shutdown(Shutdown::Both).unwrap();
+        }
+        // The pipe stays open, and full.
+        until.recv().unwrap_err();
+    });
+    let arguments = format!(
+        "ws://{} --clients 1 --line-bytes 40000 --feed-to file:fifo",
+        server.address
+    );
+    let run = bench(&folder, "any", &arguments, &[]);
+    drop(over);
+    server.serving.join().unwrap();
+    assert_eq!(run.code, Some(1));
+    assert_eq!(
+        run.said,
+        "signalcast: the feed takes no lines any more; does the server read all of it?\n"
     );
 }
 

@@ -133,13 +133,13 @@ impl Crowd {
     }
 
     /// Gives up those that are not open yet.
-    pub(super) fn give_up_pending(&mut self) {
+    pub(super) fn give_up_pending(&mut self, why: &Ended) {
         for number in 0..self.clients.len() {
             if self.clients[number]
                 .as_ref()
                 .is_some_and(|client| !client.is_open())
             {
-                self.end(number, &Ended::Late);
+                self.end(number, why);
             }
         }
     }

@@ -19,6 +19,8 @@ pub(super) enum Ended {
     Cut,
     #[error("no answer in time")]
     Late,
+    #[error("given up when the run was interrupted")]
+    Interrupted,
     #[error("{0}")]
     Malformed(#[from] Malformed),
     #[error("TLS: {0}")]

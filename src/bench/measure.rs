@@ -124,7 +124,7 @@ impl Run<'_> {
             server,
             own: measured.own.clone(),
             limits,
-            interrupted: self.is_interrupted,
+            interrupted: self.interrupt.came(),
         }
     }
 

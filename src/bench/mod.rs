@@ -65,6 +65,15 @@ pub enum BenchError {
     /// The feed can't be written.
     #[error("{0}: can't be written")]
     Feed(String, #[source] io::Error),
+    /// The feed is a pipe without a reader.
+    #[error("{0}: nobody reads this pipe; start the server on it first")]
+    NobodyReads(String),
+    /// The warm-up is still in a write, and nothing can be fed.
+    #[error("the feed takes no lines any more; does the server read all of it?")]
+    FeedHangs,
+    /// Somebody has ended the run.
+    #[error("ended before there was anything to measure")]
+    Interrupted,
     /// No such process.
     #[error("there is no process {0} to measure; name the server's pid, or leave --pid out")]
     NoProcess(u32),

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::BenchError;
 use super::command::Running;
 use super::crowd::Crowd;
+use super::ended::Ended;
 use super::feed::{Feeding, Pace, Part, Sink};
 use super::interrupt::Interrupt;
 use super::line::Lines;
@@ -41,7 +42,6 @@ pub(super) struct Run<'a> {
     pub(super) commands: Vec<Running>,
     pub(super) pid: Option<u32>,
     pub(super) before: Option<Usage>,
-    pub(super) is_interrupted: bool,
 }
 
 impl Run<'_> {
@@ -60,11 +60,15 @@ impl Run<'_> {
             }
             self.progress
                 .say(|| format!("connecting: {} of {clients}", crowd.open));
-            self.is_interrupted |= self.interrupt.came();
+            let is_interrupted = self.interrupt.came();
             let is_hopeless = now.since(since) > CONNECTS_WITHIN
                 || (crowd.open == 0 && crowd.failed >= FAILURES_THAT_TELL.max(at_once));
-            if self.is_interrupted || is_hopeless {
-                self.crowd.give_up_pending();
+            if is_interrupted || is_hopeless {
+                self.crowd.give_up_pending(if is_interrupted {
+                    &Ended::Interrupted
+                } else {
+                    &Ended::Late
+                });
                 break;
             }
             if crowd.begun() == clients && crowd.pending() == 0 {
@@ -74,6 +78,9 @@ impl Run<'_> {
         let taken = Moment::now().since(start);
         let own_cpu = thread_cpu().saturating_sub(cpu);
         if self.crowd.open == 0 {
+            if self.interrupt.came() {
+                return Err(BenchError::Interrupted);
+            }
             let reasons: Vec<&str> = self.crowd.reasons.keys().map(String::as_str).collect();
             return Err(BenchError::NoClient(reasons.join("; ")));
         }
@@ -91,7 +98,7 @@ impl Run<'_> {
     /// Lets the server come to rest.
     fn settle(&mut self) -> Result<(), BenchError> {
         let end = Moment::now() + self.options.settle;
-        while Moment::now() < end && !self.is_interrupted {
+        while Moment::now() < end && !self.interrupt.came() {
             self.turn(end.since(Moment::now()))?;
         }
         Ok(())
@@ -140,7 +147,7 @@ impl Run<'_> {
         let end = start + most;
         loop {
             let now = Moment::now();
-            if now >= end || self.is_interrupted || self.crowd.tally.present() == 0 {
+            if now >= end || self.interrupt.came() || self.crowd.tally.present() == 0 {
                 return Ok(());
             }
             self.turn(end.since(now))?;
@@ -164,20 +171,17 @@ impl Run<'_> {
             matches!(part.pace, Pace::Rate(_)),
         );
         let mut hard_end = start + part.most + AFTER_THE_FEED;
-        let sink = self
-            .sink
-            .take()
-            .expect("a part ends before the next begins");
+        // It is gone when the part before hangs in a write.
+        let sink = self.sink.take().ok_or(BenchError::FeedHangs)?;
         let feeding = Feeding::start(sink, part)?;
         self.crowd.limit = feeding.begun();
         let mut quiet_since = start;
         let mut is_complete = false;
         loop {
             self.crowd.turn(TURN, |number| feeding.completed(number))?;
-            self.is_interrupted |= self.interrupt.came();
             let (now, tally) = (Moment::now(), &self.crowd.tally);
             quiet_since = quiet_since.max(tally.last_at);
-            if self.is_interrupted {
+            if self.interrupt.came() {
                 // What is on its way is not lost.
                 feeding.stop();
                 hard_end = hard_end.min(now + QUIET);
@@ -214,9 +218,7 @@ impl Run<'_> {
     }
 
     fn turn(&mut self, most: Duration) -> Result<(), BenchError> {
-        self.crowd.turn(most.min(TURN), |_| {})?;
-        self.is_interrupted |= self.interrupt.came();
-        Ok(())
+        Ok(self.crowd.turn(most.min(TURN), |_| {})?)
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {

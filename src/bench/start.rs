@@ -1,11 +1,17 @@
 //! What there is before the first client: the server, whoever takes the lines, the feed's way.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use super::BenchError;
 use super::command::Running;
@@ -49,7 +55,6 @@ impl<'a> Run<'a> {
             pid: commands.first().map(Running::pid),
             commands,
             before: None,
-            is_interrupted: false,
         };
         run.pid = run.pid.or(options.pid.map(NonZeroU32::get));
         if let Some(feed) = &options.feed {
@@ -69,8 +74,8 @@ impl<'a> Run<'a> {
                 Ok(Box::new(stdin.expect("the server was started with a pipe")))
             }
             FeedTo::File(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                let file = file.map_err(|why| BenchError::Feed(path.display().to_string(), why))?;
+                let may_wait = !self.commands.is_empty();
+                let file = open_for_appending(path, may_wait, &self.interrupt)?;
                 Ok(Box::new(file))
             }
             FeedTo::Command(command) => {
@@ -101,10 +106,48 @@ fn wait_until_somebody_listens(
                 return Err(BenchError::ServerEnded(status));
             }
         }
-        if Moment::now() >= deadline || interrupt.came() {
+        if interrupt.came() {
+            return Err(BenchError::Interrupted);
+        }
+        if Moment::now() >= deadline {
             return Err(BenchError::NobodyListens(address));
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(GLANCE);
+    }
+}
+
+/// A pipe is opened without waiting for its reader in the system, where Ctrl-C would not be heeded.
+fn open_for_appending(
+    path: &Path,
+    may_wait: bool,
+    interrupt: &Interrupt,
+) -> Result<File, BenchError> {
+    let name = || path.display().to_string();
+    let failed = |why: io::Error| BenchError::Feed(name(), why);
+    let mut options = OpenOptions::new();
+    options
+        .create(true)
+        .append(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let deadline = Moment::now() + LISTENS_WITHIN;
+    loop {
+        match options.open(path) {
+            Ok(file) => {
+                // Writes do wait for a reader that is slow.
+                let flags = fcntl_getfl(&file).map_err(|why| failed(why.into()))?;
+                fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(|why| failed(why.into()))?;
+                return Ok(file);
+            }
+            Err(why) if why.raw_os_error() != Some(Errno::NXIO.raw_os_error()) => {
+                return Err(failed(why));
+            }
+            Err(_) if interrupt.came() => return Err(BenchError::Interrupted),
+            // Who is not there now will not come, unless it was started just now.
+            Err(_) if !may_wait || Moment::now() >= deadline => {
+                return Err(BenchError::NobodyReads(name()));
+            }
+            Err(_) => thread::sleep(GLANCE),
+        }
     }
 }
 
@@ -112,5 +155,8 @@ fn start(command: &str, stdin: Stdio) -> Result<Running, BenchError> {
     Running::start(command, stdin).map_err(|why| BenchError::Command(command.to_owned(), why))
 }
 
-/// Somebody who does not listen by then never will.
+/// Between two looks whether somebody is there.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Somebody who does not listen, or read a pipe, by then never will.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
