@@ -1,5 +1,4 @@
 use std::io;
-use std::mem;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -97,7 +96,7 @@ impl Client {
                 return Err(error.into());
             }
             match &target.tls {
-                None => self.ask(target)?,
+                None => self.request_upgrade(target)?,
                 Some((config, name)) => {
                     self.state = State::Securing;
                     let mut tls = Tls::new(config, name)?;
@@ -116,41 +115,35 @@ impl Client {
         buffers: &mut Buffers,
         each: &mut impl FnMut(&[u8], Moment),
     ) -> Result<(), Ended> {
-        let mut read = mem::take(&mut buffers.read);
-        let mut plain = mem::take(&mut buffers.plain);
-        let done = loop {
+        let Buffers {
+            read,
+            plain,
+            reads,
+            bytes,
+        } = buffers;
+        loop {
             let start = self.rest.len();
             if read.len() < start + ROOM {
                 read.resize(start + 2 * ROOM, 0);
             }
             read[..start].copy_from_slice(&self.rest);
             let count = match recv(&self.socket, &mut read[start..], RecvFlags::empty()) {
-                Ok((0, _)) => break Err(Ended::Cut),
+                Ok((0, _)) => return Err(Ended::Cut),
                 Ok((count, _)) => count,
-                Err(Errno::AGAIN) => break Ok(()),
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
-                Err(error) => break Err(io::Error::from(error).into()),
+                Err(error) => return Err(io::Error::from(error).into()),
             };
             let now = Moment::now();
-            buffers.reads += 1;
-            buffers.bytes += count as u64;
-            let is_full = start + count == read.len();
-            let taken = self.take(
-                &mut read[..start + count],
-                &mut plain,
-                target,
-                &mut |text| {
-                    each(text, now);
-                },
-            );
-            match taken {
-                Ok(()) if is_full => {}
-                taken => break taken,
+            *reads += 1;
+            *bytes += count as u64;
+            let end = start + count;
+            let mut at_that_time = |text: &[u8]| each(text, now);
+            self.take(&mut read[..end], plain, target, &mut at_that_time)?;
+            if end < read.len() {
+                break;
             }
-        };
-        buffers.read = read;
-        buffers.plain = plain;
-        done?;
+        }
         self.flush()
     }
 
@@ -158,7 +151,7 @@ impl Client {
     pub(super) fn leave(&mut self) -> Result<(), Ended> {
         if self.state == State::Open {
             self.state = State::Leaving;
-            self.queue(&frames::control(Kind::Close, &NORMAL.to_be_bytes()))?;
+            self.queue(&frames::close(NORMAL))?;
         }
         self.flush()
     }
@@ -181,7 +174,7 @@ impl Client {
         self.tls = Some(tls);
         keep(&mut self.rest, &bytes[progress.used..]);
         if self.state == State::Securing && progress.is_ready {
-            self.ask(target)?;
+            self.request_upgrade(target)?;
         }
         let used = self.parse(plain, target, each)?;
         keep(&mut self.plain_rest, &plain[used..]);
@@ -223,7 +216,7 @@ impl Client {
                         self.message = Vec::new();
                     }
                 }
-                Kind::Ping => self.queue(&frames::control(Kind::Pong, frame.payload))?,
+                Kind::Ping => self.queue(&frames::pong(frame.payload))?,
                 Kind::Pong => {}
                 Kind::Close => {
                     return Err(match frame.payload.first_chunk() {
@@ -236,7 +229,7 @@ impl Client {
         Ok(used)
     }
 
-    fn ask(&mut self, target: &Target) -> Result<(), Ended> {
+    fn request_upgrade(&mut self, target: &Target) -> Result<(), Ended> {
         self.state = State::Upgrading;
         self.queue(target.request(self.wanted))
     }

@@ -83,28 +83,31 @@ pub(super) fn next(bytes: &[u8]) -> Result<Option<Frame<'_>>, Malformed> {
     }))
 }
 
-/// A control frame of ours. Its mask is zero: the bytes are nobody's secret, and nothing between
-/// could take them for something else.
-pub(super) fn control(kind: Kind, payload: &[u8]) -> Vec<u8> {
-    let opcode = match kind {
-        Kind::Close => 8,
-        Kind::Pong => 10,
-        Kind::Ping | Kind::Data | Kind::Continuation => 9,
-    };
-    // A control frame's payload is 125 bytes at most (RFC 6455 section 5.5).
-    let payload = &payload[..payload.len().min(125)];
-    let length = u8::try_from(payload.len()).expect("at most 125");
-    let mut frame = vec![LAST | opcode, MASKED | length, 0, 0, 0, 0];
-    frame.extend_from_slice(payload);
-    frame
+/// What a ping asks for.
+pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
+    masked(10, payload)
 }
 
-/// A message of ours in one frame: text if it can be, else binary. Its mask is zero, too.
+/// A goodbye.
+pub(super) fn close(code: u16) -> Vec<u8> {
+    masked(8, &code.to_be_bytes())
+}
+
+/// A message in one frame: text if it can be, else binary.
 pub(super) fn message(payload: &[u8]) -> Vec<u8> {
-    let opcode = match str::from_utf8(payload) {
-        Ok(_) => 1,
-        Err(_) => 2,
-    };
+    masked(
+        if str::from_utf8(payload).is_ok() {
+            1
+        } else {
+            2
+        },
+        payload,
+    )
+}
+
+/// A frame of ours. Its mask is zero: the bytes are nobody's secret, and nothing between could take
+/// them for something else.
+fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![LAST | opcode];
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(length @ ..126), _) => frame.push(MASKED | length),

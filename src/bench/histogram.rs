@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use serde::Serialize;
 
 /// Times, counted in buckets that are at most a sixty-fourth of their value wide.
@@ -82,14 +80,6 @@ impl Histogram {
             }
         }
         0.0
-    }
-}
-
-impl Spread {
-    /// The median as a duration.
-    #[must_use]
-    pub fn median(&self) -> Duration {
-        Duration::from_secs_f64(self.p50 / 1e6)
     }
 }
 
