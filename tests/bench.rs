@@ -167,7 +167,7 @@ fn clients_that_ask_for_one_symbol_are_to_get_that_and_no_other() {
     // Four clients get all, four a fifth.
     assert_eq!(run.judged(), [120, 0, 0, 0]);
     assert_eq!(run.count("/deliveries/expected"), 120);
-    assert_eq!(run.count("/deliveries/fewest"), 5);
+    assert_eq!(run.count("/deliveries/fewest_messages"), 5);
     assert_eq!(run.count("/latency_us/last/count"), 25);
     // A client that gets what it should not have asked for.
     let arguments = ["--filter", "symbols=*,{symbol}"];

@@ -11,21 +11,14 @@ pub(super) struct Histogram {
 
 /// What is told of many times, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Spread {
-    /// How many they are.
-    pub count: u64,
-    /// Half of them are at most this.
-    pub p50: f64,
-    /// Nine tenths are at most this.
-    pub p90: f64,
-    /// 99 % are.
-    pub p99: f64,
-    /// 99.9 % are.
-    pub p999: f64,
-    /// The largest.
-    pub max: f64,
-    /// Their mean.
-    pub mean: f64,
+pub(super) struct Spread {
+    pub(super) count: u64,
+    pub(super) p50: f64,
+    pub(super) p90: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
+    pub(super) max: f64,
+    pub(super) mean: f64,
 }
 
 /// Buckets for each doubling.
@@ -106,9 +99,8 @@ fn upper_end(bucket: usize) -> u64 {
     }
 }
 
-/// With one decimal.
 fn microseconds(nanoseconds: f64) -> f64 {
-    (nanoseconds / 100.0).round() / 10.0
+    nanoseconds / 1000.0
 }
 
 #[cfg(test)]

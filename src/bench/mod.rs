@@ -14,7 +14,6 @@ mod frames;
 mod gaps;
 mod histogram;
 mod interrupt;
-mod limits;
 mod line;
 mod mark;
 mod measure;
@@ -22,10 +21,10 @@ mod moment;
 mod options;
 mod process;
 mod progress;
-/// What a run showed.
-pub mod report;
+mod report;
 mod run;
 mod start;
+mod summary;
 mod tally;
 mod target;
 mod text;
@@ -33,6 +32,7 @@ mod tls;
 mod upgrade;
 mod verifier;
 mod wanted;
+mod warnings;
 
 pub(crate) use feed::Pace;
 pub(crate) use line::Symbols;

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::report::{Report, Spread};
+use super::histogram::Spread;
+use super::report::Report;
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -19,8 +20,8 @@ impl Display for Report {
                 own.cpu_percent, own.waited_percent, own.messages_per_read
             ),
         )?;
-        for (at, limit) in self.limits.iter().enumerate() {
-            line(f, if at == 0 { "limit" } else { "" }, limit)?;
+        for (at, warning) in self.warnings.iter().enumerate() {
+            line(f, if at == 0 { "warning" } else { "" }, warning)?;
         }
         if self.interrupted {
             line(f, "ended", "before its time")?;
@@ -105,8 +106,8 @@ impl Report {
             let text = format!(
                 "{} messages without a number; a client got {} to {} messages",
                 count(deliveries.unnumbered as f64),
-                count(deliveries.fewest as f64),
-                count(deliveries.most as f64)
+                count(deliveries.fewest_messages as f64),
+                count(deliveries.most_messages as f64)
             );
             line(f, "", &text)?;
         }

@@ -30,20 +30,20 @@ const SHORT: f64 = 0.05;
 const MANY_LATE: f64 = 1.0;
 
 /// Why these figures may be somebody else's than the server's.
-pub(super) fn limits(seen: &Seen<'_>) -> Vec<String> {
-    let mut limits = Vec::new();
+pub(super) fn warnings(seen: &Seen<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
     if seen.seconds < SHORT {
-        return limits;
+        return warnings;
     }
     let (own, server) = (seen.own, seen.server.map(|server| server.cpu_percent));
     if own.cpu_percent >= FULL && server.is_none_or(|percent| percent < FULL) {
-        limits.push(format!(
+        warnings.push(format!(
             "this tool needed {:.0} % of a core to read: the server could do more, and latencies are longer than it makes them",
             own.cpu_percent
         ));
     }
     if own.waited_percent >= MUCH_WAITING {
-        limits.push(format!(
+        warnings.push(format!(
             "this tool waited {:.0} % of the time for a CPU: something else needs it, and latencies are longer than the server makes them",
             own.waited_percent
         ));
@@ -53,26 +53,26 @@ pub(super) fn limits(seen: &Seen<'_>) -> Vec<String> {
             .server_connecting_percent
             .is_none_or(|percent| percent < FULL)
     {
-        limits.push(format!(
+        warnings.push(format!(
             "this tool needed {:.0} % of a core to connect: the server could take more connections a second",
             seen.connecting_percent
         ));
     }
     if let Some(feed) = seen.feed {
         if feed.cpu_percent >= FULL {
-            limits.push(format!(
+            warnings.push(format!(
                 "this tool needed {:.0} % of a core to write lines: the server could take more",
                 feed.cpu_percent
             ));
         }
         if seen.is_paced && feed.late as f64 * 100.0 > MANY_LATE * feed.lines as f64 {
-            limits.push(format!(
+            warnings.push(format!(
                 "{} of {} lines were written more than a millisecond late: the rate was not even",
                 feed.late, feed.lines
             ));
         }
     }
-    limits
+    warnings
 }
 
 #[cfg(test)]
@@ -101,12 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_with_time_to_spare_limits_nothing() {
-        assert!(limits(&seen(&own(50.0, 2.0), None)).is_empty());
+    fn a_tool_with_time_to_spare_warns_of_nothing() {
+        assert!(warnings(&seen(&own(50.0, 2.0), None)).is_empty());
     }
 
     #[test]
-    fn each_limit_is_told() {
+    fn each_warning_is_told() {
         let feed = Feed {
             lines: 100,
             seconds: 1.0,
@@ -121,11 +121,11 @@ mod tests {
             connecting_percent: 99.0,
             ..seen(&own, Some(&feed))
         };
-        assert_eq!(limits(&busy).len(), 5, "{:?}", limits(&busy));
+        assert_eq!(warnings(&busy).len(), 5, "{:?}", warnings(&busy));
         let server_too = Seen {
             server_connecting_percent: Some(99.0),
             ..busy
         };
-        assert_eq!(limits(&server_too).len(), 4);
+        assert_eq!(warnings(&server_too).len(), 4);
     }
 }
