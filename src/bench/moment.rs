@@ -13,7 +13,7 @@ impl Moment {
         Self(nanoseconds(ClockId::Monotonic))
     }
 
-    /// None of it if that is later.
+    /// Zero if `earlier` is later.
     pub(super) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -97,7 +97,7 @@ fn wait_until_somebody_listens(
     loop {
         match TcpStream::connect_timeout(&address, LISTENS_WITHIN) {
             Ok(_) => return Ok(()),
-            // Who is not there now will not come.
+            // We did not start the server, so waiting does not help.
             Err(_) if commands.is_empty() => return Err(BenchError::NobodyListens(address)),
             Err(_) => {}
         }
@@ -142,7 +142,7 @@ fn open_for_appending(
                 return Err(failed(why));
             }
             Err(_) if interrupt.came() => return Err(BenchError::Interrupted),
-            // Who is not there now will not come, unless it was started just now.
+            // As above: waiting helps only where we started the server.
             Err(_) if !may_wait || Moment::now() >= deadline => {
                 return Err(BenchError::NobodyReads(name()));
             }

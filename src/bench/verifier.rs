@@ -6,8 +6,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Believes whom rustls believes, but looks at a chain of certificates only when it is not the one
-/// of the client before: else that would be a third of what a connection costs this tool. Each server
+/// Verifies as rustls does, but remembers the last good chain of certificates: else that would be a third of what a connection costs this tool. Each server
 /// still has to sign for the certificate that it shows.
 #[derive(Debug)]
 pub(super) struct Verifier {

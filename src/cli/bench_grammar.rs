@@ -87,7 +87,7 @@ fn load() -> [Arg; 15] {
             "rate",
             "N",
             format!(
-                "Lines a second that are fed, or max: as fast as they are taken, whoever loses some [default: {RATE}]"
+                "Lines a second that are fed, or max: as fast as they are taken, even if clients lose lines [default: {RATE}]"
             ),
         ),
         once(
