@@ -2,8 +2,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
@@ -11,6 +9,7 @@ use rustix::io::Errno;
 
 use super::client::{Buffers, Client};
 use super::ended::Ended;
+use super::judge::Judge;
 use super::mark::Marks;
 use super::moment::Moment;
 use super::tally::{Rule, Tally};
@@ -25,12 +24,7 @@ pub(super) struct Crowd {
     /// None: its connection has ended.
     clients: Vec<Option<Client>>,
     buffers: Buffers,
-    pub(super) marks: Marks,
-    /// Numbers from this one on were not sent yet.
-    pub(super) limit: Arc<AtomicU64>,
-    /// Lines from before this time are somebody else's.
-    begun: Moment,
-    pub(super) tally: Tally,
+    pub(super) judge: Judge,
     pub(super) open: usize,
     pub(super) failed: usize,
     pub(super) closed: usize,
@@ -53,10 +47,7 @@ impl Crowd {
             events: Vec::with_capacity(EVENTS),
             clients: Vec::new(),
             buffers: Buffers::default(),
-            marks,
-            limit: Arc::new(AtomicU64::new(u64::MAX)),
-            begun: Moment::now(),
-            tally: Tally::new(Rule::AsTheOthers, &[], 1),
+            judge: Judge::new(marks),
             open: 0,
             failed: 0,
             closed: 0,
@@ -85,7 +76,7 @@ impl Crowd {
     }
 
     /// Connections that were begun.
-    pub(super) fn begun(&self) -> usize {
+    pub(super) fn attempts(&self) -> usize {
         self.clients.len()
     }
 
@@ -103,7 +94,7 @@ impl Crowd {
     pub(super) fn count(&mut self, rule: Rule) {
         let wanted = |client: &Option<Client>| client.as_ref().map(|client| client.wanted);
         let wanted: Vec<Option<Wanted>> = self.clients.iter().map(wanted).collect();
-        self.tally = Tally::new(rule, &wanted, self.target.symbols());
+        self.judge.tally = Tally::new(rule, &wanted, self.target.symbols());
     }
 
     /// Waits for something to happen, at most so long, and does what there is to do. After each
@@ -179,27 +170,10 @@ impl Crowd {
         }
         let readable = epoll::EventFlags::IN | epoll::EventFlags::ERR | epoll::EventFlags::HUP;
         if done.is_ok() && flags.intersects(readable) {
-            let (tally, marks, limit, begun) =
-                (&mut self.tally, &self.marks, &self.limit, self.begun);
-            let counts = !tally.is_empty() && !self.is_leaving;
+            let (judge, is_leaving) = (&mut self.judge, self.is_leaving);
             done = client.read(&self.target, &mut self.buffers, &mut |message, now| {
-                if !counts {
-                    return;
-                }
-                let mut rest = message;
-                let mut is_numbered = false;
-                while let Some((mark, after)) = marks.next(rest) {
-                    rest = after;
-                    if mark.number < limit.load(Ordering::Acquire)
-                        && mark.sent.is_none_or(|sent| sent >= begun)
-                    {
-                        is_numbered = true;
-                        tally.record(number, mark, now);
-                        completed(tally.completed());
-                    }
-                }
-                if !is_numbered {
-                    tally.unnumbered(number, now);
+                if !is_leaving {
+                    judge.message(number, message, now, completed);
                 }
             });
         }
@@ -209,7 +183,7 @@ impl Crowd {
         match done {
             Err(why) => {
                 self.end(number, &why);
-                completed(self.tally.completed());
+                completed(self.judge.tally.completed());
             }
             Ok(()) if client.wants_to_write() != wanted => self.watch(number)?,
             Ok(()) => {}
@@ -240,8 +214,8 @@ impl Crowd {
         if client.is_open() {
             self.open -= 1;
             self.closed += 1;
-            if !self.tally.is_empty() {
-                self.tally.lose(number);
+            if !self.judge.tally.is_empty() {
+                self.judge.tally.client_gone(number);
             }
         } else {
             self.failed += 1;

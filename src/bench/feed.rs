@@ -22,30 +22,30 @@ pub(crate) enum Pace {
     Flood,
 }
 
-/// Some lines that are to be written.
+/// Some lines that are to be written: the warm-up, or those that count.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct Phase {
     pub(super) numbers: Range<u64>,
     pub(super) pace: Pace,
     /// The most lines in a write, unless they come at a rate.
     pub(super) batch: NonZeroUsize,
     pub(super) lines: Lines,
     /// The longest that it may take.
-    pub(super) most: Duration,
+    pub(super) time_limit: Duration,
 }
 
-/// A part that is being written, on a thread of its own.
+/// One that is being written, on a thread of its own.
 pub(super) struct Feeding {
     shared: Arc<Shared>,
-    writing: JoinHandle<(Sink, Fed)>,
+    writing: JoinHandle<(Sink, Written)>,
 }
 
 /// Where lines go.
 pub(super) type Sink = Box<dyn Write + Send>;
 
-/// How a part was written.
+/// How they were written.
 #[derive(Debug)]
-pub(super) struct Fed {
+pub(super) struct Written {
     /// From the first line to the last.
     pub(super) span: Duration,
     /// CPU time it took.
@@ -70,8 +70,8 @@ struct Shared {
 }
 
 impl Feeding {
-    pub(super) fn start(sink: Sink, part: Part) -> io::Result<Self> {
-        let first = part.numbers.start;
+    pub(super) fn start(sink: Sink, phase: Phase) -> io::Result<Self> {
+        let first = phase.numbers.start;
         let shared = Arc::new(Shared {
             completed: AtomicU64::new(first),
             begun: Arc::new(AtomicU64::new(first)),
@@ -81,7 +81,7 @@ impl Feeding {
         let of_thread = Arc::clone(&shared);
         let writing = thread::Builder::new()
             .name("feed".to_owned())
-            .spawn(move || of_thread.write(sink, &part))?;
+            .spawn(move || of_thread.write(sink, &phase))?;
         Ok(Self { shared, writing })
     }
 
@@ -112,13 +112,13 @@ impl Feeding {
     }
 
     /// Waits for its end.
-    pub(super) fn end(self) -> (Sink, Fed) {
+    pub(super) fn end(self) -> (Sink, Written) {
         self.writing.join().expect("a feed does not panic")
     }
 
     /// The same, but none if it hangs in a write that nobody takes.
-    pub(super) fn end_if_done(self) -> Option<(Sink, Fed)> {
-        let deadline = Moment::now() + HANGING;
+    pub(super) fn end_within(self, patience: Duration) -> Option<(Sink, Written)> {
+        let deadline = Moment::now() + patience;
         while !self.is_done() {
             if Moment::now() >= deadline {
                 return None;
@@ -130,11 +130,11 @@ impl Feeding {
 }
 
 impl Shared {
-    fn write(&self, mut sink: Sink, part: &Part) -> (Sink, Fed) {
+    fn write(&self, mut sink: Sink, phase: &Phase) -> (Sink, Written) {
         // Where that can't be had, late lines are told.
         let _ = set_current_timer_slack(Some(TIMER_SLACK));
         let cpu = thread_cpu();
-        let mut fed = Fed {
+        let mut written = Written {
             span: Duration::ZERO,
             cpu: Duration::ZERO,
             latest: Duration::ZERO,
@@ -142,47 +142,48 @@ impl Shared {
             error: None,
         };
         let start = Moment::now();
-        let deadline = start + part.most;
+        let deadline = start + phase.time_limit;
         let mut buffer = Vec::new();
-        let mut number = part.numbers.start;
-        while number < part.numbers.end && !self.stop.load(Ordering::Acquire) {
-            let index = number - part.numbers.start;
-            let Some(most) = self.wait(part, number, start + part.pace.due(index), deadline) else {
+        let mut number = phase.numbers.start;
+        while number < phase.numbers.end && !self.stop.load(Ordering::Acquire) {
+            let index = number - phase.numbers.start;
+            let Some(room) = self.wait(phase, number, start + phase.pace.due(index), deadline)
+            else {
                 break;
             };
-            if let Pace::Rate(_) = part.pace {
-                let behind = Moment::now().since(start + part.pace.due(index));
-                fed.latest = fed.latest.max(behind);
-                fed.late += u64::from(behind > LATE);
+            if let Pace::Rate(_) = phase.pace {
+                let behind = Moment::now().since(start + phase.pace.due(index));
+                written.latest = written.latest.max(behind);
+                written.late += u64::from(behind > LATE);
             }
-            let count = most.min(part.numbers.end - number);
+            let count = room.min(phase.numbers.end - number);
             buffer.clear();
             for number in number..number + count {
-                part.lines.write(&mut buffer, number, Moment::now());
+                phase.lines.write(&mut buffer, number, Moment::now());
             }
             number += count;
             self.begun.store(number, Ordering::Release);
             if let Err(error) = sink.write_all(&buffer).and_then(|()| sink.flush()) {
-                fed.error = Some(error);
+                written.error = Some(error);
                 break;
             }
             self.written.store(number, Ordering::Release);
-            fed.span = Moment::now().since(start);
+            written.span = Moment::now().since(start);
         }
-        fed.cpu = thread_cpu() - cpu;
-        (sink, fed)
+        written.cpu = thread_cpu() - cpu;
+        (sink, written)
     }
 
     /// Waits until line `number` may be written; returns how many may. None: it is over.
-    fn wait(&self, part: &Part, number: u64, due: Moment, deadline: Moment) -> Option<u64> {
-        let batch = part.batch.get() as u64;
+    fn wait(&self, phase: &Phase, number: u64, due: Moment, deadline: Moment) -> Option<u64> {
+        let batch = phase.batch.get() as u64;
         let mut tries = 0;
         loop {
             let now = Moment::now();
             if now >= deadline || self.stop.load(Ordering::Acquire) {
                 return None;
             }
-            match part.pace {
+            match phase.pace {
                 Pace::Flood => return Some(batch),
                 Pace::Rate(_) if due <= now => return Some(1),
                 Pace::Rate(_) => thread::park_timeout(due.min(deadline).since(now)),
@@ -211,19 +212,16 @@ impl Pace {
     }
 }
 
-/// Whoever waits for room in the window lets others run so often, for the thread of the clients may
-/// need this CPU,
+/// So often whoever waits for room in the window only lets others run, for the thread of the clients
+/// may need this CPU.
 const YIELDS: u32 = 3;
 
-/// and then looks again after so long. Were it woken, it would run when the clients have read all
-/// there is: then the whole window is empty, and the server gets it in one piece.
+/// After that, how long it sleeps before it looks again. Were it woken, it would run when the clients
+/// have read all there is: then the whole window is empty, and the server gets it in one piece.
 const GLANCE: Duration = Duration::from_micros(50);
 
 /// How late the system may wake a thread, in nanoseconds; as much as `GLANCE` unless said otherwise.
 const TIMER_SLACK: NonZeroU64 = NonZeroU64::new(1000).expect("not 0");
-
-/// A write that takes longer when it should be over.
-const HANGING: Duration = Duration::from_secs(2);
 
 /// A line that is further behind its time is late: as much as a short turn of another process.
 const LATE: Duration = Duration::from_millis(1);
@@ -233,8 +231,8 @@ mod tests {
     use super::super::line::Symbols;
     use super::*;
 
-    fn part(pace: Pace, count: u64) -> Part {
-        Part {
+    fn phase(pace: Pace, count: u64) -> Phase {
+        Phase {
             numbers: 5..5 + count,
             pace,
             batch: NonZeroUsize::new(16).unwrap(),
@@ -242,7 +240,7 @@ mod tests {
                 least_bytes: 0,
                 symbols: Symbols::ONE,
             },
-            most: Duration::from_secs(20),
+            time_limit: Duration::from_secs(20),
         }
     }
 
@@ -265,7 +263,7 @@ mod tests {
     fn no_more_lines_are_on_their_way_than_the_window_holds() {
         let (to, writes) = std::sync::mpsc::sync_channel(0);
         let window = Pace::Window(NonZeroU64::new(20).unwrap());
-        let feeding = Feeding::start(Box::new(Handing(to)), part(window, 30)).unwrap();
+        let feeding = Feeding::start(Box::new(Handing(to)), phase(window, 30)).unwrap();
         assert_eq!(writes.recv(), Ok(16));
         assert_eq!(writes.recv(), Ok(4));
         assert!(writes.recv_timeout(Duration::from_millis(50)).is_err());
@@ -281,7 +279,7 @@ mod tests {
     fn a_rate_is_one_line_in_a_write_each_at_its_time() {
         let (to, writes) = std::sync::mpsc::sync_channel(100);
         let rate = Pace::Rate(NonZeroU32::new(1000).unwrap());
-        let feeding = Feeding::start(Box::new(Handing(to)), part(rate, 20)).unwrap();
+        let feeding = Feeding::start(Box::new(Handing(to)), phase(rate, 20)).unwrap();
         let (_, fed) = feeding.end();
         assert_eq!(writes.iter().collect::<Vec<_>>(), [1; 20]);
         assert!(fed.span >= Duration::from_millis(19), "{:?}", fed.span);
@@ -291,7 +289,7 @@ mod tests {
     fn lines_that_wait_for_the_one_before_them_are_late() {
         let (to, writes) = std::sync::mpsc::sync_channel(0);
         let rate = Pace::Rate(NonZeroU32::new(1000).unwrap());
-        let feeding = Feeding::start(Box::new(Handing(to)), part(rate, 20)).unwrap();
+        let feeding = Feeding::start(Box::new(Handing(to)), phase(rate, 20)).unwrap();
         // The first is taken when all of them are due.
         thread::sleep(Duration::from_millis(60));
         assert_eq!(writes.iter().take(20).sum::<usize>(), 20);
@@ -304,7 +302,7 @@ mod tests {
     fn a_feed_that_nobody_takes_is_over() {
         let (to, writes) = std::sync::mpsc::sync_channel(0);
         drop(writes);
-        let feeding = Feeding::start(Box::new(Handing(to)), part(Pace::Flood, 30)).unwrap();
+        let feeding = Feeding::start(Box::new(Handing(to)), phase(Pace::Flood, 30)).unwrap();
         let (_, fed) = feeding.end();
         assert!(fed.error.is_some());
     }

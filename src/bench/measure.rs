@@ -55,13 +55,14 @@ impl Counts {
         server: Option<(Usage, Usage)>,
     ) -> Measured {
         let end = match fed {
-            Some(_) => crowd.tally.last_at,
+            Some(_) => crowd.judge.tally.last_at,
             None => Moment::now(),
         };
         let seconds = end.since(self.start).as_secs_f64().max(1e-6);
         let (reads, bytes) = crowd.reads();
         let reads = reads - self.reads;
-        let messages = crowd.tally.delivered + crowd.tally.repeated + crowd.tally.unnumbered;
+        let messages =
+            crowd.judge.tally.delivered + crowd.judge.tally.repeated + crowd.judge.tally.unnumbered;
         let cpu = thread_cpu().saturating_sub(self.cpu);
         Measured {
             fed,

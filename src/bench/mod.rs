@@ -14,6 +14,7 @@ mod frames;
 mod gaps;
 mod histogram;
 mod interrupt;
+mod judge;
 mod line;
 mod mark;
 mod measure;
@@ -37,7 +38,7 @@ mod warnings;
 pub(crate) use feed::Pace;
 pub(crate) use line::Symbols;
 pub use options::Options;
-pub(crate) use options::{Authority, Feed, FeedTo, Filter, Form, PLACE_OF_SYMBOL};
+pub(crate) use options::{AuthorityFile, Feed, FeedTo, Filter, Form, PLACE_OF_SYMBOL};
 pub use report::Report;
 pub use run::run;
 

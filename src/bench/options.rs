@@ -13,7 +13,7 @@ use super::report::Report;
 pub struct Options {
     pub(crate) url: Uri,
     /// Whom to trust; none without TLS.
-    pub(crate) tls: Option<Authority>,
+    pub(crate) tls: Option<AuthorityFile>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) subprotocol: Option<String>,
     /// What each client says first.
@@ -38,7 +38,7 @@ pub struct Options {
 /// A file of authorities that are trusted besides the system's. Who starts the server may find it
 /// only then.
 #[derive(Clone, Debug)]
-pub(crate) struct Authority(pub(crate) PathBuf);
+pub(crate) struct AuthorityFile(pub(crate) PathBuf);
 
 /// What is fed, and how.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use super::BenchError;
 use super::command::Running;
 use super::crowd::Crowd;
 use super::ended::Ended;
-use super::feed::{Feeding, Pace, Part, Sink};
+use super::feed::{Feeding, Pace, Phase, Sink, Written};
 use super::interrupt::Interrupt;
 use super::line::Lines;
 use super::measure::{Connected, Counts, Measured};
@@ -50,7 +50,7 @@ impl Run<'_> {
         let (before, cpu, start) = (self.usage(), thread_cpu(), Moment::now());
         let (mut open, mut since) = (0, start);
         loop {
-            while self.crowd.begun() < clients && self.crowd.pending() < at_once {
+            while self.crowd.attempts() < clients && self.crowd.pending() < at_once {
                 self.crowd.connect()?;
             }
             self.crowd.turn(TURN, |_| {})?;
@@ -71,7 +71,7 @@ impl Run<'_> {
                 });
                 break;
             }
-            if crowd.begun() == clients && crowd.pending() == 0 {
+            if crowd.attempts() == clients && crowd.pending() == 0 {
                 break;
             }
         }
@@ -111,7 +111,7 @@ impl Run<'_> {
         if feed.warm_up > 0 {
             self.crowd.count(Rule::All(0));
             let pace = Pace::Rate(WARM_UP_RATE);
-            self.feed(part(feed, 0..feed.warm_up, pace, WARMS_UP_WITHIN))?;
+            self.feed(phase(feed, 0..feed.warm_up, pace, WARMS_UP_WITHIN))?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Run<'_> {
                 let end = feed
                     .lines
                     .map_or(u64::MAX, |lines| first.saturating_add(lines));
-                Some(self.feed(part(feed, first..end, feed.pace, options.duration))?)
+                Some(self.feed(phase(feed, first..end, feed.pace, options.duration))?)
             }
             None => {
                 self.receive()?;
@@ -147,11 +147,11 @@ impl Run<'_> {
         let end = start + most;
         loop {
             let now = Moment::now();
-            if now >= end || self.interrupt.came() || self.crowd.tally.present() == 0 {
+            if now >= end || self.interrupt.came() || self.crowd.judge.tally.present() == 0 {
                 return Ok(());
             }
             self.turn(end.since(now))?;
-            let tally = &self.crowd.tally;
+            let tally = &self.crowd.judge.tally;
             self.progress.say(|| {
                 let seconds = Moment::now().since(start).as_secs_f64();
                 let messages = tally.delivered + tally.unnumbered;
@@ -164,22 +164,22 @@ impl Run<'_> {
     }
 
     /// Writes some lines, and waits until everybody has them, or until nothing more comes.
-    fn feed(&mut self, part: Part) -> Result<Fed, BenchError> {
+    fn feed(&mut self, phase: Phase) -> Result<Fed, BenchError> {
         let (first, start, is_paced) = (
-            part.numbers.start,
+            phase.numbers.start,
             Moment::now(),
-            matches!(part.pace, Pace::Rate(_)),
+            matches!(phase.pace, Pace::Rate(_)),
         );
-        let mut hard_end = start + part.most + AFTER_THE_FEED;
-        // It is gone when the part before hangs in a write.
+        let mut hard_end = start + phase.time_limit + AFTER_THE_FEED;
+        // It is gone when the phase before hangs in a write.
         let sink = self.sink.take().ok_or(BenchError::FeedHangs)?;
-        let feeding = Feeding::start(sink, part)?;
-        self.crowd.limit = feeding.begun();
+        let feeding = Feeding::start(sink, phase)?;
+        self.crowd.judge.next_unsent = feeding.begun();
         let mut quiet_since = start;
         let mut is_complete = false;
         loop {
             self.crowd.turn(TURN, |number| feeding.completed(number))?;
-            let (now, tally) = (Moment::now(), &self.crowd.tally);
+            let (now, tally) = (Moment::now(), &self.crowd.judge.tally);
             quiet_since = quiet_since.max(tally.last_at);
             if self.interrupt.came() {
                 // What is on its way is not lost.
@@ -205,15 +205,15 @@ impl Run<'_> {
         }
         feeding.stop();
         let end = feeding.written();
-        let of_thread = feeding.end_if_done().map(|(sink, fed)| {
+        let written = feeding.end_within(HANGING).map(|(sink, written)| {
             self.sink = Some(sink);
-            fed
+            written
         });
         Ok(Fed {
             first,
             end,
             is_complete,
-            of_thread,
+            written,
         })
     }
 
@@ -234,11 +234,11 @@ pub(super) struct Fed {
     /// Whether everybody has all of it, or has lost it.
     pub(super) is_complete: bool,
     /// None: it hangs in a write.
-    pub(super) of_thread: Option<super::feed::Fed>,
+    pub(super) written: Option<Written>,
 }
 
-fn part(feed: &Feed, numbers: std::ops::Range<u64>, pace: Pace, most: Duration) -> Part {
-    Part {
+fn phase(feed: &Feed, numbers: std::ops::Range<u64>, pace: Pace, time_limit: Duration) -> Phase {
+    Phase {
         numbers,
         pace,
         batch: feed.batch,
@@ -246,7 +246,7 @@ fn part(feed: &Feed, numbers: std::ops::Range<u64>, pace: Pace, most: Duration) 
             least_bytes: feed.line_bytes,
             symbols: feed.symbols,
         },
-        most,
+        time_limit,
     }
 }
 
@@ -265,6 +265,9 @@ const QUIET: Duration = Duration::from_millis(2500);
 
 /// How long the feed's last lines may take.
 const AFTER_THE_FEED: Duration = Duration::from_secs(15);
+
+/// A write that takes longer when it should be over.
+const HANGING: Duration = Duration::from_secs(2);
 
 const WARM_UP_RATE: NonZeroU32 = NonZeroU32::new(100).expect("not 0");
 const WARMS_UP_WITHIN: Duration = Duration::from_secs(10);

@@ -22,7 +22,7 @@ impl Run<'_> {
         let server_connecting_percent = connecting
             .server_cpu_seconds
             .map(|cpu| percent(cpu, connecting.seconds));
-        let tally = &self.crowd.tally;
+        let tally = &self.crowd.judge.tally;
         let warnings = warnings(&Seen {
             own: &measured.own,
             seconds: measured.seconds,
@@ -45,8 +45,8 @@ impl Run<'_> {
             feed,
             deliveries,
             latency_us: Latencies {
-                each: tally.each.spread(),
-                last: tally.last.spread(),
+                each: tally.latency_each.spread(),
+                last: tally.latency_last.spread(),
             },
             server,
             own: measured.own.clone(),
@@ -56,10 +56,10 @@ impl Run<'_> {
     }
 
     fn deliveries(&self, measured: &Measured) -> Deliveries {
-        let (tally, seconds) = (&self.crowd.tally, measured.seconds);
+        let (tally, seconds) = (&self.crowd.judge.tally, measured.seconds);
         let end = measured.fed.as_ref().map_or(0, |fed| fed.end);
         let losses = tally.losses(end);
-        let (fewest_messages, most_messages) = tally.messages();
+        let (fewest_messages, most_messages) = tally.fewest_and_most_messages();
         let expected = measured.fed.as_ref();
         let expected = expected.map(|fed| tally.expected(&(fed.first..fed.end)));
         let lines = measured.fed.as_ref().map_or(1, |fed| fed.end - fed.first);
@@ -144,7 +144,7 @@ fn feed(fed: &Fed) -> Feed {
     let lines = fed.end - fed.first;
     let (mut seconds, mut latest_us, mut late, mut cpu_percent) = (0.0, 0.0, 0, 0.0);
     let mut error;
-    match &fed.of_thread {
+    match &fed.written {
         Some(written) => {
             seconds = written.span.as_secs_f64();
             latest_us = written.latest.as_secs_f64() * 1e6;

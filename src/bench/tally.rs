@@ -13,9 +13,9 @@ pub(super) struct Tally {
     rule: Rule,
     places: Vec<Place>,
     /// The numbers that not everybody has yet, or may miss.
-    board: VecDeque<Entry>,
-    /// The number that the board begins with.
-    base: u64,
+    unsettled: VecDeque<Entry>,
+    /// The number that `unsettled` begins with.
+    first_unsettled: u64,
     /// How many clients are to get each number, by symbol.
     everybody: Vec<u32>,
     /// Those of them whose connection has ended: nobody waits for them.
@@ -29,8 +29,8 @@ pub(super) struct Tally {
     pub(super) unasked: u64,
     /// Messages without a number, or with one that can't be.
     pub(super) unnumbered: u64,
-    pub(super) each: Histogram,
-    pub(super) last: Histogram,
+    pub(super) latency_each: Histogram,
+    pub(super) latency_last: Histogram,
     /// When the newest message came.
     pub(super) last_at: Moment,
 }
@@ -73,7 +73,7 @@ pub(super) struct Losses {
 impl Tally {
     /// For clients that ask for these, some of which may not be there, with lines of so many symbols.
     pub(super) fn new(rule: Rule, clients: &[Option<Wanted>], symbols: u64) -> Self {
-        let (next, base) = match rule {
+        let (next, first_unsettled) = match rule {
             Rule::All(first) => (Some(first), first),
             Rule::AsTheOthers => (None, 0),
         };
@@ -91,8 +91,8 @@ impl Tally {
         let mut tally = Self {
             rule,
             places: clients.iter().map(place).collect(),
-            board: VecDeque::new(),
-            base,
+            unsettled: VecDeque::new(),
+            first_unsettled,
             everybody: everybody.collect(),
             gone: vec![0; usize::try_from(symbols).expect("a few thousand at most")],
             present: there().count(),
@@ -101,11 +101,11 @@ impl Tally {
             disordered: 0,
             unasked: 0,
             unnumbered: 0,
-            each: Histogram::default(),
-            last: Histogram::default(),
+            latency_each: Histogram::default(),
+            latency_last: Histogram::default(),
             last_at: Moment::default(),
         };
-        tally.tidy();
+        tally.forget_settled();
         tally
     }
 
@@ -152,10 +152,16 @@ impl Tally {
             return;
         }
         self.delivered += 1;
-        let everybody = self.everybody[self.symbol(number)];
-        let Some(entry) = self.entry(number) else {
+        self.note_latency(mark, now, is_in_order);
+        self.forget_settled();
+    }
+
+    #[inline]
+    fn note_latency(&mut self, mark: Mark, now: Moment, is_in_order: bool) {
+        let everybody = self.everybody[self.symbol(mark.number)];
+        let Some(entry) = self.entry(mark.number) else {
             // Everybody else has it, or has passed it.
-            self.each.add(latency(mark, now, now));
+            self.latency_each.add(latency(mark, now, now));
             return;
         };
         if entry.got == 0 {
@@ -163,32 +169,31 @@ impl Tally {
         }
         entry.got += 1;
         entry.settled += u32::from(is_in_order);
-        let (first_at, has_everybody) = (entry.first_at, entry.got == everybody);
+        let (first_at, everybody_has_it) = (entry.first_at, entry.got == everybody);
         let latency = latency(mark, now, first_at);
-        self.each.add(latency);
-        if has_everybody {
-            self.last.add(latency);
+        self.latency_each.add(latency);
+        if everybody_has_it {
+            self.latency_last.add(latency);
         }
-        self.tidy();
     }
 
     /// A client is gone: what comes from now on it will not get.
-    pub(super) fn lose(&mut self, client: usize) {
+    pub(super) fn client_gone(&mut self, client: usize) {
         let place = &self.places[client];
         let Some(wanted) = place.wanted else { return };
-        let next = place.next.unwrap_or(self.base);
+        let next = place.next.unwrap_or(self.first_unsettled);
         self.present -= 1;
         for (symbol, gone) in (0..).zip(&mut self.gone) {
             *gone += u32::from(wanted.has(symbol));
         }
-        let end = self.base + self.board.len() as u64;
+        let end = self.first_unsettled + self.unsettled.len() as u64;
         self.settle(wanted, next..end.max(next));
-        self.tidy();
+        self.forget_settled();
     }
 
     /// All before this number were got by everybody, or are lost.
     pub(super) fn completed(&self) -> u64 {
-        self.base
+        self.first_unsettled
     }
 
     /// How many deliveries these numbers should be.
@@ -228,7 +233,7 @@ impl Tally {
     }
 
     /// The fewest and the most messages that a client got.
-    pub(super) fn messages(&self) -> (u64, u64) {
+    pub(super) fn fewest_and_most_messages(&self) -> (u64, u64) {
         let there = || self.places.iter().filter(|place| place.wanted.is_some());
         let each = || there().map(|place| place.messages);
         (each().min().unwrap_or(0), each().max().unwrap_or(0))
@@ -244,34 +249,34 @@ impl Tally {
         match self.rule {
             Rule::All(_) => wanted.count(gap),
             Rule::AsTheOthers => {
-                let known = gap.start.max(self.base)..gap.end;
-                let entries = known.filter_map(|number| self.board.get(self.index(number)?));
+                let known = gap.start.max(self.first_unsettled)..gap.end;
+                let entries = known.filter_map(|number| self.unsettled.get(self.index(number)?));
                 entries.filter(|entry| entry.got > 0).count() as u64
             }
         }
     }
 
-    /// Has the board reach a number that somebody else counted; not if that is too far away to be
+    /// Has `unsettled` reach a number that somebody else counted; not if that is too far away to be
     /// the next of a count.
     fn make_room(&mut self, number: u64) -> bool {
-        if self.board.is_empty() && self.base == 0 {
-            self.base = number;
+        if self.unsettled.is_empty() && self.first_unsettled == 0 {
+            self.first_unsettled = number;
         }
-        let end = self.base + self.board.len() as u64;
-        if number >= end + FARTHEST || number + FARTHEST < self.base {
+        let end = self.first_unsettled + self.unsettled.len() as u64;
+        if number >= end + FARTHEST || number + FARTHEST < self.first_unsettled {
             return false;
         }
-        while number < self.base {
+        while number < self.first_unsettled {
             // Others have begun later in the same stream.
-            if self.board.len() as u64 == KEPT {
+            if self.unsettled.len() as u64 == KEPT {
                 return true;
             }
-            self.base -= 1;
-            self.board.push_front(Entry::default());
+            self.first_unsettled -= 1;
+            self.unsettled.push_front(Entry::default());
         }
-        while self.board.len() as u64 > KEPT {
-            self.board.pop_front();
-            self.base += 1;
+        while self.unsettled.len() as u64 > KEPT {
+            self.unsettled.pop_front();
+            self.first_unsettled += 1;
         }
         true
     }
@@ -287,18 +292,18 @@ impl Tally {
     #[inline]
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let index = self.index(number)?;
-        while self.board.len() <= index {
-            let symbol = self.symbol(self.base + self.board.len() as u64);
-            self.board.push_back(Entry {
+        while self.unsettled.len() <= index {
+            let symbol = self.symbol(self.first_unsettled + self.unsettled.len() as u64);
+            self.unsettled.push_back(Entry {
                 settled: self.gone[symbol],
                 ..Entry::default()
             });
         }
-        self.board.get_mut(index)
+        self.unsettled.get_mut(index)
     }
 
     fn index(&self, number: u64) -> Option<usize> {
-        usize::try_from(number.checked_sub(self.base)?).ok()
+        usize::try_from(number.checked_sub(self.first_unsettled)?).ok()
     }
 
     #[inline]
@@ -309,9 +314,9 @@ impl Tally {
 
     /// Forgets the numbers that nobody will get any more.
     #[inline]
-    fn tidy(&mut self) {
-        while let Some(entry) = self.board.front() {
-            let everybody = self.everybody[self.symbol(self.base)];
+    fn forget_settled(&mut self) {
+        while let Some(entry) = self.unsettled.front() {
+            let everybody = self.everybody[self.symbol(self.first_unsettled)];
             let is_done = match self.rule {
                 Rule::All(_) => entry.settled >= everybody,
                 Rule::AsTheOthers => entry.got == everybody,
@@ -319,13 +324,13 @@ impl Tally {
             if !is_done {
                 return;
             }
-            self.board.pop_front();
-            self.base += 1;
+            self.unsettled.pop_front();
+            self.first_unsettled += 1;
         }
         // What nobody asks for never comes, and a feed must not wait for it.
-        if self.board.is_empty() && self.present > 0 {
-            while self.everybody[self.symbol(self.base)] == 0 {
-                self.base += 1;
+        if self.unsettled.is_empty() && self.present > 0 {
+            while self.everybody[self.symbol(self.first_unsettled)] == 0 {
+                self.first_unsettled += 1;
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::BenchError;
 use super::frames;
-use super::options::{Authority, Filter, Options, PLACE_OF_SYMBOL};
+use super::options::{AuthorityFile, Filter, Options, PLACE_OF_SYMBOL};
 use super::upgrade;
 use super::verifier::Verifier;
 use super::wanted::Wanted;
@@ -42,7 +42,7 @@ impl Target {
                 let name = ServerName::try_from(host(url).to_owned()).map_err(|why| {
                     BenchError::Address(host(url).to_owned(), io::Error::other(why))
                 })?;
-                Some((trusting(authority)?, name))
+                Some((client_config(authority)?, name))
             }
         };
         let (subprotocol, headers) = (options.subprotocol.as_deref(), &options.headers);
@@ -126,7 +126,7 @@ fn host(url: &Uri) -> &str {
 
 /// The cipher comes first that costs least, which servers mostly heed: reading must not be what is
 /// measured. And each client is a new one.
-fn trusting(Authority(path): &Authority) -> Result<Arc<ClientConfig>, BenchError> {
+fn client_config(AuthorityFile(path): &AuthorityFile) -> Result<Arc<ClientConfig>, BenchError> {
     let mut provider = default_provider();
     let cheapest = cipher_suite::TLS13_AES_128_GCM_SHA256.suite();
     provider

@@ -16,7 +16,7 @@ use super::bench_grammar::{
 use super::listen_options::{token, trust, url};
 use super::typed::Typed;
 use crate::bench::{
-    Authority, Feed, FeedTo, Filter, Form, Options, PLACE_OF_SYMBOL, Pace, Symbols,
+    AuthorityFile, Feed, FeedTo, Filter, Form, Options, PLACE_OF_SYMBOL, Pace, Symbols,
 };
 use crate::config::units::duration;
 use crate::config::{Problem, Surroundings};
@@ -68,12 +68,16 @@ pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Optio
 
 /// Whose certificates are believed, as with `listen`; none inside without TLS. A server that is
 /// started may be about to make its authority.
-fn authority(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<Option<Authority>> {
+fn authority(
+    typed: &mut Typed<'_>,
+    around: &Surroundings,
+    url: &Uri,
+) -> Option<Option<AuthorityFile>> {
     let named = trust(typed, around, url, |ca| {
         authorities(ca).map(|_| ca.map(Path::to_owned))
     })?;
     let usual = || around.folder.join(USUAL_CA);
-    Some(named.map(|named| Authority(named.unwrap_or_else(usual))))
+    Some(named.map(|named| AuthorityFile(named.unwrap_or_else(usual))))
 }
 
 fn headers(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Vec<(HeaderName, HeaderValue)>> {

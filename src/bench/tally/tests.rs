@@ -30,8 +30,8 @@ fn what_comes_once_and_in_order_is_fine() {
     get(&mut tally, 1, &[0, 1, 2]);
     assert_eq!(tally.completed(), 3);
     assert_eq!(judged(&tally, 3), (6, 0, 0, 0));
-    assert_eq!(tally.each.spread().count, 6);
-    assert_eq!(tally.last.spread().count, 3);
+    assert_eq!(tally.latency_each.spread().count, 6);
+    assert_eq!(tally.latency_last.spread().count, 3);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_loss_and_a_client_that_is_gone_hold_up_nobody() {
     get(&mut tally, 1, &[0, 2]);
     get(&mut tally, 2, &[0]);
     assert_eq!(tally.completed(), 1);
-    tally.lose(2);
+    tally.client_gone(2);
     assert_eq!((tally.completed(), tally.present()), (3, 2));
     get(&mut tally, 0, &[3]);
     get(&mut tally, 1, &[3]);
@@ -96,7 +96,7 @@ fn a_client_that_never_came_is_not_waited_for() {
     get(&mut tally, 0, &[0, 1]);
     assert_eq!((tally.completed(), tally.present()), (2, 1));
     assert_eq!(judged(&tally, 2), (2, 0, 0, 0));
-    assert_eq!(tally.last.spread().count, 2);
+    assert_eq!(tally.latency_last.spread().count, 2);
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn a_filtered_client_is_to_get_its_symbol_and_nothing_else() {
     assert_eq!((tally.unasked, tally.losses(10).clients), (1, 1));
     assert_eq!(tally.expected(&(0..10)), 18);
     // The first, the one that two have, and the last; and those of one client alone.
-    assert_eq!(tally.last.spread().count, 8);
-    tally.lose(1);
+    assert_eq!(tally.latency_last.spread().count, 8);
+    tally.client_gone(1);
     get(&mut tally, 2, &[10, 11, 12]);
     get(&mut tally, 0, &[12]);
     assert_eq!((tally.completed(), tally.present()), (13, 2));
