@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import filtered
 import limit
 import load
 import storm
@@ -15,7 +14,7 @@ from run import Run
 from tables import faults
 from telling import tell
 
-KINDS = {"plain": load.measure, "storm": storm.measure, "filtered": filtered.measure}
+KINDS = {"plain": load.measure, "storm": storm.measure}
 
 
 class Bench:

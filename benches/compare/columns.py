@@ -54,7 +54,3 @@ STORM_P99 = Column("live p99 ms during", "storm.latency_us.each.p99", 1e-3, 2)
 STORM_LOST = Column("lost by live ones", "storm.deliveries.lost")
 CAME = Column("connected", "came.clients.connected")
 CAME_WITHIN = Column("within s", "came.connecting.seconds", digits=2)
-
-# Of clients of which some are filtered.
-FILTERED = Column("filtered deliveries", "filtered.deliveries")
-FILTERED_LOST = Column("lost by filtered ones", "filtered.lost")

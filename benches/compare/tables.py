@@ -118,14 +118,15 @@ def faults(report: dict) -> list[str]:
     for name in ("", "calm", "storm", "came"):
         part = report.get(name, {}) if name else report
         deliveries, clients = part.get("deliveries", {}), part.get("clients", {})
-        counts = {key: deliveries.get(key, 0) for key in ("lost", "repeated", "disordered")}
+        counts = {key: deliveries.get(key, 0) for key in OF_DELIVERIES}
         counts |= {f"clients {key}": clients.get(key, 0) for key in ("failed", "closed")}
         found += [f"{name} {count:,} {key}".strip() for key, count in counts.items() if count]
         errors = [(part.get("feed") or {}).get("error"), part.get("error")]
         found += [f"{name} {error}".strip() for error in errors if error]
-    filtered = report.get("filtered", {})
-    keys = ("lost", "wrong", "closed")
-    return found + [f"filtered {filtered[key]:,} {key}" for key in keys if filtered.get(key)]
+    return found
+
+
+OF_DELIVERIES = ("lost", "repeated", "disordered", "unasked")
 
 
 def shown(number: float | None) -> str:

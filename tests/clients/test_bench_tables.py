@@ -88,6 +88,8 @@ def test_what_spoils_a_figure_is_told_below_the_table():
     )
     assert "\\* nats: no figures in 1 of 1 rounds: it said nothing" in text
     assert "\\* signalcast" not in text
+    unasked = result("signalcast", 2, 4.0, deliveries={"lost": 0, "unasked": 3})
+    assert "in 1 of 1 rounds: 3 unasked" in tables([unasked])
     assert rows(text)["nats \\*"][-1] == "0"
 
 
