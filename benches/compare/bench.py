@@ -45,8 +45,8 @@ class Bench:
             error=error,
         )
         tell(f"{job}: {in_a_word(job, result)}")
-        for limited in result.limits():
-            tell(f"  warning: {limited}")
+        for warning in result.warnings():
+            tell(f"  warning: {warning}")
         return result
 
     def _measure(self, job: Job) -> tuple[list[str], dict]:

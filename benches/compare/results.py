@@ -23,13 +23,13 @@ class Result:
     # Why there is no report.
     error: str = ""
 
-    def limits(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Why the figures may be somebody else's than the server's."""
         parts = [
             self.report,
             *(self.report.get(part, {}) for part in ("calm", "storm", "came")),
         ]
-        return [limit for part in parts for limit in part.get("limits", [])]
+        return [warning for part in parts for warning in part.get("warnings", [])]
 
 
 class File:

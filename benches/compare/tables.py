@@ -21,12 +21,12 @@ def tables(results: list[Result]) -> str:
 
 def table(scenario: Scenario, mode: str, results: list[Result]) -> str:
     rows = [Row(scenario, label, runs) for label, runs in grouped(scenario, results).items()]
-    limits = next((row.leading for row in rows if row.label == limit.NAME), None)
+    of_limit = next((row.leading for row in rows if row.label == limit.NAME), None)
     base = next((row for row in rows if row.label == scenario.base), rows[0])
     heads = ["", *(column.title for column in scenario.columns)]
     heads += (
         [f"of {scenario.base or 'the first'}"]
-        + (["of the limit"] if limits else [])
+        + (["of the limit"] if of_limit else [])
         + ["rounds"]
     )
     lines = [
@@ -37,7 +37,7 @@ def table(scenario: Scenario, mode: str, results: list[Result]) -> str:
     ]
     for row in rows:
         ratios = [ratio(row.leading, base.leading)] + (
-            [ratio(row.leading, limits)] if limits else []
+            [ratio(row.leading, of_limit)] if of_limit else []
         )
         lines.append(line(row.cells() + [shown(r) for r in ratios] + [row.rounds()]))
     notes = [note for row in rows for note in row.notes()]
@@ -90,17 +90,17 @@ class Row:
     def notes(self) -> list[str]:
         """What has to be known of these figures."""
         failed = [run for run in self._runs if run.error]
-        limited = [run for run in self._good if run.limits()]
+        warned = [run for run in self._good if run.warnings()]
         unclean = [run for run in self._good if faults(run.report)]
         notes = []
         if failed:
             notes.append(
                 f"no figures in {len(failed)} of {len(self._runs)} rounds: {failed[0].error}"
             )
-        if limited:
+        if warned:
             notes.append(
-                f"may not be the server's figures in {len(limited)} of {len(self._good)} rounds: "
-                + "; ".join(dict.fromkeys(limited[0].limits()))
+                f"may not be the server's figures in {len(warned)} of {len(self._good)} rounds: "
+                + "; ".join(dict.fromkeys(warned[0].warnings()))
             )
         if unclean:
             what = ", ".join(faults(unclean[0].report))

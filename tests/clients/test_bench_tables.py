@@ -78,9 +78,9 @@ def test_rows_are_the_server_its_peers_and_the_limit_compared_by_their_medians()
 
 def test_what_spoils_a_figure_is_told_below_the_table():
     lossy = result("socketify", 1, 5.0, lost=12)
-    limited = result("node-ws", 1, 5.0, limits=["this tool needed 97 % of a core"])
+    warned = result("node-ws", 1, 5.0, warnings=["this tool needed 97 % of a core"])
     failed = replace(result("nats", 1, 5.0), report={}, error="it said nothing")
-    text = tables([result("signalcast", 1, 4.0), lossy, limited, failed])
+    text = tables([result("signalcast", 1, 4.0), lossy, warned, failed])
     assert "\\* socketify: in 1 of 1 rounds: 12 lost" in text
     assert (
         "\\* node-ws: may not be the server's figures in 1 of 1 rounds: this tool needed"
