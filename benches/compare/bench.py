@@ -10,7 +10,7 @@ from cpus import FREE, Cpus
 from jobs import Job, limit_of
 from place import Place
 from results import Result
-from run import Run
+from run import Run, RunFailed
 from tables import faults
 from telling import tell
 
@@ -31,7 +31,7 @@ class Bench:
         command, report, error = [], {}, ""
         try:
             command, report = self._measure(job)
-        except (load.LoadFailed, OSError) as failed:
+        except (RunFailed, OSError) as failed:
             error = str(failed)
         result = Result(
             scenario=job.scenario.name,

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from cpus import Cpus
-from load import LoadFailed
+from run import RunFailed
 
 NAME = "the limit"
 SECONDS = 2
@@ -22,7 +22,7 @@ def measure(binary: Path, arguments: str, cpus: Cpus) -> tuple[list[str], dict]:
             command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
         )
     except subprocess.SubprocessError as failed:
-        raise LoadFailed(str(failed)) from None
+        raise RunFailed(str(failed)) from None
     found = json.loads(done.stdout)
     if found["measure"] == "handshake":
         return command, {

@@ -9,16 +9,12 @@ import subprocess
 from pathlib import Path
 
 from place import environment
-from run import Run
+from run import Run, RunFailed
 
 # Longer than any run takes; whoever hangs is ended.
 PATIENCE_SECONDS = 120
 # For its end, once it was asked to.
 ENDING_SECONDS = 30
-
-
-class LoadFailed(Exception):
-    """The load client had nothing to report."""
 
 
 class Load:
@@ -45,13 +41,13 @@ class Load:
             out, errors = self._child.communicate(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.end()
-            raise LoadFailed(f"not over after {PATIENCE_SECONDS} s") from None
-        lines = out.splitlines()
-        if not lines:
+            raise RunFailed(f"not over after {PATIENCE_SECONDS} s") from None
+        try:
+            return json.loads(out.splitlines()[-1])
+        except (IndexError, ValueError):
             # The server says on the same stream why it could not go on.
             said = errors.strip().splitlines() or ["it said nothing"]
-            raise LoadFailed("; ".join(said[-2:]))
-        return json.loads(lines[-1])
+            raise RunFailed("; ".join(said[-2:])) from None
 
     def end(self) -> None:
         """Whether it is over or not; the server that it has started, too."""

@@ -31,3 +31,7 @@ class Run:
         whom = ["--ca", "certs/ca.pem"] if self.door.mode == "wss" else []
         fixed = ["bench", self.door.url, "--json", *whom, *self.contestant.load]
         return self.cpus.of_load([self.binary, *fixed, *arguments])
+
+
+class RunFailed(Exception):
+    """It came to nothing."""

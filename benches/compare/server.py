@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from place import Door, environment
-from run import Run
+from run import Run, RunFailed
 
 PATIENCE_SECONDS = 20
 
@@ -33,7 +33,7 @@ class Server:
         os.close(feed)
         try:
             self._wait_until_it_listens(run.door)
-        except OSError:
+        except RunFailed:
             self.end()
             raise
         self.pid = self._child.pid
@@ -60,7 +60,7 @@ class Server:
                 return
             except OSError:
                 if self._child.poll() is not None or time.monotonic() > deadline:
-                    raise OSError(
+                    raise RunFailed(
                         f"the server does not listen: {last_line(self._errors)}"
                     ) from None
                 time.sleep(0.02)

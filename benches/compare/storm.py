@@ -4,8 +4,8 @@ import shlex
 import time
 from pathlib import Path
 
-from load import Load, LoadFailed
-from run import Run
+from load import Load
+from run import Run, RunFailed
 from server import Server
 
 # Behind the lines that warm the server up, the measurement begins.
@@ -46,7 +46,7 @@ def storm(run: Run) -> dict:
     load = Load(["nice", "-n", "5", *run.bench(*at_once)], run)
     try:
         return load.report()
-    except LoadFailed as failed:
+    except RunFailed as failed:
         return {"clients": {"connected": 0, "failed": count}, "error": str(failed)}
     finally:
         load.end()
@@ -56,5 +56,5 @@ def wait_for_lines(path: Path, count: int) -> None:
     deadline = time.monotonic() + BEGINS_WITHIN_SECONDS
     while not path.exists() or path.read_bytes().count(b"\n") <= count:
         if time.monotonic() > deadline:
-            raise OSError(f"no line was fed within {BEGINS_WITHIN_SECONDS} s")
+            raise RunFailed(f"no line was fed within {BEGINS_WITHIN_SECONDS} s")
         time.sleep(0.002)
