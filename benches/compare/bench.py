@@ -4,17 +4,13 @@ import time
 from pathlib import Path
 
 import limit
-import load
-import storm
 from cpus import FREE, Cpus
-from jobs import Job, limit_of
+from jobs import Job
 from place import Place
 from results import Result
 from run import Run, RunFailed
 from tables import faults
 from telling import tell
-
-KINDS = {"plain": load.measure, "storm": storm.measure}
 
 
 class Bench:
@@ -52,11 +48,11 @@ class Bench:
     def _measure(self, job: Job) -> tuple[list[str], dict]:
         cpus = self._cpus if job.scenario.is_pinned else FREE
         if job.contestant is None:
-            arguments = f"{limit_of(job.scenario, job.mode)} --clients {job.case.clients}"
+            arguments = f"{job.scenario.limit[job.mode]} --clients {job.case.clients}"
             return limit.measure(self._loop, arguments, cpus)
         door = self._place.door(job.mode)
         run = Run(self._binary, job.contestant, job.case, door, self._place, cpus)
-        return KINDS[job.scenario.kind](run)
+        return job.scenario.measure(run)
 
 
 def in_a_word(job: Job, result: Result) -> str:

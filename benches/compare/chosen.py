@@ -7,7 +7,6 @@ import program
 from contestants import Contestant
 from contestants import peers as all_peers
 from cpus import FREE, Cpus, one_each
-from jobs import limit_of
 from scenarios import SCENARIOS, Scenario
 from telling import tell
 
@@ -50,7 +49,7 @@ def cpus(text: str | None) -> Cpus:
 
 def limit_loop(given: str | None, asked: list[Scenario], modes: list[str]) -> Path | None:
     """None if nobody asks for it."""
-    if not any(limit_of(scenario, mode) for scenario in asked for mode in modes):
+    if not any(mode in scenario.limit for scenario in asked for mode in modes):
         return None
     return Path(given) if given else program.limit_binary()
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import limit
+from case import Case
 from contestants import Contestant
-from scenarios import Case, Scenario
+from scenarios import Scenario
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,5 @@ def taking_part(
     parts: list[Contestant | None] = [ours]
     parts += [logged] if scenario.has_log else []
     parts += peers if scenario.has_peers else []
-    parts += [None] if limit_of(scenario, mode) else []
+    parts += [None] if mode in scenario.limit else []
     return parts
-
-
-def limit_of(scenario: Scenario, mode: str) -> str:
-    """What the limit loop is asked for; empty if nothing."""
-    plain, secured = scenario.limit or ("", "")
-    return secured if mode == "wss" else plain

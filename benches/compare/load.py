@@ -69,21 +69,17 @@ class Load:
 def measure(run: Run) -> tuple[list[str], dict]:
     """The load client starts the server, feeds it, and ends it: the command, and its report."""
     server_pid = run.place.fresh("server.pid")
-    arguments = shlex.split(run.case.load)
     # The shell becomes the server: the number is the server's.
     server = f"echo $$ >{server_pid}; exec {shlex.join(run.server())}"
-    feed = []
-    if "--lines" in arguments:
-        publisher = run.contestant.publishing(run.door)
-        feed = ["--feed-to", f"exec:exec {publisher}" if publisher else "stdin"]
-    else:
+    if not run.case.lines:
         # A feed that is silent, not one that has ended.
         silence = run.place.fresh("silence")
         os.mkfifo(silence)
         server += f" <>{silence}"
-    command = run.bench("--clients", run.case.clients, "--server", server, *feed, *arguments)
-    load = Load(command, run, server_pid)
+    publisher = run.contestant.publishing(run.door)
+    feed_to = f"exec:exec {publisher}" if publisher else "stdin"
+    load = Load(run.bench("--server", server, *run.of_case(feed_to)), run, server_pid)
     try:
-        return command, load.report()
+        return load.command, load.report()
     finally:
         load.end()

@@ -1,12 +1,13 @@
 """What a run needs to know."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from case import Case
 from contestants import Contestant
 from cpus import Cpus
 from place import Door, Place
-from scenarios import Case
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Run:
         whom = ["--ca", "certs/ca.pem"] if self.door.mode == "wss" else []
         fixed = ["bench", self.door.url, "--json", *whom, *self.contestant.load]
         return self.cpus.of_load([self.binary, *fixed, *arguments])
+
+    def of_case(self, feed_to: str) -> list:
+        """What the case asks of a load client."""
+        feed = ["--feed-to", feed_to, "--lines", self.case.lines] if self.case.lines else []
+        return ["--clients", self.case.clients, *feed, *shlex.split(self.case.load)]
 
 
 class RunFailed(Exception):

@@ -1,36 +1,14 @@
 """What is measured: one table."""
 
-import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import columns as c
+import load
+import storm
+from case import Case
 from columns import Column
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run of the load client."""
-
-    clients: int
-    load: str = ""
-    label: str = ""
-    # Of our server.
-    shards: int = 1
-    # How many more clients connect meanwhile.
-    comers: int = 0
-
-    def scaled(self, part: float) -> "Case":
-        """With only a part of the clients and lines, but with some."""
-
-        def lines(found: re.Match) -> str:
-            return f"--lines {max(10, int(int(found[1]) * part))}"
-
-        return replace(
-            self,
-            clients=max(min(self.clients, 2), int(self.clients * part)),
-            comers=max(min(self.comers, 2), int(self.comers * part)),
-            load=re.sub(r"--lines (\d+)", lines, self.load),
-        )
+from run import Run
 
 
 @dataclass(frozen=True)
@@ -45,10 +23,10 @@ class Scenario:
     # Whether the peers take part, and the server with its log in SQLite.
     has_peers: bool = False
     has_log: bool = False
-    # What the limit loop is asked for, if it has anything to say: ws, and wss.
-    limit: tuple[str, str] | None = None
-    # How a run is done: `plain` (one load client), `storm`.
-    kind: str = "plain"
+    # What the limit loop is asked for, by mode, where it has anything to say.
+    limit: dict[str, str] = field(default_factory=dict)
+    # How a run is done: the command, and its report.
+    measure: Callable[[Run], tuple[list[str], dict]] = load.measure
     is_pinned: bool = True
     modes: tuple[str, ...] = ("wss", "ws")
 
@@ -65,14 +43,14 @@ DELIVERY = (
     c.LOST,
 )
 GROWTH = (c.CPU, c.RATE, c.LAST_P50, c.SERVER_BUSY, c.LOAD_BUSY, c.LOST)
-WRITES = ("plain", "rustls")
+WRITES = {"ws": "plain", "wss": "rustls"}
 
 SCENARIOS = (
     Scenario(
         "S2L",
         "1,000 clients, one signal in flight: each delivery is a write of its own",
         DELIVERY,
-        (Case(1000, "--window 1 --lines 400 --duration 5s"),),
+        (Case(1000, 400, "--window 1 --duration 5s"),),
         has_peers=True,
         has_log=True,
         limit=WRITES,
@@ -81,7 +59,7 @@ SCENARIOS = (
         "S1",
         "1,000 clients, 100 signals a second",
         DELIVERY,
-        (Case(1000, "--rate 100 --lines 300"),),
+        (Case(1000, 300, "--rate 100"),),
         has_peers=True,
         has_log=True,
         limit=WRITES,
@@ -90,10 +68,10 @@ SCENARIOS = (
         "S2",
         "1,000 clients, as fast as all get it, 64 signals in flight at most: batches are allowed",
         (*DELIVERY, c.BATCH),
-        (Case(1000, "--window 64 --batch 16 --lines 20000 --duration 3s"),),
+        (Case(1000, 20_000, "--window 64 --batch 16 --duration 3s"),),
         has_peers=True,
         has_log=True,
-        limit=("plain --frames 64", "rustls --frames 64"),
+        limit={"ws": "plain --frames 64", "wss": "rustls --frames 64"},
     ),
     Scenario(
         "S3",
@@ -108,22 +86,22 @@ SCENARIOS = (
             c.LOAD_BUSY,
             c.LOST,
         ),
-        (Case(10_000, "--rate 10 --lines 30 --settle 2s --connecting 128"),),
+        (Case(10_000, 30, "--rate 10 --settle 2s --connecting 128"),),
         has_peers=True,
     ),
     Scenario(
         "M5",
         "5,000 clients connect and stay idle",
         (c.CONNECTS_CPU, c.CONNECTS, c.MEMORY, c.CONNECTED),
-        (Case(5000, "--settle 1500ms --duration 0s"),),
+        (Case(5000, load="--settle 1500ms --duration 0s"),),
         has_peers=True,
-        limit=("", "handshake"),
+        limit={"wss": "handshake"},
     ),
     Scenario(
         "S4W",
         "standard input to one client, 512 signals in flight at most",
         (c.SIGNALS, c.CPU, c.SERVER_BUSY, c.LOAD_BUSY, c.LOST),
-        (Case(1, "--window 512 --batch 32 --lines 2000000 --duration 2s"),),
+        (Case(1, 2_000_000, "--window 512 --batch 32 --duration 2s"),),
         has_peers=True,
         has_log=True,
     ),
@@ -131,9 +109,9 @@ SCENARIOS = (
         "storm",
         "500 live clients get 100 signals a second; before, and while 5,000 connect at once",
         (c.STORM_P99, c.STORM_P50, c.CALM_P99, c.CALM_P50, c.CAME, c.CAME_WITHIN, c.STORM_LOST),
-        (Case(500, "--rate 100 --lines 300", comers=5000),),
+        (Case(500, 300, "--rate 100", comers=5000),),
         has_peers=True,
-        kind="storm",
+        measure=storm.measure,
         modes=("wss",),
     ),
     Scenario(
@@ -141,10 +119,11 @@ SCENARIOS = (
         "100,000 deliveries a second, to few clients and to many",
         GROWTH,
         (
-            Case(10, "--rate 10000 --lines 20000", label="10 clients, 10,000 signals a second"),
+            Case(10, 20_000, "--rate 10000", label="10 clients, 10,000 signals a second"),
             Case(
                 10_000,
-                "--rate 10 --lines 30 --connecting 128",
+                30,
+                "--rate 10 --connecting 128",
                 label="10,000 clients, 10 signals a second",
             ),
         ),
@@ -157,7 +136,8 @@ SCENARIOS = (
         cases=tuple(
             Case(
                 clients,
-                f"--window 1 --lines {lines} --duration 4s --connecting 128",
+                lines,
+                "--window 1 --duration 4s --connecting 128",
                 label=f"{clients:,}",
             )
             for clients, lines in (
@@ -178,7 +158,8 @@ SCENARIOS = (
         tuple(
             Case(
                 200,
-                f"--window 1 --lines {lines} --duration 4s --line-bytes {size}",
+                lines,
+                f"--window 1 --duration 4s --line-bytes {size}",
                 label=f"{size:,} bytes",
             )
             for size, lines in (
@@ -198,8 +179,9 @@ SCENARIOS = (
         tuple(
             Case(
                 1000,
-                f"--rate 100 --lines 300 --symbols 50 --filtered {share}",
-                label=f"{share} % filtered",
+                300,
+                f"--rate 100 --symbols 50 --filtered {share}",
+                f"{share} % filtered",
             )
             for share in (0, 25, 50, 75, 90)
         ),
@@ -211,7 +193,8 @@ SCENARIOS = (
         tuple(
             Case(
                 1000,
-                "--window 64 --batch 16 --lines 20000 --duration 3s",
+                20_000,
+                "--window 64 --batch 16 --duration 3s",
                 f"{shards} shards" if shards > 1 else "1 shard",
                 shards,
             )

@@ -1,6 +1,5 @@
 """Live clients, before and while many others connect at once."""
 
-import shlex
 import time
 from pathlib import Path
 
@@ -34,8 +33,8 @@ def live(run: Run, server: Server) -> tuple[Load, Path]:
     fed = run.place.fresh("fed")
     publisher = run.contestant.publishing(run.door)
     feed = f"tee {fed} | {publisher}" if publisher else f"tee {fed} >{server.pipe}"
-    whom = ["--clients", run.case.clients, "--pid", server.pid, "--feed-to", f"exec:{feed}"]
-    return Load(run.bench(*whom, *shlex.split(run.case.load)), run), fed
+    of_case = run.of_case(f"exec:{feed}")
+    return Load(run.bench("--pid", server.pid, "--warm-up", WARM_UP_LINES, *of_case), run), fed
 
 
 def storm(run: Run) -> dict:
