@@ -1,5 +1,6 @@
 """Measures the server beside others, in turn, and prints tables: `make bench`."""
 
+import logging
 import resource
 import sys
 from pathlib import Path
@@ -10,14 +11,14 @@ import options
 import program
 import results
 from bench import Bench
-from contestants import ours
 from jobs import jobs
 from place import Place
 from tables import tables
-from telling import tell
 
 
 def main() -> None:
+    # Progress goes to standard error: standard output is for tables.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     typed = options.read()
     if typed.table:
         machines, found = results.read(typed.table)
@@ -30,24 +31,23 @@ def main() -> None:
 def measure(typed) -> None:
     scenarios = chosen.scenarios(typed.scenarios)
     modes = chosen.modes(typed.modes)
-    peers = chosen.peers(typed.peers)
+    contestants = chosen.contestants(typed.peers)
     binary = program.server_binary(typed.binary)
-    rivals = [*ours(binary), *peers]
     loop = chosen.limit_loop(typed.limit_binary, scenarios, modes)
     allow_many_files()
     known = machine.known(binary, typed.scale)
     file = results.File(typed.output, known)
     cpus = chosen.cpus(typed.cpus)
-    tell(f"{machine.shown(known)}; results in {file.path}")
+    logging.info("%s; results in %s", machine.shown(known), file.path)
     found = []
     with Place(binary) as place:
         bench = Bench(Path(typed.load_binary or binary).resolve(), loop, place, cpus)
-        for job in jobs(scenarios, rivals, modes, typed.rounds, typed.scale):
+        for job in jobs(scenarios, contestants, modes, typed.rounds, typed.scale):
             found.append(bench.result(job))
             file.add(found[-1])
     print(machine.shown(known), end="\n\n")
     print(tables(found))
-    tell(f"raw results: {file.path}")
+    logging.info("raw results: %s", file.path)
     if all(result.error for result in found):
         sys.exit(1)
 

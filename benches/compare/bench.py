@@ -1,5 +1,6 @@
 """Does one job after the other."""
 
+import logging
 import time
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from place import Place
 from results import Result
 from run import Run, RunFailed
 from tables import faults
-from telling import tell
 
 
 class Bench:
@@ -40,9 +40,9 @@ class Bench:
             report=report,
             error=error,
         )
-        tell(f"{job}: {in_a_word(job, result)}")
+        logging.info("%s: %s", job, in_a_word(job, result))
         for warning in result.warnings():
-            tell(f"  warning: {warning}")
+            logging.warning("  warning: %s", warning)
         return result
 
     def _measure(self, job: Job) -> tuple[list[str], dict]:

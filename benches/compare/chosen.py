@@ -1,14 +1,13 @@
 """What was asked for, as far as it is there."""
 
+import logging
 import sys
 from pathlib import Path
 
 import program
-from contestants import Contestant
-from contestants import peers as all_peers
+from contestants import CONTESTANTS, Contestant, Role
 from cpus import FREE, Cpus, one_each
 from scenarios import SCENARIOS, Scenario
-from telling import tell
 
 
 def scenarios(names: list[str]) -> list[Scenario]:
@@ -17,21 +16,24 @@ def scenarios(names: list[str]) -> list[Scenario]:
     return [known[name] for name in names] or list(SCENARIOS)
 
 
-def peers(names: list[str] | None) -> list[Contestant]:
-    """Those that are wanted and there."""
-    known = {peer.name: peer for peer in all_peers()}
-    names = [] if names == ["none"] else names if names is not None else list(known)
+def contestants(peers: list[str] | None) -> list[Contestant]:
+    """We ourselves, and those peers that are wanted and there."""
+    known = {one.name: one for one in CONTESTANTS if one.role is Role.PEER}
+    names = [] if peers == ["none"] else list(known) if peers is None else peers
     refuse_unknown("--peers", names, known)
-    there = []
-    for peer in (known[name] for name in names):
-        if missing := peer.missing():
-            what = ", ".join(missing)
-            tell(
-                f"{peer.name} is left out: there is no {what}; benches/peers/setup installs it"
-            )
-        else:
-            there.append(peer)
-    return there
+    found = [one for one in CONTESTANTS if one.role is not Role.PEER or one.name in names]
+    return [one for one in found if is_there(one)]
+
+
+def is_there(contestant: Contestant) -> bool:
+    missing = ", ".join(contestant.missing())
+    if missing:
+        logging.warning(
+            "%s is left out: there is no %s; benches/peers/setup installs it",
+            contestant.name,
+            missing,
+        )
+    return not missing
 
 
 def refuse_unknown(option: str, names: list[str], known: dict) -> None:

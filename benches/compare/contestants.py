@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 from place import Door, Place
@@ -20,9 +21,17 @@ PYTHON = INSTALLED / "venv" / "bin" / "python"
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin"
 
 
+class Role(Enum):
+    # The server without its log, and with it.
+    OURS = auto()
+    LOGGED = auto()
+    PEER = auto()
+
+
 @dataclass(frozen=True)
 class Contestant:
     name: str
+    role: Role
     # The server's command, for a door and so many shards.
     command: Callable[[Door, Place, int], list]
     # What has to be there.
@@ -31,8 +40,6 @@ class Contestant:
     load: tuple[str, ...] = ()
     # Publishes the lines of its standard input; without it, the server reads them itself.
     publisher: str = ""
-    # Settings of its own are understood by signalcast alone.
-    is_ours: bool = False
 
     def missing(self) -> list[str]:
         """What is not there of what it needs."""
@@ -53,41 +60,15 @@ def is_there(need: str | Path) -> bool:
     )
 
 
-def ours(binary: Path) -> list[Contestant]:
-    """The server, without its log and with it."""
-    return [signalcast(binary, OURS, "none"), signalcast(binary, LOGGED, "sqlite")]
-
-
-OURS = "signalcast"
-LOGGED = "signalcast, sqlite"
-
-# In the order of tables.
-NAMES = (OURS, LOGGED, "socketify", "node-ws", "websockets", "nats", "mosquitto")
-
-
-def signalcast(binary: Path, name: str, journal: str) -> Contestant:
+def signalcast(journal: str) -> Callable[[Door, Place, int], list]:
     def command(door: Door, place: Place, shards: int) -> list:
         fixed = f"--source stdin --log error --shards {shards} --journal {journal}".split()
         plain = [] if door.certificate else ["--plaintext"]
         data = ["--data-dir", place.fresh("data")]
-        return [binary, "serve", "--listen", f"127.0.0.1:{door.port}", *fixed, *plain, *data]
+        listen = ["--listen", f"127.0.0.1:{door.port}"]
+        return [place.binary, "serve", *listen, *fixed, *plain, *data]
 
-    return Contestant(name, command, is_ours=True)
-
-
-def peers() -> list[Contestant]:
-    python = (PYTHON,)
-    return [
-        Contestant("socketify", fan_out(PYTHON, "fan_out_socketify.py"), python),
-        Contestant(
-            "node-ws",
-            fan_out("node", "fan_out_ws.mjs"),
-            ("node", INSTALLED / "node_modules" / "ws"),
-        ),
-        Contestant("websockets", fan_out(PYTHON, "fan_out_websockets.py"), python),
-        Contestant("nats", nats, ("nats-server",), nats_clients(), "publish_nats.py"),
-        Contestant("mosquitto", mosquitto, ("mosquitto",), mqtt_clients(), "publish_mqtt.py"),
-    ]
+    return command
 
 
 def fan_out(interpreter: str | Path, program: str) -> Callable[[Door, Place, int], list]:
@@ -144,3 +125,38 @@ def mqtt_clients() -> tuple[str, ...]:
 
 def found(program: str) -> str:
     return shutil.which(program, path=SYSTEM_PATH) or program
+
+
+# In the order of tables.
+CONTESTANTS = (
+    Contestant("signalcast", Role.OURS, signalcast("none")),
+    Contestant("signalcast, sqlite", Role.LOGGED, signalcast("sqlite")),
+    Contestant(
+        "socketify", Role.PEER, fan_out(PYTHON, "fan_out_socketify.py"), needs=(PYTHON,)
+    ),
+    Contestant(
+        "node-ws",
+        Role.PEER,
+        fan_out("node", "fan_out_ws.mjs"),
+        needs=("node", INSTALLED / "node_modules" / "ws"),
+    ),
+    Contestant(
+        "websockets", Role.PEER, fan_out(PYTHON, "fan_out_websockets.py"), needs=(PYTHON,)
+    ),
+    Contestant(
+        "nats",
+        Role.PEER,
+        nats,
+        needs=("nats-server",),
+        load=nats_clients(),
+        publisher="publish_nats.py",
+    ),
+    Contestant(
+        "mosquitto",
+        Role.PEER,
+        mosquitto,
+        needs=("mosquitto",),
+        load=mqtt_clients(),
+        publisher="publish_mqtt.py",
+    ),
+)

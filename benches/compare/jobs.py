@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import limit
 from case import Case
-from contestants import Contestant
+from contestants import Contestant, Role
 from scenarios import Scenario
 
 
@@ -36,7 +36,7 @@ class Job:
 
 def jobs(
     scenarios: list[Scenario],
-    rivals: list[Contestant],
+    contestants: list[Contestant],
     modes: list[str],
     rounds: int,
     scale: float,
@@ -51,18 +51,19 @@ def jobs(
                 for mode in modes
                 if mode in scenario.modes
                 for case in cases
-                for contestant in taking_part(scenario, mode, rivals)
+                for contestant in taking_part(scenario, mode, contestants)
             ]
             random.Random(number).shuffle(of_round)
             yield from of_round
 
 
 def taking_part(
-    scenario: Scenario, mode: str, rivals: list[Contestant]
+    scenario: Scenario, mode: str, contestants: list[Contestant]
 ) -> list[Contestant | None]:
-    ours, logged, *peers = rivals
-    parts: list[Contestant | None] = [ours]
-    parts += [logged] if scenario.has_log else []
-    parts += peers if scenario.has_peers else []
-    parts += [None] if mode in scenario.limit else []
-    return parts
+    roles = {Role.OURS}
+    if scenario.has_log:
+        roles.add(Role.LOGGED)
+    if scenario.has_peers:
+        roles.add(Role.PEER)
+    limit_loop = [None] if mode in scenario.limit else []
+    return [one for one in contestants if one.role in roles] + limit_loop

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from contestants import Role
 from place import environment
 from run import Run, RunFailed
 
@@ -24,7 +25,8 @@ class Load:
         self.command = command
         self._server_pid = server_pid
         # Peers know nothing of tokens.
-        token = {"SIGNALCAST_TOKEN": run.place.token} if run.contestant.is_ours else {}
+        is_peer = run.contestant.role is Role.PEER
+        token = {} if is_peer else {"SIGNALCAST_TOKEN": run.place.token}
         self._child = subprocess.Popen(
             command,
             cwd=run.place.folder,

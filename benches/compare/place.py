@@ -26,14 +26,15 @@ class Door:
 
 
 class Place:
-    """A temporary folder; gone when it is left."""
+    """A temporary folder, with the server's program; gone when it is left."""
 
     def __init__(self, binary: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="signalcast-bench-")
         self.folder = Path(self._folder.name)
+        self.binary = binary
         self._count = 0
-        self._make_certificate(binary)
-        self.token = self._output(binary, "token", "issue", "--sub", "bench").strip()
+        self._make_certificate()
+        self.token = self._output("token", "issue", "--sub", "bench").strip()
 
     def __enter__(self) -> "Place":
         return self
@@ -56,14 +57,14 @@ class Place:
         folder.mkdir()
         return folder / name
 
-    def _make_certificate(self, binary: Path) -> None:
+    def _make_certificate(self) -> None:
         """A server makes one when it first starts; with nothing to read it ends at once."""
         listen = ("--listen", "127.0.0.1:0")
-        self._output(binary, "serve", *listen, "--source", "stdin", "--exit-on-eof")
+        self._output("serve", *listen, "--source", "stdin", "--exit-on-eof")
 
-    def _output(self, binary: Path, *arguments: str) -> str:
+    def _output(self, *arguments: str) -> str:
         done = subprocess.run(
-            [binary, *arguments],
+            [self.binary, *arguments],
             cwd=self.folder,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -72,7 +73,7 @@ class Place:
             timeout=60,
         )
         if done.returncode != 0:
-            raise OSError(f"{binary} {arguments[0]}: {done.stderr.strip()}")
+            raise OSError(f"{self.binary} {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
 
 

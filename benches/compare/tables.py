@@ -2,7 +2,7 @@
 
 import limit
 from columns import Column
-from contestants import NAMES
+from contestants import CONTESTANTS
 from figures import Figure, ratio
 from results import Result
 from scenarios import SCENARIOS, Scenario
@@ -47,7 +47,7 @@ def table(scenario: Scenario, mode: str, results: list[Result]) -> str:
 def grouped(scenario: Scenario, results: list[Result]) -> dict[str, list[Result]]:
     """By what a row is called: the server first, then its peers, then the limit."""
     labels = [case.label for case in scenario.cases]
-    order = [*NAMES, limit.NAME]
+    order = [*(one.name for one in CONTESTANTS), limit.NAME]
 
     def place(result: Result) -> tuple[int, int]:
         return place_in(order, result.contestant), place_in(labels, result.case)

@@ -9,17 +9,12 @@ from binary import ROOT
 sys.path.append(str(ROOT / "benches" / "compare"))
 
 from case import Case  # noqa: E402
-from contestants import LOGGED, OURS, Contestant  # noqa: E402
+from contestants import CONTESTANTS  # noqa: E402
 from jobs import jobs  # noqa: E402
 from limit import NAME as LIMIT  # noqa: E402
 from scenarios import Scenario  # noqa: E402
 
-
-def contestant(name: str) -> Contestant:
-    return Contestant(name, lambda door, place, shards: [])
-
-
-RIVALS = [contestant(name) for name in (OURS, LOGGED, "socketify", "nats")]
+OURS, LOGGED, *PEERS = (one.name for one in CONTESTANTS)
 WRITES = {"ws": "plain", "wss": "rustls"}
 CASES = (Case(10, label="few"), Case(10_000, label="many"))
 
@@ -29,21 +24,21 @@ def scenario(**more) -> Scenario:
 
 
 def in_order(found: Scenario, rounds: int) -> list[tuple]:
-    done = jobs([found], RIVALS, ["wss", "ws"], rounds, 1)
+    done = jobs([found], list(CONTESTANTS), ["wss", "ws"], rounds, 1)
     return [(job.round, job.mode, job.case.label, job.who) for job in done]
 
 
 def test_in_each_round_everybody_runs_once_before_anybody_runs_again():
     everybody = scenario(has_peers=True, has_log=True, limit=WRITES)
     found = in_order(everybody, 3)
-    whom = [OURS, LOGGED, "socketify", "nats", LIMIT]
+    whom = [OURS, LOGGED, *PEERS, LIMIT]
     of_round = {
         (mode, case, who) for mode in ("ws", "wss") for case in ("few", "many") for who in whom
     }
-    assert [job[0] for job in found] == [1] * 20 + [2] * 20 + [3] * 20
+    assert [job[0] for job in found] == [1] * 32 + [2] * 32 + [3] * 32
     for number in (1, 2, 3):
         assert {job[1:] for job in found if job[0] == number} == of_round
-    assert [job[1:] for job in found[:20]] != [job[1:] for job in found[20:40]]
+    assert [job[1:] for job in found[:32]] != [job[1:] for job in found[32:64]]
     assert found == in_order(everybody, 3)
 
 
@@ -52,7 +47,7 @@ def test_in_each_round_everybody_runs_once_before_anybody_runs_again():
     [
         ({}, {OURS}),
         ({"has_log": True}, {OURS, LOGGED}),
-        ({"has_peers": True}, {OURS, "socketify", "nats"}),
+        ({"has_peers": True}, {OURS, *PEERS}),
         ({"limit": WRITES}, {OURS, LIMIT}),
     ],
 )
