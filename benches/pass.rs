@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parts::clients::{self, Ends};
-use parts::crowd::{Crowd, Interest, Layer, Scene};
+use parts::crowd::{Crowd, Interest, Layer, Setup};
 use parts::signals::recorded;
 use parts::tls::Handshakes;
 use rustls::ServerConnection;
@@ -33,11 +33,11 @@ struct Bare {
 }
 
 impl Bare {
-    fn of(scene: Scene) -> Self {
-        let handshakes = (scene.layer == Layer::Tls).then(Handshakes::new);
+    fn of(setup: Setup) -> Self {
+        let handshakes = (setup.layer == Layer::Tls).then(Handshakes::new);
         let tls = || handshakes.as_ref().map(Handshakes::connection);
-        let (sockets, ends) = clients::connected(scene.clients);
-        let segment = Segment::of(&recorded(scene.signals), Instant::now());
+        let (sockets, ends) = clients::connected(setup.clients);
+        let segment = Segment::of(&recorded(setup.signals), Instant::now());
         Self {
             clients: sockets.into_iter().map(|socket| (socket, tls())).collect(),
             ends,
@@ -75,14 +75,14 @@ fn passes(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(named);
         group.sample_size(20);
         for (layer, named) in [(Layer::Plain, "ws"), (Layer::Tls, "wss")] {
-            let scene = |interest| Scene {
+            let setup = |interest| Setup {
                 clients,
                 signals,
                 layer,
                 interest,
             };
-            let everything = scene(Interest::Everything);
-            let half = scene(Interest::HalfOneSymbol);
+            let everything = setup(Interest::Everything);
+            let half = setup(Interest::HalfFiltered);
             group.throughput(Throughput::Elements(everything.deliveries() as u64));
             let mut bare = None;
             group.bench_function(format!("{named}, bare loop"), |bencher| {
@@ -90,7 +90,7 @@ fn passes(criterion: &mut Criterion) {
                 bencher.iter_custom(|passes| bare.passes(passes));
             });
             drop(bare);
-            for (scene, named) in [
+            for (setup, named) in [
                 (everything, named.to_owned()),
                 (
                     half,
@@ -98,9 +98,9 @@ fn passes(criterion: &mut Criterion) {
                 ),
             ] {
                 let mut crowd = None;
-                group.throughput(Throughput::Elements(scene.deliveries() as u64));
+                group.throughput(Throughput::Elements(setup.deliveries() as u64));
                 group.bench_function(named, |bencher| {
-                    let crowd = crowd.get_or_insert_with(|| Crowd::of(scene));
+                    let crowd = crowd.get_or_insert_with(|| Crowd::of(setup));
                     bencher.iter_custom(|passes| crowd.passes(passes));
                 });
             }

@@ -24,7 +24,7 @@ use super::tls::{Handshakes, RECORD_OVERHEAD};
 
 /// Who is there, and what comes.
 #[derive(Clone, Copy)]
-pub struct Scene {
+pub struct Setup {
     pub clients: usize,
     /// New signals in each pass.
     pub signals: usize,
@@ -44,33 +44,33 @@ pub enum Layer {
 pub enum Interest {
     Everything,
     /// Half of them have asked for one symbol of fifty, each for another than the next.
-    HalfOneSymbol,
+    HalfFiltered,
 }
 
 /// A shard on its thread, with clients that are caught up.
 pub struct Crowd {
-    inbox: mpsc::Sender<Visit>,
+    inbox: mpsc::Sender<Request>,
     stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What comes to the shard as a connection does.
-enum Visit {
-    Client(Box<Arrival>),
+/// What the shard is handed, as it is handed connections.
+enum Request {
+    Join(Box<Connection>),
     /// Passes are to be timed: so many, and where to say what they took together.
     Passes(u64, SyncSender<Duration>),
 }
 
 /// A client after its upgrade.
-struct Arrival {
+struct Connection {
     socket: net::TcpStream,
     tls: Option<ServerConnection>,
     view: View,
 }
 
 /// What is on the shard's thread beside the shard.
-struct Stage {
-    scene: Scene,
+struct Host {
+    setup: Setup,
     feed: RefCell<Feed>,
     hub: RefCell<Hub>,
     ends: RefCell<Ends>,
@@ -93,16 +93,22 @@ const RUNS: &str = "the shard runs for as long as its crowd is there";
 /// Longer than it takes the slowest machine to let all clients in.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-impl Scene {
+impl Setup {
     /// How many signals one pass brings to clients. Each symbol is that of equally many clients.
     pub fn deliveries(&self) -> usize {
         self.signals * (self.clients - self.filtered() + self.filtered() / SYMBOLS)
     }
 
+    /// How many clients one pass brings anything to.
+    fn served(&self) -> usize {
+        let filtered = self.filtered();
+        self.clients - filtered + filtered * self.signals.min(SYMBOLS) / SYMBOLS
+    }
+
     fn filtered(&self) -> usize {
         match self.interest {
             Interest::Everything => 0,
-            Interest::HalfOneSymbol => self.clients / 2,
+            Interest::HalfFiltered => self.clients / 2,
         }
     }
 
@@ -119,45 +125,44 @@ impl Scene {
     /// How many bytes one pass writes when each frame is this long.
     fn bytes(&self, frame: usize) -> usize {
         let frames = self.deliveries() * frame;
-        let served = self.filtered() * self.signals.min(SYMBOLS) / SYMBOLS;
         match self.layer {
             Layer::Plain => frames,
-            // One record for each client that gets anything.
-            Layer::Tls => frames + (self.clients - self.filtered() + served) * RECORD_OVERHEAD,
+            // One record for each client.
+            Layer::Tls => frames + self.served() * RECORD_OVERHEAD,
         }
     }
 }
 
 impl Crowd {
     /// The shard, started, and its clients, let in one after the other.
-    pub fn of(scene: Scene) -> Self {
+    pub fn of(setup: Setup) -> Self {
         let (hub, mut followers) = Hub::new(None, TAIL_BYTES, 1);
-        let (sockets, ends) = clients::connected(scene.clients);
-        let stage = Stage {
-            scene,
+        let (sockets, ends) = clients::connected(setup.clients);
+        let host = Host {
+            setup,
             feed: RefCell::new(Feed::new()),
             hub: RefCell::new(hub),
             ends: RefCell::new(ends),
             joined: Cell::new(0),
         };
-        let host = move || {
-            let stage = Rc::new(stage);
-            move |shard, visit| Rc::clone(&stage).receive(shard, visit)
+        let hosted = move || {
+            let host = Rc::new(host);
+            move |shard, request| Rc::clone(&host).receive(shard, request)
         };
-        let (inbox, visits) = mpsc::channel(INBOX_CAPACITY);
+        let (inbox, requests) = mpsc::channel(INBOX_CAPACITY);
         let (_, watched) = watch::channel(());
         let (stop, metrics) = (Stop::default(), Passes::new(&Registry::on(), 0));
         let (follower, told) = (followers.remove(0), stop.clone());
-        let thread = shard::start(0, follower, visits, watched, told, metrics, host).unwrap();
-        let handshakes = (scene.layer == Layer::Tls).then(Handshakes::new);
+        let thread = shard::start(0, follower, requests, watched, told, metrics, hosted).unwrap();
+        let handshakes = (setup.layer == Layer::Tls).then(Handshakes::new);
         for (number, socket) in sockets.into_iter().enumerate() {
-            let arrival = Arrival {
+            let connection = Connection {
                 socket,
                 tls: handshakes.as_ref().map(Handshakes::connection),
-                view: scene.view(number),
+                view: setup.view(number),
             };
-            let visit = Visit::Client(Box::new(arrival));
-            inbox.blocking_send(visit).expect(RUNS);
+            let request = Request::Join(Box::new(connection));
+            inbox.blocking_send(request).expect(RUNS);
         }
         Self {
             inbox,
@@ -169,8 +174,8 @@ impl Crowd {
     /// How long it takes altogether from publishing to the end of the pass, so many times.
     pub fn passes(&self, passes: u64) -> Duration {
         let (done, took) = sync_channel(1);
-        let visit = Visit::Passes(passes, done);
-        self.inbox.blocking_send(visit).expect(RUNS);
+        let request = Request::Passes(passes, done);
+        self.inbox.blocking_send(request).expect(RUNS);
         took.recv().expect("each client has got what it should")
     }
 }
@@ -182,21 +187,22 @@ impl Drop for Crowd {
     }
 }
 
-impl Stage {
-    async fn receive(self: Rc<Self>, shard: Rc<Shard>, visit: Visit) {
-        match visit {
-            Visit::Client(arrival) => self.seat(&shard, *arrival).await,
-            Visit::Passes(passes, done) => done.send(self.passes(&shard, passes).await).unwrap(),
+impl Host {
+    async fn receive(self: Rc<Self>, shard: Rc<Shard>, request: Request) {
+        match request {
+            Request::Join(connection) => self.join(&shard, *connection).await,
+            Request::Passes(passes, done) => done.send(self.passes(&shard, passes).await).unwrap(),
         }
     }
 
     /// What a session does for its client until the first time it has to look after it.
-    async fn seat(&self, shard: &Shard, arrival: Arrival) {
-        let socket = TcpStream::from_std(arrival.socket).unwrap();
+    async fn join(&self, shard: &Shard, connection: Connection) {
+        let socket = TcpStream::from_std(connection.socket).unwrap();
         socket.writable().await.unwrap();
-        let client = Rc::new(Client::new(socket, Outlet::new(arrival.tls), shard.next()));
+        let outlet = Outlet::new(connection.tls);
+        let client = Rc::new(Client::new(socket, outlet, shard.next()));
         // Held for as long as the client is there, as its session does.
-        let group = shard.groups().of(&arrival.view);
+        let group = shard.groups().of(&connection.view);
         group.join(&client);
         self.joined.set(self.joined.get() + 1);
         client.handed_over().await;
@@ -205,28 +211,28 @@ impl Stage {
 
     async fn passes(&self, shard: &Shard, passes: u64) -> Duration {
         let began = Instant::now();
-        while self.joined.get() < self.scene.clients {
+        while self.joined.get() < self.setup.clients {
             assert!(began.elapsed() < PATIENCE, "clients were not let in");
             yield_now().await;
         }
         let mut took = Duration::ZERO;
         for _ in 0..passes {
-            self.tidy().await;
-            let recorded = self.feed.borrow_mut().next(self.scene.signals);
+            self.settle_runtime().await;
+            let recorded = self.feed.borrow_mut().next(self.setup.signals);
             let start = Instant::now();
             self.hub.borrow_mut().publish(&recorded, start);
             shard.draws_level().await;
             took += start.elapsed();
             let written = self.ends.borrow_mut().drain();
-            assert_eq!(written, self.scene.bytes(frame_bytes()), "bytes of a pass");
+            assert_eq!(written, self.setup.bytes(frame_bytes()), "bytes of a pass");
         }
         took
     }
 
     /// Lets the runtime see what the draining of sockets has told it, which is not a pass's
     /// business: it takes in a thousand events at once.
-    async fn tidy(&self) {
-        for _ in 0..=self.scene.clients / 256 {
+    async fn settle_runtime(&self) {
+        for _ in 0..=self.setup.clients / 256 {
             yield_now().await;
         }
     }
