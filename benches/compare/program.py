@@ -15,17 +15,18 @@ def server_binary(given: str | None) -> Path:
     named = given or os.environ.get(VARIABLE)
     if named:
         return Path(named).resolve()
-    return built("build", "--release", "--bin", "signalcast", target="signalcast")
+    return built("bin", "signalcast")
 
 
 def limit_binary() -> Path:
-    return built("bench", "--no-run", "--bench", "limit", target="limit")
+    return built("example", "limit")
 
 
-def built(command: str, *arguments: str, target: str) -> Path:
+def built(kind: str, name: str) -> Path:
     """Cargo is asked rather than guessed at: its folder moves with CARGO_TARGET_DIR."""
+    build = ["cargo", "build", "--locked", "--release", f"--{kind}", name]
     done = subprocess.run(
-        ["cargo", command, "--locked", "--message-format=json-render-diagnostics", *arguments],
+        [*build, "--message-format=json-render-diagnostics"],
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,
@@ -33,7 +34,7 @@ def built(command: str, *arguments: str, target: str) -> Path:
     )
     for line in done.stdout.splitlines():
         message = json.loads(line)
-        is_it = message.get("target", {}).get("name") == target and message.get("executable")
+        is_it = message.get("target", {}).get("name") == name and message.get("executable")
         if message["reason"] == "compiler-artifact" and is_it:
             return Path(message["executable"])
-    raise FileNotFoundError(f"cargo {command} made no {target}")
+    raise FileNotFoundError(f"cargo build made no {name}")

@@ -2,7 +2,7 @@
 //! writing the same frame to many loopback connections, whose other ends a thread reads and
 //! discards, and of a TLS handshake in memory. CPU is that of the writing thread.
 //!
-//!     cargo bench --bench limit
+//!     cargo run --release --example limit
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

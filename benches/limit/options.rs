@@ -43,8 +43,7 @@ impl Options {
             time: Duration::from_secs(2),
             pin: None,
         };
-        // `cargo bench` adds a word of its own.
-        let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+        let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| refuse(&word));
             match word.as_str() {
