@@ -43,9 +43,9 @@ bench: bench-peers ## The server beside others and beside the machine's limit: d
 bench-peers: ## Install what the server is measured beside
 	@benches/peers/setup
 
-# Give BENCH_PARTS="--quick" for a quick look, or the name of one benchmark. Each is built with the
-# server's own optimisation, and that takes longer than to run them: for a quick look at a change,
-# CARGO_PROFILE_BENCH_LTO=off CARGO_PROFILE_BENCH_CODEGEN_UNITS=16.
+# Give BENCH_PARTS="--quick" for a quick look, or part of a benchmark's title. Each is built with
+# the server's own optimisation, and that takes longer than to run them: for a quick look at a
+# change, CARGO_PROFILE_BENCH_LTO=off CARGO_PROFILE_BENCH_CODEGEN_UNITS=16.
 PARTS := signal frames journal hub outlet pass
 bench-parts: ## What each part costs by itself: CONTRIBUTING.md says which there are. About half an hour
 	cargo bench --locked $(PARTS:%=--bench %) -- $(BENCH_PARTS)
