@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use clap::ArgMatches;
 
 use crate::config::table::{Arity, SETTINGS};
@@ -36,6 +38,18 @@ impl Typed<'_> {
         parse(&text)
             .map_err(|problem| self.refusals.push(problem.with(format!("--{name}"))))
             .ok()
+    }
+
+    /// The value of a flag that has no default, understood; none inside without it.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        match self.matches.contains_id(name) {
+            false => Some(None),
+            true => self.parsed(name, "", parse).map(Some),
+        }
     }
 
     /// Whether a flag that takes no value is there.
@@ -79,4 +93,19 @@ impl Typed<'_> {
         }
         layer
     }
+}
+
+/// A number that may be 0.
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, Problem> {
+    parsed(text, "write a whole number, as in 100")
+}
+
+/// One that may not.
+pub(super) fn at_least_one<T: FromStr>(text: &str) -> Result<T, Problem> {
+    parsed(text, "write a whole number from 1 on, as in 100")
+}
+
+fn parsed<T: FromStr>(text: &str, remedy: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|_| Problem::new(format!("can't be {text:?}"), remedy))
 }
