@@ -413,7 +413,7 @@ fn clients_that_come_too_late_for_ctrl_c_are_told_apart() {
 #[test]
 fn a_warm_up_that_hangs_in_a_write_is_told() {
     let folder = Folder::new();
-    let (over, until) = std::sync::mpsc::channel::<()>();
+    let (over, until) = std::sync::mpsc::sync_channel::<()>(0);
     let server = Scripted::start(&folder, 1, move |clients, feed| {
         // It has room for one line and a part of the next.
         wait_until("the pipe is full", || {
