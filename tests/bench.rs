@@ -315,6 +315,46 @@ fn what_a_server_loses_repeats_or_mixes_up_is_told() {
 }
 
 #[test]
+fn what_is_waited_for_lines_that_never_come_is_in_no_figure() {
+    let folder = Folder::new();
+    let server = Scripted::start(&folder, 1, move |clients, feed| {
+        for line in without(&thirty(feed), 29) {
+            clients[0].send(Message::text(line.as_str())).unwrap();
+        }
+    });
+    let mut busy = std::process::Command::new("/bin/sh")
+        .args(["-c", "while :; do :; done"])
+        .spawn()
+        .unwrap();
+    let arguments = format!(
+        "ws://{} --clients 1 --lines 30 --warm-up 0 --rate 100 --feed-to file:fifo --pid {}",
+        server.address,
+        busy.id()
+    );
+    let run = bench(&folder, "any", &arguments, &[]);
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+    server.serving.join().unwrap();
+    assert_eq!(run.judged(), [29, 1, 0, 0], "{}\n{}", run.said, run.report);
+    // It has one thread.
+    assert!(run.number("/server/cpu_percent") < 120.0, "{}", run.report);
+}
+
+#[test]
+fn a_server_that_sends_nothing_has_delivered_nothing_in_the_time_that_was_waited() {
+    let folder = Folder::new();
+    let silent = Scripted::start(&folder, 1, |_, feed| drop(thirty(feed)));
+    let arguments = format!(
+        "ws://{} --clients 1 --lines 30 --warm-up 0 --rate max --feed-to file:fifo",
+        silent.address
+    );
+    let run = bench(&folder, "any", &arguments, &[]);
+    silent.serving.join().unwrap();
+    assert_eq!(run.judged(), [0, 30, 0, 0], "{}\n{}", run.said, run.report);
+    assert!(run.number("/deliveries/seconds") > 1.0, "{}", run.report);
+}
+
+#[test]
 fn whoever_is_not_let_in_is_told_why() {
     let server = TestServer::start("");
     let run = bench(

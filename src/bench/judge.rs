@@ -50,7 +50,7 @@ impl Judge {
             }
         }
         if !is_numbered {
-            self.tally.unnumbered(client, now);
+            self.tally.unnumbered(client);
         }
     }
 }

@@ -16,65 +16,60 @@ pub(super) struct Connected {
     pub(super) server_cpu: Option<f64>,
 }
 
-/// Where this tool stood when the measurement began.
+/// Where this tool and the server stand at a time.
 #[derive(Debug)]
-pub(super) struct Counts {
-    start: Moment,
+pub(super) struct Stand {
+    pub(super) at: Moment,
     cpu: Duration,
     waited: f64,
     reads: u64,
     bytes: u64,
+    messages: u64,
+    pub(super) server: Option<Usage>,
 }
 
-/// What was seen from then on.
+impl Stand {
+    /// What the server has used is looked up by the caller: that takes a while.
+    pub(super) fn now(crowd: &Crowd) -> Self {
+        let ((reads, bytes), tally) = (crowd.reads(), &crowd.judge.tally);
+        Self {
+            at: Moment::now(),
+            cpu: thread_cpu(),
+            waited: waited(),
+            reads,
+            bytes,
+            messages: tally.delivered + tally.repeated + tally.unasked + tally.unnumbered,
+            server: None,
+        }
+    }
+}
+
+/// What was seen from the first line to the last delivery; without a feed to the end.
 pub(super) struct Measured {
     pub(super) fed: Option<Fed>,
-    /// From the start to the last delivery; without a feed to the end.
     pub(super) seconds: f64,
     pub(super) own: Own,
     pub(super) bytes: u64,
     pub(super) server: Option<(Usage, Usage)>,
 }
 
-impl Counts {
-    pub(super) fn begin(crowd: &Crowd) -> Self {
-        let (reads, bytes) = crowd.reads();
+impl Measured {
+    pub(super) fn between(start: &Stand, end: &Stand, fed: Option<Fed>) -> Self {
+        let seconds = end.at.since(start.at).as_secs_f64().max(1e-6);
+        let reads = end.reads - start.reads;
+        let messages = end.messages - start.messages;
+        let cpu = end.cpu.saturating_sub(start.cpu);
         Self {
-            start: Moment::now(),
-            cpu: thread_cpu(),
-            waited: waited(),
-            reads,
-            bytes,
-        }
-    }
-
-    pub(super) fn end(
-        self,
-        crowd: &Crowd,
-        fed: Option<Fed>,
-        server: Option<(Usage, Usage)>,
-    ) -> Measured {
-        let end = match fed {
-            Some(_) => crowd.judge.tally.last_at,
-            None => Moment::now(),
-        };
-        let seconds = end.since(self.start).as_secs_f64().max(1e-6);
-        let (reads, bytes) = crowd.reads();
-        let reads = reads - self.reads;
-        let messages =
-            crowd.judge.tally.delivered + crowd.judge.tally.repeated + crowd.judge.tally.unnumbered;
-        let cpu = thread_cpu().saturating_sub(self.cpu);
-        Measured {
             fed,
             seconds,
             own: Own {
                 cpu_percent: percent(cpu.as_secs_f64(), seconds),
-                waited_percent: percent(waited() - self.waited, seconds),
+                waited_percent: percent(end.waited - start.waited, seconds),
                 reads,
                 messages_per_read: messages as f64 / reads.max(1) as f64,
             },
-            bytes: bytes - self.bytes,
-            server,
+            bytes: end.bytes - start.bytes,
+            server: start.server.zip(end.server),
         }
     }
 }

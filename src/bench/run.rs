@@ -8,7 +8,7 @@ use super::ended::Ended;
 use super::feed::{Feeding, Pace, Phase, Sink, Written};
 use super::interrupt::Interrupt;
 use super::line::Lines;
-use super::measure::{Connected, Counts, Measured};
+use super::measure::{Connected, Measured, Stand};
 use super::moment::{Moment, thread_cpu};
 use super::options::{Feed, Options};
 use super::process::{Usage, usage};
@@ -122,23 +122,32 @@ impl Run<'_> {
             Some(feed) => Rule::All(feed.warm_up),
             None => Rule::AsTheOthers,
         };
-        let server_before = self.usage();
         self.crowd.count(rule);
-        let counts = Counts::begin(&self.crowd);
-        let fed = match &options.feed {
+        let server = self.usage();
+        let mut start = Stand::now(&self.crowd);
+        start.server = server;
+        let (fed, end) = match &options.feed {
             Some(feed) => {
                 let first = feed.warm_up;
                 let end = feed
                     .lines
                     .map_or(u64::MAX, |lines| first.saturating_add(lines));
-                Some(self.feed(phase(feed, first..end, feed.pace, options.duration))?)
+                let phase = phase(feed, first..end, feed.pace, options.duration);
+                let (fed, end) = self.feed(phase)?;
+                (Some(fed), end)
             }
             None => {
                 self.receive()?;
-                None
+                (None, self.stand())
             }
         };
-        Ok(counts.end(&self.crowd, fed, server_before.zip(self.usage())))
+        Ok(Measured::between(&start, &end, fed))
+    }
+
+    fn stand(&self) -> Stand {
+        let mut stand = Stand::now(&self.crowd);
+        stand.server = self.usage();
+        stand
     }
 
     /// Without a feed of our own.
@@ -163,8 +172,9 @@ impl Run<'_> {
         }
     }
 
-    /// Writes some lines, and waits until everybody has them, or until nothing more comes.
-    fn feed(&mut self, phase: Phase) -> Result<Fed, BenchError> {
+    /// Writes some lines, and waits until everybody has them, or until nothing more comes. Says how
+    /// all stood at the last delivery, for what is waited longer is nobody's work.
+    fn feed(&mut self, phase: Phase) -> Result<(Fed, Stand), BenchError> {
         let (first, start, is_paced) = (
             phase.numbers.start,
             Moment::now(),
@@ -176,11 +186,11 @@ impl Run<'_> {
         let feeding = Feeding::start(sink, phase)?;
         self.crowd.judge.next_unsent = feeding.begun();
         let mut quiet_since = start;
-        let mut is_complete = false;
-        loop {
+        let mut stand: Option<Stand> = None;
+        let is_complete = loop {
             self.crowd.turn(TURN, |number| feeding.completed(number))?;
             let (now, tally) = (Moment::now(), &self.crowd.judge.tally);
-            quiet_since = quiet_since.max(tally.last_at);
+            quiet_since = quiet_since.max(tally.numbered_at);
             if self.interrupt.came() {
                 // What is on its way is not lost.
                 feeding.stop();
@@ -191,30 +201,40 @@ impl Run<'_> {
                 format!("feeding: {written} lines, {delivered} deliveries")
             });
             if feeding.is_done() && tally.completed() >= feeding.written() {
-                is_complete = true;
-                break;
+                break true;
+            }
+            let seems_over =
+                now.since(tally.delivered_at) > SILENCE && (feeding.is_done() || !is_paced);
+            let is_newer = |stand: &Stand| tally.delivered_at > stand.at;
+            if seems_over && tally.delivered > 0 && stand.as_ref().is_none_or(is_newer) {
+                stand = Some(self.stand());
             }
             let is_quiet = now.since(quiet_since) > QUIET && now.since(start) > QUIET;
             let is_over = tally.present() == 0 || now >= hard_end;
             if is_over || (is_quiet && (feeding.is_done() || !is_paced)) {
                 feeding.stop();
                 if is_over || feeding.is_done() || now.since(quiet_since) > 2 * QUIET {
-                    break;
+                    break false;
                 }
             }
-        }
+        };
+        let delivered_at = self.crowd.judge.tally.delivered_at;
+        let stand = stand
+            .filter(|stand| stand.at >= delivered_at)
+            .unwrap_or_else(|| self.stand());
         feeding.stop();
         let end = feeding.written();
         let written = feeding.end_within(HANGING).map(|(sink, written)| {
             self.sink = Some(sink);
             written
         });
-        Ok(Fed {
+        let fed = Fed {
             first,
             end,
             is_complete,
             written,
-        })
+        };
+        Ok((fed, stand))
     }
 
     fn turn(&mut self, most: Duration) -> Result<(), BenchError> {
@@ -259,6 +279,9 @@ const FAILURES_THAT_TELL: usize = 20;
 
 /// A turn, unless something happens: how soon Ctrl-C is heeded.
 const TURN: Duration = Duration::from_millis(20);
+
+/// Nothing was delivered for so long: that may have been the last.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// Nothing has come for so long: nothing more comes.
 const QUIET: Duration = Duration::from_millis(2500);

@@ -31,8 +31,10 @@ pub(super) struct Tally {
     pub(super) unnumbered: u64,
     pub(super) latency_each: Histogram,
     pub(super) latency_last: Histogram,
-    /// When the newest message came.
-    pub(super) last_at: Moment,
+    /// When the newest delivery came.
+    pub(super) delivered_at: Moment,
+    /// When the newest numbered message came, be it a repeated one.
+    pub(super) numbered_at: Moment,
 }
 
 /// What each client has to get.
@@ -103,17 +105,17 @@ impl Tally {
             unnumbered: 0,
             latency_each: Histogram::default(),
             latency_last: Histogram::default(),
-            last_at: Moment::default(),
+            delivered_at: Moment::default(),
+            numbered_at: Moment::default(),
         };
         tally.forget_settled();
         tally
     }
 
     /// A message that says nothing of itself.
-    pub(super) fn unnumbered(&mut self, client: usize, now: Moment) {
+    pub(super) fn unnumbered(&mut self, client: usize) {
         self.unnumbered += 1;
         self.places[client].messages += 1;
-        self.last_at = now;
     }
 
     /// A message that says which one it is.
@@ -122,14 +124,14 @@ impl Tally {
         let number = mark.number;
         if matches!(self.rule, Rule::All(first) if number < first) {
             // Of the warm-up, which nobody waits for any more.
-            self.unnumbered(client, now);
+            self.unnumbered(client);
             return;
         }
         if self.rule == Rule::AsTheOthers && !self.make_room(number) {
-            self.unnumbered(client, now);
+            self.unnumbered(client);
             return;
         }
-        self.last_at = now;
+        self.numbered_at = now;
         let place = &mut self.places[client];
         place.messages += 1;
         let wanted = place.wanted.unwrap_or(Wanted::ALL);
@@ -152,6 +154,7 @@ impl Tally {
             return;
         }
         self.delivered += 1;
+        self.delivered_at = now;
         self.note_latency(mark, now, is_in_order);
         self.forget_settled();
     }
