@@ -181,9 +181,7 @@ fn clients_that_ask_for_one_symbol_are_to_get_that_and_no_other() {
         &arguments,
     );
     assert_eq!(run.code, Some(1), "{}\n{}", run.said, run.report);
-    // Up to its own last line it has four others; those behind it nobody waits for.
-    let unasked = run.count("/deliveries/unasked");
-    assert!((4..=8).contains(&unasked), "{}", run.report);
+    assert_eq!(run.count("/deliveries/unasked"), 8, "{}", run.report);
     server.stop();
 }
 
@@ -311,6 +309,42 @@ fn what_a_server_loses_repeats_or_mixes_up_is_told() {
         faulty.serving.join().unwrap();
         assert_eq!(run.judged(), expected, "{}\n{}", run.said, run.report);
         assert_eq!(run.code, Some(1));
+    }
+}
+
+#[test]
+fn what_comes_late_or_again_when_the_rest_is_there_is_seen() {
+    let faults: [(Fault, [u64; 4]); 2] = [
+        (|lines| without(lines, 7), [60, 0, 0, 1]),
+        (|lines| lines.iter().collect(), [60, 0, 1, 0]),
+    ];
+    for (first, expected) in faults {
+        let folder = Folder::new();
+        let faulty = Scripted::start(&folder, 2, move |clients, feed| {
+            let lines = thirty(feed);
+            for (client, sent) in clients
+                .iter_mut()
+                .zip([first(&lines), lines.iter().collect()])
+            {
+                for line in sent {
+                    client.send(Message::text(line.as_str())).unwrap();
+                }
+            }
+            // So late.
+            thread::sleep(std::time::Duration::from_millis(300));
+            clients[0].send(Message::text(lines[7].as_str())).unwrap();
+        });
+        let arguments = format!(
+            "ws://{} --clients 2 --lines 30 --warm-up 0 --rate max --feed-to file:fifo",
+            faulty.address
+        );
+        let run = bench(&folder, "any", &arguments, &[]);
+        faulty.serving.join().unwrap();
+        assert_eq!(run.judged(), expected, "{}\n{}", run.said, run.report);
+        assert_eq!(run.code, Some(1));
+        // The delivery counts into the time, the repeat does not.
+        let is_late = run.number("/deliveries/seconds") > 0.3;
+        assert_eq!(is_late, expected[3] == 1, "{}", run.report);
     }
 }
 

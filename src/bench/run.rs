@@ -134,7 +134,7 @@ impl Run<'_> {
                     .map_or(u64::MAX, |lines| first.saturating_add(lines));
                 let phase = phase(feed, first..end, feed.pace, options.duration);
                 let (fed, end) = self.feed(phase)?;
-                (Some(fed), end)
+                (Some(fed), self.linger(end)?)
             }
             None => {
                 self.receive()?;
@@ -237,6 +237,29 @@ impl Run<'_> {
         Ok((fed, stand))
     }
 
+    /// Waits for what comes late or again, longer while somebody lacks something that may come. Only
+    /// a delivery changes how all stood at the last.
+    fn linger(&mut self, mut stand: Stand) -> Result<Stand, BenchError> {
+        let start = Moment::now();
+        loop {
+            self.turn(TURN)?;
+            let (now, tally) = (Moment::now(), &self.crowd.judge.tally);
+            let patience = if tally.is_anything_missing() {
+                QUIET
+            } else {
+                LINGER
+            };
+            let is_quiet = now.since(tally.numbered_at) > patience;
+            let is_over = tally.present() == 0 || now.since(start) > AFTER_THE_FEED;
+            if tally.delivered_at > stand.at {
+                stand = self.stand();
+            }
+            if is_quiet || is_over || self.interrupt.came() {
+                return Ok(stand);
+            }
+        }
+    }
+
     fn turn(&mut self, most: Duration) -> Result<(), BenchError> {
         Ok(self.crowd.turn(most.min(TURN), |_| {})?)
     }
@@ -285,6 +308,9 @@ const SILENCE: Duration = Duration::from_millis(100);
 
 /// Nothing has come for so long: nothing more comes.
 const QUIET: Duration = Duration::from_millis(2500);
+
+/// Everybody has everything, and still something might come again.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// How long the feed's last lines may take.
 const AFTER_THE_FEED: Duration = Duration::from_secs(15);

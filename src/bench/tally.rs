@@ -219,6 +219,11 @@ impl Tally {
         self.present
     }
 
+    /// Whether a client lacks a number before one that it has.
+    pub(super) fn is_anything_missing(&self) -> bool {
+        self.places.iter().any(|place| !place.missing.is_empty())
+    }
+
     /// What is missing, if all before `end` should have come.
     pub(super) fn losses(&self, end: u64) -> Losses {
         let mut losses = Losses::default();
