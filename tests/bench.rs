@@ -261,6 +261,50 @@ fn a_server_that_dies_is_reported() {
 }
 
 #[test]
+fn a_server_that_was_started_and_dies_is_named() {
+    let folder = Folder::new();
+    let address = free_address();
+    let token = folder.token("--sub bench");
+    let server = format!(
+        "echo $$ > pid; exec {} serve --listen {address} --plaintext --source file:feed.jsonl",
+        env!("CARGO_BIN_EXE_signalcast")
+    );
+    let arguments =
+        format!("ws://{address} --clients 8 --duration 60s --feed-to file:feed.jsonl --server");
+    let child = started(&folder, &token, &arguments, &[&server]);
+    wait_for_lines(&folder, 40);
+    let pid = folder.read("pid").trim().parse().unwrap();
+    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let run = ended(child);
+    assert_eq!(run.code, Some(1), "{}\n{}", run.said, run.report);
+    assert_eq!(run.value("/server_ended"), "signal: 9 (SIGKILL)");
+    let arguments = format!("ws://{address} --server");
+    let run = bench(&folder, "any", &arguments, &["exit 3"]);
+    assert_eq!(
+        run.said,
+        "signalcast: the server ended before it was measured: exit status: 3\n"
+    );
+}
+
+#[test]
+fn a_server_is_not_started_where_somebody_listens() {
+    let folder = Folder::new();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let arguments = format!("ws://{address} --server");
+    let run = bench(&folder, "any", &arguments, &["echo > started"]);
+    assert_eq!(run.code, Some(1));
+    assert_eq!(
+        run.said,
+        format!(
+            "signalcast: somebody listens at {address} before the server is started; \
+             end that, or leave --server out to measure it\n"
+        )
+    );
+    assert!(!folder.path("started").exists());
+}
+
+#[test]
 fn ctrl_c_ends_a_run_with_a_report() {
     let server = TestServer::start("--source file:feed.jsonl");
     let arguments = format!(
@@ -436,21 +480,21 @@ fn a_pipe_that_nobody_reads_is_told() {
 fn sigterm_ends_a_run_that_waits_for_its_server() {
     let folder = Folder::new();
     folder.fifo("fifo");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listening = listener.local_addr().unwrap();
     // It waits for somebody who listens, for a reader of its pipe, and for its clients.
-    for (address, feed_to) in [
-        (free_address(), "file:lines"),
-        (listening, "file:fifo"),
-        (listening, "file:lines"),
+    for (does_listen, feed_to) in [
+        (false, "file:lines"),
+        (true, "file:fifo"),
+        (true, "file:lines"),
     ] {
+        let address = free_address();
         let arguments = format!("ws://{address} --clients 3 --feed-to {feed_to} --server");
         let server = "echo > started; exec sleep 60";
         let child = started(&folder, "any", &arguments, &[server]);
         let started = folder.path("started");
         wait_until("it starts the server", || started.exists());
         std::fs::remove_file(started).unwrap();
-        if address == listening {
+        let listener = does_listen.then(|| TcpListener::bind(address).unwrap());
+        if let Some(listener) = &listener {
             listener.accept().unwrap();
         }
         rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();

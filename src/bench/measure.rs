@@ -1,3 +1,4 @@
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::crowd::Crowd;
@@ -51,6 +52,8 @@ pub(super) struct Measured {
     pub(super) own: Own,
     pub(super) bytes: u64,
     pub(super) server: Option<(Usage, Usage)>,
+    /// How the server that we started ended by itself.
+    pub(super) server_ended: Option<ExitStatus>,
 }
 
 impl Measured {
@@ -70,6 +73,7 @@ impl Measured {
             },
             bytes: end.bytes - start.bytes,
             server: start.server.zip(end.server),
+            server_ended: None,
         }
     }
 }

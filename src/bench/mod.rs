@@ -63,6 +63,11 @@ pub enum BenchError {
     /// Nobody listens.
     #[error("nobody listens at {0}; is the server running?")]
     NobodyListens(std::net::SocketAddr),
+    /// Somebody would be taken for the server that is to be started.
+    #[error(
+        "somebody listens at {0} before the server is started; end that, or leave --server out to measure it"
+    )]
+    SomebodyListens(std::net::SocketAddr),
     /// The feed can't be written.
     #[error("{0}: can't be written")]
     Feed(String, #[source] io::Error),

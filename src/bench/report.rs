@@ -19,6 +19,8 @@ pub struct Report {
     pub(super) latency_us: Latencies,
     /// What the server used, if its pid is known.
     pub(super) server: Option<Server>,
+    /// How the server that was started ended, if it did so by itself.
+    pub(super) server_ended: Option<String>,
     /// What this tool itself used.
     pub(super) own: Own,
     /// Why these figures may be this tool's, or the machine's, and not the server's.
@@ -146,7 +148,7 @@ pub(super) struct Own {
 }
 
 impl Report {
-    /// Whether all clients came and stayed, and each got everything once and in order.
+    /// Whether the server and all clients came and stayed, and each got everything once and in order.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let Deliveries {
@@ -158,7 +160,9 @@ impl Report {
         } = self.deliveries;
         let fed = self.feed.as_ref().is_none_or(|feed| feed.error.is_none());
         let is_as_asked = lost + repeated + disordered + unasked == 0;
-        fed && self.clients.failed + self.clients.closed == 0 && is_as_asked
+        let is_there =
+            self.server_ended.is_none() && self.clients.failed + self.clients.closed == 0;
+        fed && is_there && is_as_asked
     }
 
     /// The report on one line, for programs.

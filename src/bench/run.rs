@@ -1,4 +1,6 @@
 use std::num::NonZeroU32;
+use std::process::ExitStatus;
+use std::thread;
 use std::time::Duration;
 
 use super::BenchError;
@@ -81,6 +83,9 @@ impl Run<'_> {
             if self.interrupt.came() {
                 return Err(BenchError::Interrupted);
             }
+            if let Some(status) = self.server_ended()? {
+                return Err(BenchError::ServerEnded(status));
+            }
             let reasons: Vec<&str> = self.crowd.reasons.keys().map(String::as_str).collect();
             return Err(BenchError::NoClient(reasons.join("; ")));
         }
@@ -141,7 +146,26 @@ impl Run<'_> {
                 (None, self.stand())
             }
         };
-        Ok(Measured::between(&start, &end, fed))
+        let mut measured = Measured::between(&start, &end, fed);
+        measured.server_ended = self.server_ended()?;
+        Ok(measured)
+    }
+
+    /// How the server that we started has ended, if it has. Its connections end a little earlier.
+    fn server_ended(&mut self) -> Result<Option<ExitStatus>, BenchError> {
+        let deadline = Moment::now() + DYING;
+        let has_clients = self.crowd.open > 0;
+        let started = self.commands.first_mut();
+        let Some(server) = started.filter(|_| self.options.server.is_some()) else {
+            return Ok(None);
+        };
+        loop {
+            let ended = server.ended()?;
+            if ended.is_some() || has_clients || Moment::now() >= deadline {
+                return Ok(ended);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn stand(&self) -> Stand {
@@ -314,6 +338,9 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// How long the feed's last lines may take.
 const AFTER_THE_FEED: Duration = Duration::from_secs(15);
+
+/// What a process that dies may take for it.
+const DYING: Duration = Duration::from_millis(500);
 
 /// A write that takes longer when it should be over.
 const HANGING: Duration = Duration::from_secs(2);

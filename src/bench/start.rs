@@ -32,6 +32,9 @@ impl<'a> Run<'a> {
         let interrupt = Interrupt::new()?;
         let mut commands = Vec::new();
         if let Some(command) = &options.server {
+            if does_somebody_listen(address) {
+                return Err(BenchError::SomebodyListens(address));
+            }
             let to = options.feed.as_ref().map(|feed| &feed.to);
             let is_fed = to == Some(&FeedTo::Server);
             let stdin = if is_fed {
@@ -95,16 +98,18 @@ fn wait_until_somebody_listens(
 ) -> Result<(), BenchError> {
     let deadline = Moment::now() + LISTENS_WITHIN;
     loop {
-        match TcpStream::connect_timeout(&address, LISTENS_WITHIN) {
-            Ok(_) => return Ok(()),
-            // We did not start the server, so waiting does not help.
-            Err(_) if commands.is_empty() => return Err(BenchError::NobodyListens(address)),
-            Err(_) => {}
-        }
+        let does_listen = does_somebody_listen(address);
         for command in &mut *commands {
             if let Some(status) = command.ended()? {
                 return Err(BenchError::ServerEnded(status));
             }
+        }
+        if does_listen {
+            return Ok(());
+        }
+        // We did not start the server, so waiting does not help.
+        if commands.is_empty() {
+            return Err(BenchError::NobodyListens(address));
         }
         if interrupt.came() {
             return Err(BenchError::Interrupted);
@@ -114,6 +119,10 @@ fn wait_until_somebody_listens(
         }
         thread::sleep(GLANCE);
     }
+}
+
+fn does_somebody_listen(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, LISTENS_WITHIN).is_ok()
 }
 
 /// A pipe is opened without waiting for its reader in the system, where Ctrl-C would not be heeded.

@@ -49,6 +49,7 @@ impl Run<'_> {
                 last: tally.latency_last.spread(),
             },
             server,
+            server_ended: measured.server_ended.map(|status| status.to_string()),
             own: measured.own.clone(),
             warnings,
             interrupted: self.interrupt.came(),

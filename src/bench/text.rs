@@ -52,6 +52,9 @@ impl Report {
         for (reason, number) in &clients.reasons {
             line(f, "", &format!("{number} × {reason}"))?;
         }
+        if let Some(status) = &self.server_ended {
+            line(f, "", &format!("the server ended by itself: {status}"))?;
+        }
         Ok(())
     }
 
