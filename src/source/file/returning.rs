@@ -266,11 +266,11 @@ impl<'a> Returning<'a> {
         path: Option<PathBuf>,
         role: As,
     ) -> Followed {
-        let origin = &self.feed.origin;
+        let resumed = Followed::resume(file, metadata, &self.feed.origin, path, kept);
         match role {
-            As::Itself => Followed::resume(file, metadata, origin, path, kept),
-            As::BegunAnew => Followed::resume_anew(file, metadata, origin, path, kept),
-            As::Copy => Followed::resume(file, metadata, origin, path, kept).read_instead(),
+            As::Itself => resumed,
+            As::BegunAnew => resumed.begun_anew(),
+            As::Copy => resumed.read_instead(),
         }
     }
 

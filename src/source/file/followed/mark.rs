@@ -76,21 +76,12 @@ impl Followed {
         resumed
     }
 
-    /// Reads it from its start: it was begun anew while the server was down.
-    pub(in crate::source::file) fn resume_anew(
-        file: File,
-        metadata: &Metadata,
-        origin: &Origin,
-        path: Option<PathBuf>,
-        kept: &Kept,
-    ) -> Self {
-        let mut resumed = Self::resume(file, metadata, origin, path, kept);
-        resumed.told = Told::default();
-        resumed
-            .past
-            .end(resumed.cursor.tail(), resumed.cursor.end());
-        resumed.begin();
-        resumed
+    /// The same, read from its start: it was begun anew while the server was down.
+    pub(in crate::source::file) fn begun_anew(mut self) -> Self {
+        self.told = Told::default();
+        self.past.end(self.cursor.tail(), self.cursor.end());
+        self.begin();
+        self
     }
 
     /// One that is gone. It can't be read, but copies of it are known by what was read of it.
