@@ -2,8 +2,9 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frame;
+use super::view::View;
 use crate::journal::Recorded;
-use crate::signal::{Id, ReceivedAt, Seq, Symbol, Timestamp};
+use crate::signal::{Id, PriceForm, Protocol, ReceivedAt, Seq, Symbol, Timestamp};
 use crate::source::SourceName;
 
 /// A stretch of the log as ready WebSocket frames, back to back, with an index. Immutable once
@@ -174,6 +175,39 @@ impl Segment {
                 source: &self.sources[self.details[index].source as usize],
             }
         })
+    }
+
+    /// Whether somebody with this view gets every frame, just as it lies here, at any time.
+    pub fn is_ready_for(&self, view: &View) -> bool {
+        let as_it_lies = view.protocol == Protocol::V1 && view.prices == PriceForm::Number;
+        as_it_lies && view.is_everything() && self.stale_after.is_empty()
+    }
+
+    /// Frames from one place to before another, as they lie, and where in these bytes each ends,
+    /// with its place in the log. About so many bytes: the frame that reaches them is the last.
+    pub fn stretch(
+        &self,
+        from: Seq,
+        end: Seq,
+        most_bytes: usize,
+    ) -> (&[u8], impl Iterator<Item = (usize, Seq)>) {
+        let index = |seq: Seq| {
+            let index = seq.get().saturating_sub(self.first.get());
+            usize::try_from(index).map_or(self.frames.len(), |index| index.min(self.frames.len()))
+        };
+        let first = index(from);
+        let start = first
+            .checked_sub(1)
+            .map_or(0, |before| self.frames[before].end as usize);
+        let frames = &self.frames[first..index(end).max(first)];
+        let whole = frames.partition_point(|frame| frame.end as usize - start < most_bytes);
+        let frames = &frames[..frames.len().min(whole + usize::from(most_bytes > 0))];
+        let bytes = &self.bytes[start..frames.last().map_or(start, |frame| frame.end as usize)];
+        let ends = frames
+            .iter()
+            .zip(first as u64..)
+            .map(move |(frame, index)| (frame.end as usize - start, self.first.plus(index)));
+        (bytes, ends)
     }
 
     fn empty(first: Seq, read_at: Instant) -> Self {

@@ -62,6 +62,9 @@ impl Run {
         most_bytes: usize,
     ) {
         debug_assert!(segment.first() <= self.next && self.next <= segment.last());
+        if segment.is_ready_for(view) {
+            return self.copy_until(end, segment, most_bytes);
+        }
         for (frame, freshness) in segment.passing(self.next, view, now) {
             if frame.seq >= end {
                 break;
@@ -74,6 +77,18 @@ impl Run {
             self.frames.push((self.bytes.len(), frame.seq));
         }
         self.next = segment.last().next().min(end);
+    }
+
+    /// The same for frames that are all taken as they lie: one copy.
+    fn copy_until(&mut self, end: Seq, segment: &Segment, most_bytes: usize) {
+        let held = self.bytes.len();
+        let room = most_bytes.saturating_sub(held);
+        let (bytes, ends) = segment.stretch(self.next, end, room);
+        self.bytes.extend_from_slice(bytes);
+        self.frames.extend(ends.map(|(end, seq)| (held + end, seq)));
+        if let Some((_, last)) = self.frames.last() {
+            self.next = last.next().max(self.next);
+        }
     }
 
     /// The frames, back to back.
