@@ -132,6 +132,7 @@ impl Tally {
             return;
         }
         self.numbered_at = now;
+        let forgotten = self.forgotten();
         let place = &mut self.places[client];
         place.messages += 1;
         let wanted = place.wanted.unwrap_or(Wanted::ALL);
@@ -143,10 +144,11 @@ impl Tally {
         let is_in_order = number >= next;
         if is_in_order {
             place.next = Some(number + 1);
-            if wanted.count(&(next..number)) > 0 {
-                place.missing.add(next..number);
-                self.settle(wanted, next..number);
+            for passed in wanted.among(next..number) {
+                place.missing.add(passed);
             }
+            place.missing.forget_before(forgotten);
+            self.settle(wanted, next..number);
         } else if place.missing.remove(number) {
             self.disordered += 1;
         } else {
@@ -229,11 +231,14 @@ impl Tally {
         let mut losses = Losses::default();
         for place in &self.places {
             let Some(wanted) = place.wanted else { continue };
-            let gaps = place.missing.iter().map(|gap| self.count(wanted, gap));
-            let mut lost: u64 = gaps.sum();
-            if let (Rule::All(_), Some(next)) = (self.rule, place.next) {
-                lost += wanted.count(&(next..end));
-            }
+            let lost = match (self.rule, place.next) {
+                (Rule::All(_), Some(next)) => place.missing.count() + wanted.count(&(next..end)),
+                _ => place
+                    .missing
+                    .iter()
+                    .filter(|number| self.did_anybody_get(*number))
+                    .count() as u64,
+            };
             losses.signals += lost;
             losses.clients += u64::from(lost > 0);
         }
@@ -252,15 +257,19 @@ impl Tally {
         self.places.iter().filter_map(|place| place.wanted)
     }
 
-    /// How many of these numbers were to be expected.
-    fn count(&self, wanted: Wanted, gap: &Range<u64>) -> u64 {
+    /// Whether anybody has got one that is remembered.
+    fn did_anybody_get(&self, number: u64) -> bool {
+        let entry = self
+            .index(number)
+            .and_then(|index| self.unsettled.get(index));
+        entry.is_some_and(|entry| entry.got > 0)
+    }
+
+    /// Whatever is missing before this number is not known to be lost.
+    fn forgotten(&self) -> u64 {
         match self.rule {
-            Rule::All(_) => wanted.count(gap),
-            Rule::AsTheOthers => {
-                let known = gap.start.max(self.first_unsettled)..gap.end;
-                let entries = known.filter_map(|number| self.unsettled.get(self.index(number)?));
-                entries.filter(|entry| entry.got > 0).count() as u64
-            }
+            Rule::All(_) => 0,
+            Rule::AsTheOthers => self.first_unsettled,
         }
     }
 

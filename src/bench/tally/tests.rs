@@ -42,6 +42,16 @@ fn a_loss_a_repeat_and_a_disorder_are_told_apart() {
 }
 
 #[test]
+fn thousands_of_losses_are_all_counted_and_a_late_one_is_no_repeat() {
+    let mut tally = fed(1);
+    let even: Vec<u64> = (0..10_000).step_by(2).collect();
+    get(&mut tally, 0, &even);
+    assert_eq!(judged(&tally, 10_000), (5000, 5000, 0, 0));
+    get(&mut tally, 0, &[1]);
+    assert_eq!(judged(&tally, 10_000), (5001, 4999, 0, 1));
+}
+
+#[test]
 fn what_never_came_at_the_end_is_lost() {
     let mut tally = fed(2);
     get(&mut tally, 0, &[0, 1]);
