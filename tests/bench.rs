@@ -568,7 +568,7 @@ fn options_that_cannot_be_are_refused_all_at_once() {
     );
     assert_eq!(run.code, Some(2));
     insta::assert_snapshot!(run.said, @r#"
-    signalcast: --header nonsense: is no header; write one such as 'X-Api-Key: abc'
+    signalcast: --header: is no header; write one such as 'X-Api-Key: abc'
     signalcast: --subprotocol: "a,b" can't be one; write one such as signalcast.v2
     signalcast: --hello: is no base64; write what `base64 -w0` prints behind base64:
     signalcast: --clients: can't be "0"; write a whole number from 1 on, as in 100
@@ -604,6 +604,35 @@ fn options_that_cannot_be_are_refused_all_at_once() {
     signalcast: --feed-to: "nowhere" says not where; write stdin, file:PATH or exec:COMMAND
     signalcast: --lines: can't be "0"; write a whole number from 1 on, as in 100
     "#);
+}
+
+#[test]
+fn no_secret_is_repeated() {
+    let folder = Folder::new();
+    for command in ["listen", "bench", "bench --json"] {
+        for url in [
+            "ws://me:s3cr3t@127.0.0.1:9/?a=1",
+            "ws://me:s3/cr3t@127.0.0.1:9",
+        ] {
+            let refused = folder.run(&format!("{command} {url}"));
+            assert_eq!(refused.status.code(), Some(2), "{command} {url}");
+            assert_eq!(
+                String::from_utf8(refused.stderr).unwrap(),
+                "signalcast: URL: names a user, who would not be asked for; \
+                 show a token with --token; in a path, write %40 for @\n"
+            );
+        }
+    }
+    let run = bench(
+        &folder,
+        "any",
+        "ws://127.0.0.1:9 --header",
+        &["Bearer s3cr3t"],
+    );
+    assert_eq!(
+        run.said,
+        "signalcast: --header: is no header; write one such as 'X-Api-Key: abc'\n"
+    );
 }
 
 /// Until so many lines were fed, those of the warm-up among them.

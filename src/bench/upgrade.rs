@@ -19,8 +19,6 @@ pub(super) fn request(
     let mark = if query.is_empty() { "" } else { "?" };
     let query = query.join("&");
     let host = url.authority().map_or("", |authority| authority.as_str());
-    // Whoever is named there is not asked for.
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let mut head = format!(
         "GET {path}{mark}{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"

@@ -83,10 +83,9 @@ fn headers(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Vec<(HeaderNa
             Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
         });
         if parts.is_none() {
-            // What it holds may be secret.
-            let name = text.split(':').next().unwrap_or_default();
+            // What it holds may be secret, and so may all of it be.
             typed.refuse(
-                format!("--header {name}"),
+                "--header",
                 "is no header",
                 "write one such as 'X-Api-Key: abc'",
             );

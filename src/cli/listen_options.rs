@@ -108,6 +108,19 @@ pub(super) fn url(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Uri> {
         return None;
     };
     let url: Option<Uri> = text.parse().ok();
+    // Behind a password with a slash in it, it seems to be in the path.
+    if text
+        .split('?')
+        .next()
+        .is_some_and(|place| place.contains('@'))
+    {
+        typed.refuse(
+            "URL",
+            "names a user, who would not be asked for",
+            "show a token with --token; in a path, write %40 for @",
+        );
+        return None;
+    }
     let fits = |url: &Uri| {
         matches!(url.scheme_str(), Some("ws" | "wss"))
             && url.host().is_some_and(|host| !host.is_empty())
