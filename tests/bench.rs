@@ -635,6 +635,21 @@ fn no_secret_is_repeated() {
     );
 }
 
+#[test]
+fn numbers_beyond_all_bounds_are_refused() {
+    let folder = Folder::new();
+    let run = bench(
+        &folder,
+        "any",
+        "ws://127.0.0.1:9 --clients 18446744073709551615 --feed-to file:f --warm-up 18446744073709551610",
+        &[],
+    );
+    assert_eq!(run.code, Some(2), "{}", run.said);
+    let said: Vec<&str> = run.said.lines().collect();
+    assert!(said[0].starts_with("signalcast: --clients: "), "{said:?}");
+    assert!(said[1].starts_with("signalcast: --warm-up: "), "{said:?}");
+}
+
 /// Until so many lines were fed, those of the warm-up among them.
 fn wait_for_lines(folder: &Folder, count: usize) {
     let feed = || std::fs::read_to_string(folder.path("feed.jsonl")).unwrap_or_default();

@@ -346,4 +346,4 @@ const DYING: Duration = Duration::from_millis(500);
 const HANGING: Duration = Duration::from_secs(2);
 
 const WARM_UP_RATE: NonZeroU32 = NonZeroU32::new(100).expect("not 0");
-const WARMS_UP_WITHIN: Duration = Duration::from_secs(10);
+const WARMS_UP_WITHIN: Duration = Duration::from_secs(15);

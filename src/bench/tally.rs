@@ -276,6 +276,9 @@ impl Tally {
     /// Has `unsettled` reach a number that somebody else counted; not if that is too far away to be
     /// the next of a count.
     fn make_room(&mut self, number: u64) -> bool {
+        if number > HIGHEST {
+            return false;
+        }
         if self.unsettled.is_empty() && self.first_unsettled == 0 {
             self.first_unsettled = number;
         }
@@ -361,6 +364,9 @@ fn latency(mark: Mark, now: Moment, first_at: Moment) -> u64 {
 
 /// A count that jumps by more is none.
 const FARTHEST: u64 = 1 << 20;
+
+/// No count gets so far.
+const HIGHEST: u64 = u64::MAX / 2;
 
 /// Numbers that are remembered while somebody may lack them.
 const KEPT: u64 = 1 << 20;

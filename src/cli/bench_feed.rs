@@ -37,7 +37,13 @@ pub(super) fn feed(
     let to = feed_to(typed, &text, around, has_server);
     let pace = pace(typed);
     let lines = typed.optional("lines", |text| at_least_one(text).map(NonZeroU64::get));
-    let warm_up = typed.parsed("warm-up", WARM_UP, number);
+    let warm_up = typed.parsed("warm-up", WARM_UP, |text| match number(text)? {
+        lines @ 0..=MOST_WARM_UP => Ok(lines),
+        _ => Err(Problem::new(
+            "is more than ten seconds of warming up",
+            "write 1000 at most",
+        )),
+    });
     let batch = typed.parsed("batch", BATCH, at_least_one);
     let line_bytes = typed.parsed("line-bytes", "0", |text| {
         number(text).and_then(|bytes| match bytes {
@@ -104,6 +110,8 @@ fn filter(typed: &mut Typed<'_>, symbols: Option<Symbols>) -> Option<Option<Filt
         query: can_ask.then_some(query)?,
     }))
 }
+
+const MOST_WARM_UP: u64 = 1000;
 
 const LONGEST_LINE: usize = 65_536;
 

@@ -137,7 +137,7 @@ fn hello(typed: &mut Typed<'_>) -> Option<Option<Vec<u8>>> {
 }
 
 fn enough_files(typed: &mut Typed<'_>, clients: NonZeroUsize, most: u64) {
-    let needed = clients.get() as u64 + FILES_BESIDES;
+    let needed = (clients.get() as u64).saturating_add(FILES_BESIDES);
     if needed > most {
         typed.refuse(
             "--clients",

@@ -101,6 +101,13 @@ fn a_number_that_jumps_like_a_clock_is_no_count() {
 }
 
 #[test]
+fn the_highest_number_of_all_is_no_count() {
+    let mut tally = Tally::new(Rule::AsTheOthers, &[Some(Wanted::ALL)], 1);
+    get(&mut tally, 0, &[u64::MAX, u64::MAX - 1, 7]);
+    assert_eq!((tally.unnumbered, tally.delivered), (2, 1));
+}
+
+#[test]
 fn a_client_that_never_came_is_not_waited_for() {
     let mut tally = Tally::new(Rule::All(0), &[Some(Wanted::ALL), None], 1);
     get(&mut tally, 0, &[0, 1]);
