@@ -607,6 +607,49 @@ fn options_that_cannot_be_are_refused_all_at_once() {
 }
 
 #[test]
+fn messages_without_a_start_or_an_end_are_told() {
+    // A frame of a mebibyte: the head is 10 bytes.
+    let frame = |first: u8| {
+        let mut frame = vec![first, 127, 0, 0, 0, 0, 0, 0x10, 0, 0];
+        frame.resize(10 + (1 << 20), b'x');
+        frame
+    };
+    let (begin, go_on) = (frame(0x01), frame(0x00));
+    let endless: Vec<&[u8]> = std::iter::once(&begin[..])
+        .chain(std::iter::repeat_n(&go_on[..], 70))
+        .collect();
+    let (not_begun, not_ended): (Vec<&[u8]>, Vec<&[u8]>) = (vec![&go_on], vec![&begin, &begin]);
+    let faults = [
+        (
+            endless,
+            "sent a message of 68157440 bytes, more than this tool takes",
+        ),
+        (not_begun, "went on with a message that it had not begun"),
+        (not_ended, "began a message before the end of another"),
+    ];
+    for (frames, why) in faults {
+        let folder = Folder::new();
+        let frames = frames.concat();
+        let server = Scripted::start(&folder, 1, move |clients, _| {
+            clients[0].read().unwrap();
+            // It is cut before all of them are out.
+            let _ = std::io::Write::write_all(clients[0].get_mut(), &frames);
+        });
+        let arguments = format!(
+            "ws://{} --clients 1 --duration 30s --hello here",
+            server.address
+        );
+        let run = bench(&folder, "any", &arguments, &[]);
+        server.serving.join().unwrap();
+        let reasons = run.value("/clients/reasons");
+        assert_eq!(
+            reasons,
+            &serde_json::json!({ format!("the server {why}"): 1 })
+        );
+    }
+}
+
+#[test]
 fn no_secret_is_repeated() {
     let folder = Folder::new();
     for command in ["listen", "bench", "bench --json"] {

@@ -5,7 +5,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::Socket;
 
 use super::ended::Ended;
-use super::frames::{self, Kind};
+use super::frames::{self, Kind, Malformed};
 use super::moment::Moment;
 use super::target::Target;
 use super::tls::Tls;
@@ -24,7 +24,7 @@ pub(super) struct Client {
     /// With TLS, the part of a frame.
     plain_rest: Vec<u8>,
     /// The frames before of a message that goes on.
-    message: Vec<u8>,
+    message: Option<Vec<u8>>,
     /// What the socket has not taken yet.
     out: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl Client {
             tls: None,
             rest: Vec::new(),
             plain_rest: Vec::new(),
-            message: Vec::new(),
+            message: None,
             out: Vec::new(),
         }
     }
@@ -208,12 +208,20 @@ impl Client {
         while let Some(frame) = frames::next(&bytes[used..])? {
             used += frame.length;
             match frame.kind {
+                Kind::Data if self.message.is_some() => return Err(Malformed::NotEnded.into()),
                 Kind::Data if frame.is_last => each(frame.payload),
-                Kind::Data | Kind::Continuation => {
-                    self.message.extend_from_slice(frame.payload);
+                Kind::Data => self.message = Some(frame.payload.to_vec()),
+                Kind::Continuation => {
+                    let mut message = self.message.take().ok_or(Malformed::NotBegun)?;
+                    let length = (message.len() + frame.payload.len()) as u64;
+                    if length > frames::LONGEST {
+                        return Err(Malformed::Long(length).into());
+                    }
+                    message.extend_from_slice(frame.payload);
                     if frame.is_last {
-                        each(&self.message);
-                        self.message = Vec::new();
+                        each(&message);
+                    } else {
+                        self.message = Some(message);
                     }
                 }
                 Kind::Ping => self.queue(&frames::pong(frame.payload))?,

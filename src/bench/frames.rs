@@ -30,12 +30,16 @@ pub(super) enum Malformed {
     Kind(u8),
     #[error("the server sent a compressed frame, which nobody asked for")]
     Reserved,
-    #[error("the server sent a frame of {0} bytes, more than this tool takes")]
+    #[error("the server sent a message of {0} bytes, more than this tool takes")]
     Long(u64),
+    #[error("the server went on with a message that it had not begun")]
+    NotBegun,
+    #[error("the server began a message before the end of another")]
+    NotEnded,
 }
 
-/// The longest frame that is taken.
-const LONGEST: u64 = 64 << 20;
+/// The longest message that is taken, in one frame or in several.
+pub(super) const LONGEST: u64 = 64 << 20;
 
 /// The first frame; none if it is not there as a whole.
 #[inline]
