@@ -251,6 +251,8 @@ fn a_server_that_dies_is_reported() {
     let run = ended(child);
     assert_eq!(run.code, Some(1), "{}\n{}", run.said, run.report);
     assert_eq!(run.count("/clients/closed"), 8);
+    let why = "no client was there any more to get lines";
+    assert_eq!(run.value("/feed/error"), why);
     let reasons = run
         .report
         .pointer("/clients/reasons")
@@ -446,6 +448,20 @@ fn whoever_is_not_let_in_is_told_why() {
         run.said,
         "signalcast: no client could connect: refused: 401 Unauthorized\n"
     );
+    server.stop();
+}
+
+#[test]
+fn an_authority_that_nobody_named_is_told() {
+    let server = TestServer::start("");
+    let elsewhere = Folder::new();
+    let run = bench(
+        &elsewhere,
+        "any",
+        &format!("{} --clients 1", server.url("")),
+        &[],
+    );
+    assert!(run.said.ends_with("with --ca\n"), "{}", run.said);
     server.stop();
 }
 

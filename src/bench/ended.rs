@@ -19,12 +19,23 @@ pub(super) enum Ended {
     Cut,
     #[error("no answer in time")]
     Late,
+    #[error("given up, for no client could connect")]
+    Hopeless,
     #[error("given up when the run was interrupted")]
     Interrupted,
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    #[error("TLS: {0}")]
+    #[error("TLS: {0}{advice}", advice = advice(.0))]
     Tls(#[from] rustls::Error),
     #[error("{0}")]
     System(#[from] io::Error),
+}
+
+fn advice(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            "; name the authority that it is to be trusted by with --ca"
+        }
+        _ => "",
+    }
 }

@@ -63,14 +63,14 @@ impl Run<'_> {
             self.progress
                 .say(|| format!("connecting: {} of {clients}", crowd.open));
             let is_interrupted = self.interrupt.came();
-            let is_hopeless = now.since(since) > CONNECTS_WITHIN
-                || (crowd.open == 0 && crowd.failed >= FAILURES_THAT_TELL.max(at_once));
-            if is_interrupted || is_hopeless {
-                self.crowd.give_up_pending(if is_interrupted {
-                    &Ended::Interrupted
-                } else {
-                    &Ended::Late
-                });
+            let is_hopeless = crowd.open == 0 && crowd.failed >= FAILURES_THAT_TELL.max(at_once);
+            let why = match (is_interrupted, is_hopeless) {
+                (true, _) => Some(Ended::Interrupted),
+                (_, true) => Some(Ended::Hopeless),
+                _ => (now.since(since) > CONNECTS_WITHIN).then_some(Ended::Late),
+            };
+            if let Some(why) = why {
+                self.crowd.give_up_pending(&why);
                 break;
             }
             if crowd.attempts() == clients && crowd.pending() == 0 {

@@ -16,7 +16,8 @@ impl Run<'_> {
         measured: &Measured,
     ) -> Report {
         let connecting = connecting(connected);
-        let feed = measured.fed.as_ref().map(feed);
+        let has_clients = self.crowd.judge.tally.present() > 0;
+        let feed = measured.fed.as_ref().map(|fed| feed(fed, has_clients));
         let deliveries = self.deliveries(measured);
         let server = self.server(connected, idle, measured, &deliveries);
         let server_connecting_percent = connecting
@@ -141,7 +142,7 @@ fn connecting(connected: &Connected) -> Connecting {
     }
 }
 
-fn feed(fed: &Fed) -> Feed {
+fn feed(fed: &Fed, has_clients: bool) -> Feed {
     let lines = fed.end - fed.first;
     let (mut seconds, mut latest_us, mut late, mut cpu_percent) = (0.0, 0.0, 0, 0.0);
     let mut error;
@@ -156,7 +157,12 @@ fn feed(fed: &Fed) -> Feed {
         None => error = Some("the feed takes nothing any more".to_owned()),
     }
     if error.is_none() && !fed.is_complete {
-        error = Some("not all clients got all lines in time".to_owned());
+        let why = if has_clients {
+            "not all clients got all lines in time"
+        } else {
+            "no client was there any more to get lines"
+        };
+        error = Some(why.to_owned());
     }
     Feed {
         lines,
