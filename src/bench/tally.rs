@@ -132,7 +132,6 @@ impl Tally {
             return;
         }
         self.numbered_at = now;
-        let forgotten = self.forgotten();
         let place = &mut self.places[client];
         place.messages += 1;
         let wanted = place.wanted.unwrap_or(Wanted::ALL);
@@ -147,7 +146,9 @@ impl Tally {
             for passed in wanted.among(next..number) {
                 place.missing.add(passed);
             }
-            place.missing.forget_before(forgotten);
+            if self.rule == Rule::AsTheOthers {
+                place.missing.forget_before(self.first_unsettled);
+            }
             self.settle(wanted, next..number);
         } else if place.missing.remove(number) {
             self.disordered += 1;
@@ -263,14 +264,6 @@ impl Tally {
             .index(number)
             .and_then(|index| self.unsettled.get(index));
         entry.is_some_and(|entry| entry.got > 0)
-    }
-
-    /// Whatever is missing before this number is not known to be lost.
-    fn forgotten(&self) -> u64 {
-        match self.rule {
-            Rule::All(_) => 0,
-            Rule::AsTheOthers => self.first_unsettled,
-        }
     }
 
     /// Has `unsettled` reach a number that somebody else counted; not if that is too far away to be
