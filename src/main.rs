@@ -7,17 +7,18 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Context;
-use mimalloc::MiMalloc;
 use signalcast::check::Check;
 use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
 use signalcast::server::Process;
 use signalcast::{bench, cert, check, listen, replay, token};
+use tikv_jemallocator::Jemalloc;
 
-/// Cheaper than the system's for the many short-lived allocations of handshakes and TLS records.
+/// Cheaper than the system's for the many short-lived allocations of handshakes and TLS records, and
+/// what a flood of connections took is given back within seconds.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
