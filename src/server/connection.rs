@@ -172,12 +172,20 @@ async fn upgrade(
     opening: &Opening,
 ) -> io::Result<Option<Upgraded>> {
     let deadline = Instant::now() + host.handshake_timeout;
-    // What has been sent while we were busy will be read in a moment.
-    if socket.peek(&mut [0]).is_err() {
-        opening.waits(Stage::Silent);
-    }
+    let mut first_byte = [0];
+    // What has been sent while we were busy is here already.
+    let sent = socket.peek(&mut first_byte);
     let socket = TcpStream::from_std(socket)?;
-    let first_byte = timeout_at(deadline, first_byte(&socket)).await??;
+    let came = match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            opening.waits(Stage::Silent);
+            timeout_at(deadline, socket.peek(&mut first_byte)).await??
+        }
+        sent => sent?,
+    };
+    if came == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     opening.waits(Stage::Silent);
     let visitor = Visitor {
         routes: &host.routes,
@@ -191,21 +199,13 @@ async fn upgrade(
     let Some(config) = &host.tls else {
         return Ok(visitor.answer(socket, deadline).await);
     };
-    if first_byte != TLS_HANDSHAKE {
+    if first_byte != [TLS_HANDSHAKE] {
         host.gate.metrics.handshake_failed(HandshakeFailure::NotTls);
         turn_away(socket, deadline).await;
         return Ok(None);
     }
     let stream = timeout_at(deadline, secure(host, shard, socket, config, opening)).await??;
     Ok(visitor.answer(stream, deadline).await)
-}
-
-async fn first_byte(socket: &TcpStream) -> io::Result<u8> {
-    let mut byte = [0];
-    match socket.peek(&mut byte).await? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(byte[0]),
-    }
 }
 
 async fn secure(
