@@ -6,11 +6,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 mod common;
 
-use common::{Folder, TestServer, wire};
+use common::{Folder, TestServer, wait_until, wire};
 
 /// `nobody`.
 const USER: u32 = 65534;
@@ -104,9 +103,8 @@ async fn a_folder_that_may_not_be_looked_into_is_told_once_and_goes_on_where_it_
     assert_eq!(client.text().await, wire("buy", "A", "1", 1));
     for round in 1..=2 {
         permit(&server, "feeds", if round == 1 { 0o600 } else { 0 });
-        while said(&server.log(), "can't follow a file") < usize::try_from(round).unwrap() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let told = || said(&server.log(), "can't follow a file");
+        wait_until("it is told", || told() == usize::try_from(round).unwrap());
         server
             .folder
             .append("feeds/live.jsonl", &format!("buy B 1 {round}\n"));
