@@ -1,27 +1,23 @@
-use std::fs;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use procfs::process::Process;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// CPU time of a process, user and system, all its threads; also of one that has ended and was not
 /// waited for yet.
 pub fn cpu(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name before may hold anything, blanks and brackets too.
-    let (_, rest) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = rest.split(' ').collect();
-    let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
-    let per_second = rustix::param::clock_ticks_per_second();
-    Duration::from_millis((ticks(UTIME) + ticks(STIME)) * 1000 / per_second)
+    let stat = process(pid).stat().unwrap();
+    let per_second = procfs::ticks_per_second();
+    Duration::from_millis((stat.utime + stat.stime) * 1000 / per_second)
 }
 
-/// Places behind the name in `/proc/PID/stat` (proc(5)).
-const UTIME: usize = 11;
-const STIME: usize = 12;
+fn process(pid: u32) -> Process {
+    Process::new(pid.cast_signed()).unwrap()
+}
 
 /// Waits for the end of a process: how it ended and what CPU time it took.
 pub fn end(child: &mut Child, most: Duration) -> (ExitStatus, Duration) {
@@ -36,17 +32,7 @@ pub fn end(child: &mut Child, most: Duration) -> (ExitStatus, Duration) {
 
 /// Resident memory in bytes.
 pub fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
+    process(pid).status().unwrap().vmrss.unwrap() * 1024
 }
 
 /// Looks at the resident memory of a process until it is told to stop.

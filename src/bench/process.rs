@@ -1,7 +1,8 @@
-//! CPU time and memory of a process and all that descend from it, from `/proc` (proc(5)).
+//! CPU time and memory of a process and all that descend from it.
 
 use std::collections::HashMap;
-use std::fs;
+
+use procfs::process::{Process, all_processes};
 
 /// What a server and its children have used up to now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,72 +21,46 @@ pub(super) struct Usage {
 /// None if there is no such process.
 pub(super) fn usage(pid: u32) -> Option<Usage> {
     let mut usage = Usage::default();
-    for pid in family(pid) {
-        let Some(stat) = Stat::of(pid) else { continue };
-        let ticks = rustix::param::clock_ticks_per_second() as f64;
-        let [user, system, children_user, children_system] =
-            stat.ticks.map(|count| count as f64 / ticks);
+    for pid in family(i32::try_from(pid).ok()?) {
+        // It may have ended meanwhile.
+        let Ok(process) = Process::new(pid) else {
+            continue;
+        };
+        let (Ok(stat), Ok(status)) = (process.stat(), process.status()) else {
+            continue;
+        };
+        let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+        let [user, system] = [stat.utime, stat.stime].map(seconds);
+        // Of those that it has waited for.
+        let [children_user, children_system] =
+            [stat.cutime, stat.cstime].map(|ticks| seconds(ticks.cast_unsigned()));
         // Ticks are 10 ms long, and a thread that runs shortly may be seen by none.
-        usage.cpu += (user + system).max(scheduled(pid)) + children_user + children_system;
+        usage.cpu += (user + system).max(scheduled(&process)) + children_user + children_system;
         usage.user += user + children_user;
         usage.system += system + children_system;
-        usage.threads += stat.threads;
+        usage.threads += stat.num_threads.cast_unsigned();
         usage.processes += 1;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        usage.resident += kibibytes(&status, "VmRSS:") * 1024;
-        usage.most_resident += kibibytes(&status, "VmHWM:") * 1024;
+        usage.resident += status.vmrss.unwrap_or(0) * 1024;
+        usage.most_resident += status.vmhwm.unwrap_or(0) * 1024;
     }
     (usage.processes > 0).then_some(usage)
 }
 
 /// How long the calling thread has waited for a CPU although it could have run, in seconds.
 pub(super) fn waited() -> f64 {
-    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = schedstat.split_whitespace().nth(1);
-    nanoseconds
-        .and_then(|text| text.parse::<f64>().ok())
-        .unwrap_or(0.0)
-        / 1e9
-}
-
-struct Stat {
-    parent: u32,
-    /// User and system, its own and of children that it has waited for.
-    ticks: [u64; 4],
-    threads: u64,
-}
-
-impl Stat {
-    fn of(pid: u32) -> Option<Self> {
-        Self::read(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        // The name before may hold anything, blanks and brackets too.
-        let (_, rest) = text.rsplit_once(") ")?;
-        let fields: Vec<&str> = rest.split(' ').collect();
-        let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-        Some(Self {
-            parent: u32::try_from(number(1)?).ok()?,
-            ticks: [number(11)?, number(12)?, number(13)?, number(14)?],
-            threads: number(17)?,
-        })
-    }
+    let tid = rustix::thread::gettid().as_raw_nonzero().get();
+    let task = Process::myself().and_then(|process| process.task_from_tid(tid));
+    let schedule = task.and_then(|task| task.schedstat());
+    // A kernel may be built without.
+    schedule.map_or(0.0, |schedule| schedule.run_delay as f64 / 1e9)
 }
 
 /// A process and all its descendants.
-fn family(root: u32) -> Vec<u32> {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        if let Some(stat) = Stat::of(pid) {
-            children.entry(stat.parent).or_default().push(pid);
+fn family(root: i32) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in all_processes().into_iter().flatten().flatten() {
+        if let Ok(stat) = process.stat() {
+            children.entry(stat.ppid).or_default().push(stat.pid);
         }
     }
     let mut family = vec![root];
@@ -98,19 +73,13 @@ fn family(root: u32) -> Vec<u32> {
 }
 
 /// Seconds that the threads of a process have run, by the scheduler's clock.
-fn scheduled(pid: u32) -> f64 {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
-    let nanoseconds = tasks.into_iter().flatten().flatten().filter_map(|task| {
-        let schedstat = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        schedstat.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    nanoseconds.sum::<f64>() / 1e9
-}
-
-fn kibibytes(status: &str, name: &str) -> u64 {
-    let value = status.lines().find_map(|line| line.strip_prefix(name));
-    let number = value.and_then(|value| value.split_whitespace().next());
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+fn scheduled(process: &Process) -> f64 {
+    let tasks = process.tasks().into_iter().flatten().flatten();
+    let schedules = tasks.filter_map(|task| task.schedstat().ok());
+    schedules
+        .map(|schedule| schedule.sum_exec_runtime as f64)
+        .sum::<f64>()
+        / 1e9
 }
 
 #[cfg(test)]
@@ -128,15 +97,5 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_has_used_nothing() {
         assert_eq!(usage(u32::MAX), None);
-    }
-
-    #[test]
-    fn a_name_may_look_like_the_fields_behind_it() {
-        let text = "7 (a) S 1 (b) S 42 7 7 0 -1 0 0 0 0 0 11 12 13 14 20 0 3 0 0";
-        let stat = Stat::read(text).unwrap();
-        assert_eq!(
-            (stat.parent, stat.ticks, stat.threads),
-            (42, [11, 12, 13, 14], 3)
-        );
     }
 }
