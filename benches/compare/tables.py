@@ -90,7 +90,7 @@ class Row:
     def notes(self) -> list[str]:
         """What has to be known of these figures."""
         failed = [run for run in self._runs if run.error]
-        warned = [run for run in self._good if run.warnings()]
+        warned = [said for run in self._good if (said := self._warnings(run))]
         unclean = [run for run in self._good if faults(run.report)]
         notes = []
         if failed:
@@ -100,12 +100,21 @@ class Row:
         if warned:
             notes.append(
                 f"may not be the server's figures in {len(warned)} of {len(self._good)} rounds: "
-                + "; ".join(dict.fromkeys(warned[0].warnings()))
+                + "; ".join(dict.fromkeys(warned[0]))
             )
         if unclean:
             what = ", ".join(faults(unclean[0].report))
             notes.append(f"in {len(unclean)} of {len(self._good)} rounds: {what}")
         return [f"\\* {self.label}: {note}" for note in notes]
+
+    def _warnings(self, run: Result) -> list[str]:
+        """What is wrong with connects is no matter in a table that shows none."""
+        shows_connects = any(column.place.startswith("connecting.") for column in self._columns)
+        return [
+            warning
+            for warning in run.warnings()
+            if shows_connects or ABOUT_CONNECTS not in warning
+        ]
 
     def _figure(self, column: Column) -> Figure | None:
         values = [column.value(run.report) for run in self._good]
@@ -126,6 +135,7 @@ def faults(report: dict) -> list[str]:
     return found
 
 
+ABOUT_CONNECTS = "a core to connect"
 OF_DELIVERIES = ("lost", "repeated", "disordered", "unasked")
 
 

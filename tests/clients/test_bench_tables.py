@@ -93,6 +93,13 @@ def test_what_spoils_a_figure_is_told_below_the_table():
     assert rows(text)["nats \\*"][-1] == "0"
 
 
+def test_a_slow_connect_spoils_no_figure_of_a_delivery():
+    said = "this tool needed 97 % of a core to connect: the server could take more"
+    run = result("signalcast", 1, 4.0, warnings=[said])
+    assert "\\*" not in tables([run])
+    assert said in tables([replace(run, scenario="M5")])
+
+
 def test_raw_results_give_the_same_tables_again(tmp_path):
     file = File(tmp_path / "new" / "raw.jsonl", {"cpu": "some"})
     measured = [result("signalcast", 1, 4.0), result("the limit", 1, 2.0)]
