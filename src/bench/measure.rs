@@ -2,10 +2,10 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::crowd::Crowd;
+use super::feed::Written;
 use super::moment::{Moment, thread_cpu};
 use super::process::{Usage, waited};
 use super::report::Own;
-use super::run::Fed;
 
 /// How the clients came in.
 #[derive(Debug)]
@@ -43,6 +43,17 @@ impl Stand {
             server: None,
         }
     }
+}
+
+/// What was fed.
+pub(super) struct Fed {
+    pub(super) first: u64,
+    /// One more than the last number.
+    pub(super) end: u64,
+    /// Whether everybody has all of it, or has lost it.
+    pub(super) is_complete: bool,
+    /// None: it hangs in a write.
+    pub(super) written: Option<Written>,
 }
 
 /// What was seen from the first line to the last delivery; without a feed to the end.

@@ -7,10 +7,10 @@ use super::BenchError;
 use super::command::Running;
 use super::crowd::Crowd;
 use super::ended::Ended;
-use super::feed::{Feeding, Pace, Phase, Sink, Written};
+use super::feed::{Feeding, Pace, Phase, Sink};
 use super::interrupt::Interrupt;
 use super::line::Lines;
-use super::measure::{Connected, Measured, Stand};
+use super::measure::{Connected, Fed, Measured, Stand};
 use super::moment::{Moment, thread_cpu};
 use super::options::{Feed, Options};
 use super::process::{Usage, usage};
@@ -291,17 +291,6 @@ impl Run<'_> {
     pub(super) fn usage(&self) -> Option<Usage> {
         usage(self.pid?)
     }
-}
-
-/// What was fed.
-pub(super) struct Fed {
-    pub(super) first: u64,
-    /// One more than the last number.
-    pub(super) end: u64,
-    /// Whether everybody has all of it, or has lost it.
-    pub(super) is_complete: bool,
-    /// None: it hangs in a write.
-    pub(super) written: Option<Written>,
 }
 
 fn phase(feed: &Feed, numbers: std::ops::Range<u64>, pace: Pace, time_limit: Duration) -> Phase {

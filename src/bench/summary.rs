@@ -1,10 +1,11 @@
 //! From what was measured to the report.
 
+use super::measure::Fed;
 use super::measure::{Connected, Measured, percent};
 use super::options::Options;
 use super::process::Usage;
 use super::report::{Clients, Connecting, Deliveries, Feed, Latencies, Report, Server};
-use super::run::{Fed, Run};
+use super::run::Run;
 use super::warnings::{Seen, warnings};
 use crate::listen::without_query;
 
