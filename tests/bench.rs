@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 
 use rustix::process::{Pid, Signal};
@@ -199,6 +200,29 @@ fn a_server_that_was_started_and_dies_is_named() {
         run.said,
         "signalcast: the server ended before it was measured: exit status: 3\n"
     );
+}
+
+#[test]
+fn a_process_that_ends_while_it_is_measured_is_told() {
+    let server = TestServer::start("--source file:feed.jsonl --plaintext");
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let arguments = format!(
+        "{} --clients 2 --lines 100 --feed-to file:feed.jsonl --pid {}",
+        server.url(""),
+        other.id()
+    );
+    let child = started(&server.folder, &server.token(), &arguments, &[]);
+    wait_for_lines(&server.folder, 40);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let run = ended(child);
+    let told = format!(
+        "process {} has ended: what it used is not known",
+        other.id()
+    );
+    let warnings = run.value("/warnings").as_array().unwrap();
+    assert!(warnings.contains(&told.into()), "{warnings:?}");
+    server.stop();
 }
 
 #[test]

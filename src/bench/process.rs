@@ -26,9 +26,7 @@ pub(super) fn usage(pid: u32) -> Option<Usage> {
         let Ok(process) = Process::new(pid) else {
             continue;
         };
-        let (Ok(stat), Ok(status)) = (process.stat(), process.status()) else {
-            continue;
-        };
+        let Ok(stat) = process.stat() else { continue };
         let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
         let [user, system] = [stat.utime, stat.stime].map(seconds);
         // Of those that it has waited for.
@@ -40,8 +38,11 @@ pub(super) fn usage(pid: u32) -> Option<Usage> {
         usage.system += system + children_system;
         usage.threads += stat.num_threads.cast_unsigned();
         usage.processes += 1;
-        usage.resident += status.vmrss.unwrap_or(0) * 1024;
-        usage.most_resident += status.vmhwm.unwrap_or(0) * 1024;
+        let resident = stat.rss * procfs::page_size();
+        // Lacking of one that has just ended, or whose name was cut inside a character.
+        let most = process.status().ok().and_then(|status| status.vmhwm);
+        usage.resident += resident;
+        usage.most_resident += most.map_or(0, |kibibytes| kibibytes * 1024).max(resident);
     }
     (usage.processes > 0).then_some(usage)
 }
@@ -97,5 +98,21 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_has_used_nothing() {
         assert_eq!(usage(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_name_that_is_cut_inside_a_character_hides_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        // The kernel keeps 15 bytes of it.
+        let program = folder.path().join("СЕРВЕРСИГНАЛОВ");
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        let mut process = std::process::Command::new(program)
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let usage = usage(process.id()).unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(usage.most_resident >= usage.resident && usage.resident > 0);
     }
 }

@@ -25,7 +25,7 @@ impl Run<'_> {
             .server_cpu_seconds
             .map(|cpu| percent(cpu, connecting.seconds));
         let tally = &self.crowd.judge.tally;
-        let warnings = warnings(&Seen {
+        let mut warnings = warnings(&Seen {
             own: &measured.own,
             seconds: measured.seconds,
             server: server.as_ref(),
@@ -34,6 +34,11 @@ impl Run<'_> {
             connecting_percent: connecting.own_cpu_percent,
             server_connecting_percent,
         });
+        if let (Some(pid), None, None) = (self.pid, &server, measured.server_ended) {
+            warnings.push(format!(
+                "process {pid} has ended: what it used is not known"
+            ));
+        }
         Report {
             url: without_query(&self.options.url),
             clients: Clients {
@@ -110,7 +115,8 @@ impl Run<'_> {
             resident_bytes_before: before.resident,
             resident_bytes_idle: idle.resident,
             resident_bytes_end: end.resident,
-            resident_bytes_most: end.most_resident,
+            // One that has died meanwhile does not say any more what it had.
+            resident_bytes_most: end.most_resident.max(idle.most_resident),
             bytes_per_idle_client: (connected.clients > 0)
                 .then(|| grown / connected.clients as f64),
             processes: end.processes,
