@@ -1,7 +1,6 @@
 //! From what was measured to the report.
 
-use super::measure::Fed;
-use super::measure::{Connected, Measured, percent};
+use super::measure::{Connected, Fed, Measured, percent};
 use super::options::Options;
 use super::process::Usage;
 use super::report::{Clients, Connecting, Deliveries, Feed, Latencies, Report, Server};
@@ -25,20 +24,18 @@ impl Run<'_> {
             .server_cpu_seconds
             .map(|cpu| percent(cpu, connecting.seconds));
         let tally = &self.crowd.judge.tally;
-        let mut warnings = warnings(&Seen {
+        let warnings = warnings(&Seen {
             own: &measured.own,
             seconds: measured.seconds,
             server: server.as_ref(),
+            ended_process: self
+                .pid
+                .filter(|_| server.is_none() && measured.server_ended.is_none()),
             feed: feed.as_ref(),
             is_paced: is_paced(self.options),
             connecting_percent: connecting.own_cpu_percent,
             server_connecting_percent,
         });
-        if let (Some(pid), None, None) = (self.pid, &server, measured.server_ended) {
-            warnings.push(format!(
-                "process {pid} has ended: what it used is not known"
-            ));
-        }
         Report {
             url: without_query(&self.options.url),
             clients: Clients {

@@ -1,4 +1,4 @@
-//! When the figures are not the server's.
+//! When the figures are not the server's, or lack.
 
 use super::report::{Feed, Own, Server};
 
@@ -8,6 +8,8 @@ pub(super) struct Seen<'a> {
     /// How long was measured.
     pub(super) seconds: f64,
     pub(super) server: Option<&'a Server>,
+    /// A process that was to be measured and is gone, unless the report tells of its end otherwise.
+    pub(super) ended_process: Option<u32>,
     pub(super) feed: Option<&'a Feed>,
     /// Whether lines came at a rate.
     pub(super) is_paced: bool,
@@ -32,6 +34,11 @@ const MANY_LATE: f64 = 1.0;
 /// Why these figures may be somebody else's than the server's.
 pub(super) fn warnings(seen: &Seen<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(pid) = seen.ended_process {
+        warnings.push(format!(
+            "process {pid} has ended: what it used is not known"
+        ));
+    }
     if seen.seconds < SHORT {
         return warnings;
     }
@@ -93,6 +100,7 @@ mod tests {
             own,
             seconds: 2.0,
             server: None,
+            ended_process: None,
             feed,
             is_paced: true,
             connecting_percent: 50.0,
