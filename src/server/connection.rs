@@ -19,13 +19,14 @@ use tokio_rustls::server::TlsStream;
 use tracing::{Instrument, Span, debug, info, info_span};
 
 use super::accept::Accepted;
+use super::call::Route;
 use super::clients::Entrance;
 use super::gate::Gate;
 use super::http::{Upgraded, Visitor, turn_away};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::routes::{Routes, Subscriber};
+use super::routes::Subscriber;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings};
 use crate::shard::{Client, Outlet, Shard};
@@ -34,7 +35,7 @@ use crate::shard::{Client, Outlet, Shard};
 pub(super) struct Host {
     pub(super) gate: Arc<Gate>,
     /// Answers requests.
-    pub(super) routes: Routes,
+    pub(super) routes: Route,
     pub(super) log: Log,
     /// `None`: plaintext.
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,

@@ -7,9 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use warp::http::header::{AUTHORIZATION, HeaderMap};
+use warp::http::header::AUTHORIZATION;
 
 use super::Limits;
+use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::refusal::{self, Refusal};
 use crate::auth::{
@@ -62,14 +63,11 @@ impl Gate {
         }
     }
 
-    /// Who it is, if it may read signals. Checks a request in the order in which the protocol
+    /// Who it is, if it may do this. Checks a request in the order in which the protocol
     /// promises its answers.
-    pub(super) async fn authorise(
-        &self,
-        headers: &HeaderMap,
-        address: IpAddr,
-    ) -> Result<Principal, Refusal> {
-        let values = headers
+    pub(super) async fn authorise(&self, call: &Call, scope: Scope) -> Result<Principal, Refusal> {
+        let values = call
+            .headers
             .get_all(AUTHORIZATION)
             .iter()
             .map(|value| value.as_bytes());
@@ -81,10 +79,11 @@ impl Gate {
             self.metrics.auth_failed(refusal.code());
             refusal
         })?;
-        let principal = self.authenticate(&token, address).await?;
-        if !principal.has(Scope::SignalsRead) {
-            self.metrics.auth_failed(Refusal::InsufficientScope.code());
-            return Err(Refusal::InsufficientScope);
+        let principal = self.authenticate(&token, call.visit.address).await?;
+        if !principal.has(scope) {
+            let refusal = Refusal::InsufficientScope(scope);
+            self.metrics.auth_failed(refusal.code());
+            return Err(refusal);
         }
         if self.draining.is_cancelled() {
             return Err(Refusal::Draining);
@@ -143,7 +142,7 @@ fn counters(metrics: &Registry) -> Doors {
     let refusals = [
         Refusal::TwoCredentials,
         Refusal::MissingToken,
-        Refusal::InsufficientScope,
+        Refusal::InsufficientScope(Scope::SignalsRead),
     ];
     let mut failures: Vec<_> = refusals.iter().map(Refusal::code).collect();
     failures.extend(InvalidToken::REASONS);

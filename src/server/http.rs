@@ -21,18 +21,19 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 use warp::http::{Request, Response, Version};
 
+use super::call::{Route, Visit};
 use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
-use super::routes::{PAST_SIGNALS, Routes, Subscriber, Visit};
+use super::routes::{PAST_SIGNALS, Subscriber};
 use super::upgrade::HttpVersion;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
 
 /// Whoever comes with requests on one connection.
 pub(super) struct Visitor<'a> {
-    pub(super) routes: &'a Routes,
+    pub(super) routes: &'a Route,
     pub(super) shard: &'a Shard,
     pub(super) log: &'a Log,
     pub(super) proxies: &'a Proxies,

@@ -3,8 +3,12 @@
 //! Decides which shard a connection goes to, not who may do what: that is `auth`.
 
 mod accept;
+mod answer;
+mod call;
 mod clients;
+mod connect;
 mod connection;
+mod fetch;
 mod gate;
 mod gauges;
 mod http;

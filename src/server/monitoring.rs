@@ -7,13 +7,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
-use warp::filters::BoxedFilter;
-use warp::http::Response;
 
+use super::call::Route;
 use crate::metrics::Registry;
 
 /// Answers those who watch the server, on a port of their own, as long as it is polled.
-pub(super) async fn serve(listener: TcpListener, routes: BoxedFilter<(Response<String>,)>) {
+pub(super) async fn serve(listener: TcpListener, routes: Route) {
     let mut failing = false;
     let mut connections = JoinSet::new();
     loop {
@@ -58,7 +57,7 @@ const RETRY: Duration = Duration::from_millis(50);
 /// At a hundred thousand passes a second, some 3 MB come together in between.
 const BETWEEN_TIDYING: Duration = Duration::from_secs(1);
 
-async fn answer(socket: TcpStream, routes: BoxedFilter<(Response<String>,)>) {
+async fn answer(socket: TcpStream, routes: Route) {
     let routes = TowerToHyperService::new(warp::service(routes));
     let talk = http1::Builder::new()
         .keep_alive(false)

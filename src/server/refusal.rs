@@ -8,7 +8,7 @@ use warp::http::header::{
 };
 use warp::http::{Method, Response, StatusCode};
 
-use crate::auth::InvalidToken;
+use crate::auth::{InvalidToken, Scope};
 use crate::journal::Epoch;
 use crate::session::LogRange;
 
@@ -28,7 +28,8 @@ pub(super) enum Refusal {
     TwoCredentials,
     MissingToken,
     InvalidToken(InvalidToken),
-    InsufficientScope,
+    /// The token lacks this scope.
+    InsufficientScope(Scope),
     Overloaded,
     /// Too many fetch past signals.
     Busy,
@@ -129,7 +130,7 @@ impl Refusal {
             Self::UpgradeRequired | Self::OtherVersion => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MissingToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::InsufficientScope(_) => StatusCode::FORBIDDEN,
             Self::Overloaded | Self::Busy | Self::Unreadable | Self::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -150,7 +151,7 @@ impl Refusal {
             Self::TwoCredentials => "invalid_request",
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
-            Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientScope(_) => "insufficient_scope",
             Self::Overloaded | Self::Busy | Self::Unreadable => "overloaded",
             Self::Draining => "draining",
             Self::HistoryGone(_) => "history_gone",
@@ -173,7 +174,9 @@ impl Refusal {
             Self::TwoCredentials => "there is more than one Authorization header; send one",
             Self::MissingToken => "there is no token; send Authorization: Bearer TOKEN",
             Self::InvalidToken(problem) => return problem.to_string(),
-            Self::InsufficientScope => "the token lacks the scope signals:read",
+            Self::InsufficientScope(scope) => {
+                return format!("the token lacks the scope {scope}");
+            }
             Self::Overloaded => "as many clients as allowed are connected; come back later",
             Self::Busy => "too many are fetching past signals just now; come back in a moment",
             Self::Unreadable => "the log can't be read just now; come back in a moment",
@@ -223,9 +226,9 @@ impl Refusal {
                 WWW_AUTHENTICATE,
                 format!(r#"{REALM}, error="invalid_token", error_description="{problem}""#),
             )],
-            Self::InsufficientScope => vec![(
+            Self::InsufficientScope(scope) => vec![(
                 WWW_AUTHENTICATE,
-                format!(r#"{REALM}, error="insufficient_scope", scope="signals:read""#),
+                format!(r#"{REALM}, error="insufficient_scope", scope="{scope}""#),
             )],
             _ => Vec::new(),
         }

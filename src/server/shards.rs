@@ -82,7 +82,7 @@ impl ShardParts {
             gather_entropy(tls);
         }
         let sources = self.readiness.sources.clone();
-        let routes = routes::routes(Arc::clone(&self.gate), self.readiness);
+        let routes = routes::routes(&self.gate, self.readiness);
         let log = Log {
             epoch: self.epoch,
             history: self.history.clone(),
