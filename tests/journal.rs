@@ -16,9 +16,10 @@ use common::Folder;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use signalcast::journal::{
-    Batch, Entry, Journal, JournalError, Keeping, ReadError, Recorded, Retention, Sqlite, Tended,
+    Batch, Entry, Journal, JournalError, Keeping, Memory, ReadError, Receipt, Recorded, Retention,
+    Sqlite, Tended,
 };
-use signalcast::signal::{ReceivedAt, Seq, Signal, TimeUnit, Timestamp};
+use signalcast::signal::{Id, ReceivedAt, Seq, Signal, TimeUnit, Timestamp};
 use signalcast::source::{Bookmark, Mark};
 
 fn signal(line: &str) -> Signal {
@@ -122,7 +123,7 @@ fn a_given_id_is_taken_once_for_as_long_as_the_log_holds_it() {
             .iter()
             .map(|one| one.seq().get())
             .collect();
-        (seqs, appended.duplicates)
+        (seqs, appended.duplicates.len())
     };
     let (a, b) = (
         r#"{"id":"a","side":"buy","symbol":"X","price":1}"#,
@@ -138,6 +139,68 @@ fn a_given_id_is_taken_once_for_as_long_as_the_log_holds_it() {
     let made = read(&journal, 2, 1).unwrap()[0].id().to_string();
     let again = format!(r#"{{"id":"{made}","side":"buy","symbol":"X","price":1}}"#);
     assert_eq!(append(&mut journal, &[&again]), (vec![], 1));
+}
+
+/// Appends these lines; what is told of each: its seq, and whether the log held its id.
+fn told(journal: &mut dyn Journal, lines: &[&str]) -> Vec<(u64, bool)> {
+    let mut batch = Batch::of(lines.iter().map(|line| signal(line)));
+    let given: Vec<_> = lines
+        .iter()
+        .map(|line| signal(line).id().copied())
+        .collect();
+    let appended = journal.append(&mut batch).unwrap();
+    let receipts = appended.receipts(0..lines.len());
+    let known = |given: &Option<Id>, receipt: &Receipt| given.is_none_or(|id| id == receipt.id);
+    assert!(
+        given
+            .iter()
+            .zip(&receipts)
+            .all(|(given, receipt)| known(given, receipt))
+    );
+    // Any part of it is told as it is told of all.
+    for start in 0..=lines.len() {
+        for end in start..=lines.len() {
+            assert_eq!(appended.receipts(start..end), receipts[start..end]);
+        }
+    }
+    let told = receipts.iter().map(|one| (one.seq.get(), one.is_duplicate));
+    told.collect()
+}
+
+#[test]
+fn of_each_signal_it_is_told_where_it_is_and_of_a_duplicate_where_the_first_one_is() {
+    let (a, b) = (
+        r#"{"id":"a","side":"buy","symbol":"X","price":1}"#,
+        r#"{"id":"b","side":"buy","symbol":"X","price":1}"#,
+    );
+    let plain = "buy X 1";
+    let folder = tempfile::tempdir().unwrap();
+    let (mut kept, mut memory) = (open(folder.path()), Memory::new());
+    for journal in [&mut kept as &mut dyn Journal, &mut memory] {
+        let first = told(journal, &[a, plain, a, b, a]);
+        assert_eq!(
+            first,
+            [(1, false), (2, false), (1, true), (3, false), (1, true)]
+        );
+        let again = told(journal, &[b, plain, a]);
+        assert_eq!(again, [(3, true), (4, false), (1, true)]);
+        assert_eq!(told(journal, &[b, a]), [(3, true), (1, true)]);
+        assert_eq!(told(journal, &[]), []);
+    }
+    let made = read(&kept, 2, 1).unwrap()[0].id().to_string();
+    let made = format!(r#"{{"id":"{made}","side":"buy","symbol":"X","price":1}}"#);
+    drop(kept);
+    let mut kept = open(folder.path());
+    let again = told(&mut kept, &[plain, a, &made, b, &made, plain]);
+    let expected = [
+        (5, false),
+        (1, true),
+        (2, true),
+        (3, true),
+        (2, true),
+        (6, false),
+    ];
+    assert_eq!(again, expected);
 }
 
 #[test]
@@ -259,7 +322,7 @@ fn a_log_that_is_locked_takes_the_batch_when_it_can() {
     }
     locker.execute_batch("ROLLBACK").unwrap();
     let appended = journal.append(&mut waiting).unwrap();
-    assert_eq!((appended.recorded.len(), appended.duplicates), (5, 0));
+    assert_eq!((appended.recorded.len(), appended.duplicates.len()), (5, 0));
     assert_eq!(journal.head(), Seq::new(6));
     assert!(journal.bookmarks(&"file:a".into()).unwrap().is_some());
 }

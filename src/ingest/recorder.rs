@@ -147,8 +147,9 @@ impl Recorder {
             } = self.insist(|journal| journal.append(&mut batch));
             crash::point("after_commit");
             self.unrecorded.recorded(irretrievable);
-            self.metrics.recorded(start.elapsed(), duplicates as u64);
-            self.duplicates += duplicates as u64;
+            let duplicates = duplicates.len() as u64;
+            self.metrics.recorded(start.elapsed(), duplicates);
+            self.duplicates += duplicates;
             self.hub
                 .publish(&recorded, read_at.unwrap_or_else(Instant::now));
         }

@@ -1,8 +1,9 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use super::made_ids::MadeIds;
-use super::{Appended, Archive, Batch, Epoch, Journal, JournalError, Recorded, Tended};
-use crate::signal::{Id, ReceivedAt, Seq, Signal};
+use super::{Appended, Archive, Batch, Duplicate, Epoch, Journal, JournalError, Recorded, Tended};
+use crate::signal::{Id, ReceivedAt, Seq};
 use crate::source::{Bookmark, SourceName};
 
 /// A log that lives and dies with the process: `--journal none`.
@@ -15,11 +16,12 @@ pub struct Memory {
     head: Option<Seq>,
     newest_received_at: Option<ReceivedAt>,
     made_ids: MadeIds,
-    given: HashSet<Id>,
+    given: HashMap<Id, Seq>,
     given_in_order: VecDeque<Id>,
+    most_remembered: usize,
 }
 
-/// Ids remembered: about 100 MB at the longest ids, hours of a busy feed.
+/// Ids remembered: about 140 MB, hours of a busy feed.
 const REMEMBERED_IDS: usize = 1_000_000;
 
 impl Memory {
@@ -34,23 +36,25 @@ impl Memory {
             head: None,
             newest_received_at: None,
             made_ids: MadeIds::new(),
-            given: HashSet::new(),
+            given: HashMap::new(),
             given_in_order: VecDeque::new(),
+            most_remembered: REMEMBERED_IDS,
         }
     }
 
-    fn is_duplicate(&mut self, signal: &Signal) -> bool {
-        let Some(id) = signal.id() else { return false };
-        if !self.given.insert(*id) {
-            return true;
-        }
-        self.given_in_order.push_back(*id);
-        if self.given_in_order.len() > REMEMBERED_IDS
+    /// The place of the signal that was given this id before; otherwise remembers that it is here.
+    fn first_of(&mut self, id: Id, seq: Seq) -> Option<Seq> {
+        match self.given.entry(id) {
+            Entry::Occupied(first) => return Some(*first.get()),
+            Entry::Vacant(place) => place.insert(seq),
+        };
+        self.given_in_order.push_back(id);
+        if self.given_in_order.len() > self.most_remembered
             && let Some(oldest) = self.given_in_order.pop_front()
         {
             self.given.remove(&oldest);
         }
-        false
+        None
     }
 }
 
@@ -74,18 +78,24 @@ impl Journal for Memory {
     fn append(&mut self, batch: &mut Batch) -> Result<Appended, JournalError> {
         let mut appended = Appended {
             recorded: Vec::with_capacity(batch.entries.len()),
-            duplicates: 0,
+            duplicates: Vec::new(),
         };
         batch.bookmarks.clear();
-        for entry in batch.entries.drain(..) {
-            if self.is_duplicate(&entry.signal) {
-                appended.duplicates += 1;
+        for (place, entry) in batch.entries.drain(..).enumerate() {
+            let seq = self.head.map_or(Seq::FIRST, Seq::next);
+            let given = entry.signal.id().copied();
+            if let Some(id) = given
+                && let Some(first) = self.first_of(id, seq)
+            {
+                appended.duplicates.push(Duplicate {
+                    entry: place,
+                    id,
+                    seq: first,
+                });
                 continue;
             }
-            let seq = self.head.map_or(Seq::FIRST, Seq::next);
             self.head = Some(seq);
             self.newest_received_at = Some(entry.received_at);
-            let given = entry.signal.id().copied();
             let id = given.unwrap_or_else(|| self.made_ids.make(entry.received_at));
             appended.recorded.push(Recorded::of(entry, seq, id));
         }
@@ -104,7 +114,7 @@ impl Journal for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::{TimeUnit, Timestamp};
+    use crate::signal::{Signal, TimeUnit, Timestamp};
 
     fn signal(line: &str) -> Signal {
         let now = Timestamp::new(1_720_000_000).unwrap();
@@ -134,7 +144,30 @@ mod tests {
         };
         assert_eq!(seqs(&first), [1, 2]);
         assert_eq!(seqs(&second), [3]);
-        assert_eq!(second.duplicates, 1);
+        let duplicate = Duplicate {
+            entry: 0,
+            id: "a".parse().unwrap(),
+            seq: Seq::FIRST,
+        };
+        assert_eq!(second.duplicates, [duplicate]);
         assert_eq!(journal.head(), Seq::new(3));
+    }
+
+    #[test]
+    fn the_oldest_id_is_forgotten_when_there_are_too_many() {
+        let mut journal = Memory {
+            most_remembered: 3,
+            ..Memory::new()
+        };
+        let mut append = |id: &str| {
+            let line = format!(r#"{{"id":"{id}","side":"buy","symbol":"X","price":1}}"#);
+            let appended = journal.append(&mut Batch::of([signal(&line)])).unwrap();
+            let receipt = appended.receipts(0..1)[0];
+            (receipt.seq.get(), receipt.is_duplicate)
+        };
+        let told = ["a", "b", "c", "a", "d", "b", "a"].map(&mut append);
+        let expected = [(1, false), (2, false), (3, false), (1, true), (4, false)];
+        assert_eq!(told[..5], expected);
+        assert_eq!(told[5..], [(2, true), (5, false)]);
     }
 }

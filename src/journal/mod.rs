@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of sockets or frames. Order everywhere: durable first, broadcast second.
 
+mod appended;
 mod batch;
 mod epoch;
 mod error;
@@ -15,6 +16,7 @@ mod sqlite;
 use crate::signal::{ReceivedAt, Seq};
 use crate::source::{Bookmark, SourceName};
 
+pub use appended::{Appended, Duplicate, Receipt};
 pub use batch::{Batch, Entry, Part};
 pub use epoch::Epoch;
 pub use error::JournalError;
@@ -45,7 +47,8 @@ pub trait Journal: Send {
     fn bookmarks(&self, source: &SourceName) -> Result<Option<Vec<Bookmark>>, JournalError>;
 
     /// Makes a batch durable in one commit and gives each signal its place, in order. A signal
-    /// whose id the log already holds is left out and counted. The batch is empty afterwards.
+    /// whose id the log already holds is left out, and told with the place of the first one. The
+    /// batch is empty afterwards.
     ///
     /// # Errors
     /// The batch is as it was and may be tried again.
@@ -73,13 +76,4 @@ pub enum Tended {
     More,
     /// Nothing more for now.
     Done,
-}
-
-/// What became of one batch.
-#[derive(Debug, Default)]
-pub struct Appended {
-    /// The new signals, their seqs without gaps.
-    pub recorded: Vec<Recorded>,
-    /// How many were dropped because the log holds their id already.
-    pub duplicates: usize,
 }

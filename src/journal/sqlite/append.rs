@@ -1,10 +1,10 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ToSql};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
 
 use super::super::made_ids::MadeIds;
 use super::super::{Entry, JournalError};
-use super::made;
 use super::row::signed;
+use super::{made, reader};
 use crate::signal::{Id, PriceForm, ReceivedAt, Seq};
 
 /// Writes signals into the table, within the transaction that is open. Keeps what it works with.
@@ -12,8 +12,17 @@ use crate::signal::{Id, PriceForm, ReceivedAt, Seq};
 pub(super) struct Appender {
     made_ids: MadeIds,
     content: Vec<u8>,
-    /// What became of each signal: its place, or that the log holds its id already.
-    pub(super) placed: Vec<Option<(Seq, Id)>>,
+    /// What became of each signal.
+    pub(super) placed: Vec<Placed>,
+}
+
+/// What became of a signal.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Placed {
+    /// It is at this place, with this id.
+    New(Seq, Id),
+    /// It was left out: the signal at this place has its id.
+    Known(Seq, Id),
 }
 
 /// Left out without an error, it changes no row. A seq that is there already is an error: somebody
@@ -55,21 +64,34 @@ impl Appender {
         for entry in entries {
             let given = entry.signal.id().copied();
             if let Some(given) = &given
-                && made::holds(db, given, newest)?
+                && let Some(first) = made::place(db, given, newest)?
             {
-                self.placed.push(None);
+                self.placed.push(Placed::Known(first, *given));
                 continue;
             }
             let id = given.unwrap_or_else(|| self.made_ids.make(entry.received_at));
             let changed = insert_one(&mut insert, next, &id, entry, before, &mut self.content)?;
             before = Some(entry);
-            self.placed.push((changed > 0).then_some((next, id)));
             if changed > 0 {
+                self.placed.push(Placed::New(next, id));
                 next = next.next();
+            } else {
+                self.placed.push(Placed::Known(first_given(db, &id)?, id));
             }
         }
         Ok(())
     }
+}
+
+/// The place of the signal that was given this id: there is one, for it left another one out.
+fn first_given(db: &Connection, id: &Id) -> Result<Seq, JournalError> {
+    let sql = "SELECT seq FROM signals WHERE id = ?1 AND id_given";
+    let mut select = db.prepare_cached(sql)?;
+    let found = select.query_row([id.as_str()], |row| row.get(0));
+    let seq = found.optional()?.ok_or_else(|| {
+        JournalError::Damaged(format!("the index of ids holds {id}, and no signal has it"))
+    })?;
+    reader::place(seq)
 }
 
 /// `before`: the entry whose values are still bound.

@@ -25,14 +25,14 @@ use tracing::{error, warn};
 pub use read_only::ReadOnly;
 
 use super::{
-    Appended, Archive, Batch, Epoch, Journal, JournalError, Keeping, Oldest, Reader, Recorded,
-    Tended,
+    Appended, Archive, Batch, Duplicate, Epoch, Journal, JournalError, Keeping, Oldest, Reader,
+    Recorded, Tended,
 };
 use crate::clock;
 use crate::signal::{ReceivedAt, Seq};
 use crate::source::{Bookmark, SourceName};
 
-use append::Appender;
+use append::{Appender, Placed};
 use checkpoint::Checkpointer;
 use continuity::{Continuity, Wal};
 use file::Files;
@@ -331,12 +331,16 @@ fn transaction<T>(
 fn recorded(batch: &mut Batch, appender: &Appender) -> Appended {
     let mut appended = Appended {
         recorded: Vec::with_capacity(batch.entries.len()),
-        duplicates: 0,
+        duplicates: Vec::new(),
     };
-    for (entry, placed) in batch.entries.drain(..).zip(&appender.placed) {
-        match *placed {
-            Some((seq, id)) => appended.recorded.push(Recorded::of(entry, seq, id)),
-            None => appended.duplicates += 1,
+    for (place, entry) in batch.entries.drain(..).enumerate() {
+        match appender.placed[place] {
+            Placed::New(seq, id) => appended.recorded.push(Recorded::of(entry, seq, id)),
+            Placed::Known(seq, id) => appended.duplicates.push(Duplicate {
+                entry: place,
+                id,
+                seq,
+            }),
         }
     }
     appended

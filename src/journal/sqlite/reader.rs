@@ -90,7 +90,8 @@ fn end(db: &Connection, sql: &str) -> Result<Option<Seq>, JournalError> {
     seq.map(place).transpose()
 }
 
-fn place(seq: i64) -> Result<Seq, JournalError> {
+/// A seq as it stands in a column.
+pub(super) fn place(seq: i64) -> Result<Seq, JournalError> {
     let seq = u64::try_from(seq).ok().and_then(Seq::new);
     seq.ok_or_else(|| JournalError::Damaged("a seq below 1".to_owned()))
 }
