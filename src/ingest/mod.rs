@@ -1,7 +1,11 @@
 //! From raw lines to published signals, on two threads: one parses what the sources bring, the
 //! other has it recorded and publishes it. Each is alone at its work, so the order in which lines
-//! arrive is the order of the log. Neither waits for a client.
+//! arrive is the order of the log. Neither waits for a client. Signals that come another way, over
+//! HTTP, are brought by a [`Publisher`], parsed, through the same channel.
 
+mod delivery;
+mod publication;
+mod publisher;
 mod recorder;
 mod recv_within;
 mod unrecorded;
@@ -18,16 +22,20 @@ use crate::dead_letters::{DeadLetter, DeadLetters, DeadLine};
 use crate::journal::{Batch, Entry};
 use crate::metrics::{Brought, Feeds, Registry};
 use crate::signal::{ReceivedAt, Signal};
-use crate::source::{Arrival, Handover, Lines, Origin, Position, SourceName, States, TooLong};
+use crate::source::{Arrival, Lines, Origin, Position, SourceName, States, TooLong};
 
+pub use delivery::{Delivery, Refused};
+pub use publication::{Publication, Signals};
+pub use publisher::{Publisher, Stopped};
 pub use recorder::{LogState, Recorder, ToRecorder};
 pub use unrecorded::Unrecorded;
 
+use publication::Awaited;
 use recv_within::recv_within;
 
-/// Handovers that wait for ingest, each up to one read of a source (64 KiB). When they are more,
-/// the sources wait, and with them whoever feeds them.
-pub const HANDOVERS_CAPACITY: usize = 16;
+/// Deliveries that wait for ingest: of a source, each up to one read (64 KiB). When they are more,
+/// the sources wait, and with them whoever feeds them; so does whoever publishes.
+pub const DELIVERIES_CAPACITY: usize = 16;
 
 /// Validates what the sources bring, and hands it to the recorder.
 #[derive(Debug)]
@@ -42,7 +50,7 @@ pub struct Ingest {
     metrics: Feeds,
 }
 
-/// What was made of some handovers: what goes into the log, and what is to be known afterwards.
+/// What was made of some deliveries: what goes into the log, and what is to be known afterwards.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     batch: Batch,
@@ -52,6 +60,8 @@ pub(crate) struct Parsed {
     irretrievable: u64,
     /// Sources that ended with it.
     ended: Vec<SourceName>,
+    /// Entries of the batch that somebody waits for.
+    awaited: Vec<Awaited>,
 }
 
 /// Signals in one commit, about: it bounds how long a signal waits for those behind it.
@@ -88,13 +98,13 @@ impl Ingest {
     }
 
     /// Goes on until every source has let go of its end of the channel, or the recorder has ended.
-    pub fn run(mut self, mut handovers: mpsc::Receiver<Handover>) {
-        while let Some(handover) = self.next(&mut handovers) {
-            self.take(handover);
+    pub fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+        while let Some(delivery) = self.next(&mut deliveries) {
+            self.take(delivery);
             while self.parsed.batch.entries.len() < MOST_BATCH
-                && let Ok(handover) = handovers.try_recv()
+                && let Ok(delivery) = deliveries.try_recv()
             {
-                self.take(handover);
+                self.take(delivery);
             }
             // A recorder that is busy makes us wait, and then the sources.
             let parsed = mem::take(&mut self.parsed);
@@ -109,25 +119,63 @@ impl Ingest {
     }
 
     /// The next one. While dead letters can't be written, they are tried again in between.
-    fn next(&mut self, handovers: &mut mpsc::Receiver<Handover>) -> Option<Handover> {
+    fn next(&mut self, deliveries: &mut mpsc::Receiver<Delivery>) -> Option<Delivery> {
         loop {
             self.dead_letters.retry(Instant::now());
             if !self.dead_letters.are_waiting() {
-                return handovers.blocking_recv();
+                return deliveries.blocking_recv();
             }
-            if let Some(received) = recv_within(handovers, BETWEEN_LETTERS) {
+            if let Some(received) = recv_within(deliveries, BETWEEN_LETTERS) {
                 return received;
             }
         }
     }
 
-    fn take(&mut self, handover: Handover) {
-        for arrival in handover.arrivals {
-            self.take_arrival(arrival);
+    fn take(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Handover(handover) => {
+                for arrival in handover.arrivals {
+                    self.take_arrival(arrival);
+                }
+                for bookmark in handover.bookmarks {
+                    self.parsed.batch.mark(bookmark);
+                }
+            }
+            Delivery::Publication(publication) => self.take_publication(publication),
+            Delivery::Refused(refused) => self.bury(
+                &refused.source,
+                &refused.position,
+                DeadLine::Whole(&refused.line),
+                &refused.reason,
+            ),
         }
-        for bookmark in handover.bookmarks {
-            self.parsed.batch.mark(bookmark);
-        }
+    }
+
+    fn take_publication(&mut self, publication: Publication) {
+        let Publication {
+            source,
+            signals: Signals { signals, room },
+            read_at,
+            receipts,
+        } = publication;
+        self.received_at = self.received_at.max(clock::received_now());
+        self.parsed.read_at.get_or_insert(read_at);
+        let (mut brought, entries) = (Brought::default(), &mut self.parsed.batch.entries);
+        let first = entries.len();
+        entries.extend(signals.into_iter().map(|signal| {
+            brought.count(signal.side());
+            Entry {
+                signal: signal.with_max_age(self.max_age),
+                source: source.clone(),
+                received_at: self.received_at,
+            }
+        }));
+        self.parsed.awaited.push(Awaited {
+            entries: first..entries.len(),
+            receipts,
+            _room: room,
+        });
+        self.metrics.brought(&source, brought, clock::now().get());
     }
 
     fn take_arrival(&mut self, arrival: Arrival) {
@@ -199,8 +247,11 @@ impl Ingest {
         line: DeadLine<'_>,
         why: &dyn Error,
     ) {
-        let (time, reason) = (jiff::Timestamp::now(), why.to_string());
-        let (source, reason) = (&origin.source, reason.as_str());
+        self.bury(&origin.source, position, line, &why.to_string());
+    }
+
+    fn bury(&mut self, source: &SourceName, position: &Position, line: DeadLine<'_>, reason: &str) {
+        let time = jiff::Timestamp::now();
         self.metrics.refused(source);
         self.dead_letters.write(&DeadLetter {
             time,
@@ -215,9 +266,47 @@ impl Ingest {
 impl Parsed {
     /// Takes what comes after it into the same commit.
     fn extend(&mut self, later: Self) {
+        let before = self.batch.entries.len();
+        let awaited = later.awaited.into_iter();
+        self.awaited.extend(awaited.map(|one| one.behind(before)));
         self.batch.extend(later.batch);
         self.read_at = self.read_at.or(later.read_at);
         self.irretrievable += later.irretrievable;
         self.ended.extend(later.ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::signal::{TimeUnit, Timestamp};
+
+    /// A few signals, of which somebody waits for the last so many.
+    fn parsed(signals: usize, awaited: usize) -> Parsed {
+        let signal = Signal::parse_line(b"buy X 1", TimeUnit::Seconds, Timestamp::MAX);
+        let signal = signal.unwrap().unwrap();
+        let awaited = Awaited {
+            entries: signals - awaited..signals,
+            receipts: oneshot::channel().0,
+            _room: None,
+        };
+        Parsed {
+            batch: Batch::of(std::iter::repeat_n(signal, signals)),
+            awaited: vec![awaited],
+            ..Parsed::default()
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_signals_waits_for_the_same_ones_in_a_larger_batch() {
+        let mut all = parsed(3, 1);
+        all.extend(Parsed::default());
+        all.extend(parsed(5, 5));
+        all.extend(parsed(4, 2));
+        let awaited = all.awaited.into_iter().map(|one| one.entries);
+        assert!(awaited.eq([2..3, 3..8, 10..12]));
+        assert_eq!(all.batch.entries.len(), 12);
     }
 }

@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::{MOST_BATCH, Parsed, Unrecorded};
 use crate::crash;
 use crate::hub::Hub;
-use crate::journal::{Appended, Journal, JournalError, Tended};
+use crate::journal::{Journal, JournalError, Tended};
 use crate::metrics::{Commits, Registry};
 use crate::signal::ReceivedAt;
 use crate::source::SourceName;
@@ -137,21 +137,20 @@ impl Recorder {
             read_at,
             irretrievable,
             ended,
+            awaited,
         } = parsed;
         if !batch.is_empty() {
             crash::point("before_commit");
             let start = Instant::now();
-            let Appended {
-                recorded,
-                duplicates,
-            } = self.insist(|journal| journal.append(&mut batch));
+            let appended = self.insist(|journal| journal.append(&mut batch));
             crash::point("after_commit");
             self.unrecorded.recorded(irretrievable);
-            let duplicates = duplicates.len() as u64;
+            let duplicates = appended.duplicates.len() as u64;
             self.metrics.recorded(start.elapsed(), duplicates);
             self.duplicates += duplicates;
             self.hub
-                .publish(&recorded, read_at.unwrap_or_else(Instant::now));
+                .publish(&appended.recorded, read_at.unwrap_or_else(Instant::now));
+            awaited.into_iter().for_each(|one| one.answer(&appended));
         }
         if !ended.is_empty() {
             // What came before it is published by the time anybody hears of the end.
@@ -214,7 +213,7 @@ mod tests {
 
     use crate::dead_letters::DeadLetters;
     use crate::ingest::Ingest;
-    use crate::journal::{Archive, Batch, Epoch, Memory};
+    use crate::journal::{Appended, Archive, Batch, Epoch, Memory};
     use crate::signal::{Seq, TimeUnit};
     use crate::source::{Arrival, Bookmark, Handover, Lines, Origin};
 
@@ -291,7 +290,7 @@ mod tests {
             bytes: b"buy X 1\n".to_vec(),
         };
         let handover = Handover::from(vec![Arrival::Lines(lines)]);
-        arrivals.send(handover).await.unwrap();
+        arrivals.send(handover.into()).await.unwrap();
 
         log.wait_for(|log| *log == LogState::Failing).await.unwrap();
         assert!(

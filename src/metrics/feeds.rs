@@ -12,6 +12,8 @@ use crate::source::{SourceName, States};
 pub struct Feeds {
     registry: Registry,
     sources: HashMap<SourceName, Feed>,
+    /// The name under which all are counted that publish over HTTP.
+    http: SourceName,
 }
 
 /// What is counted of one source.
@@ -39,6 +41,7 @@ impl Feeds {
         Self {
             registry: registry.clone(),
             sources: feeds.collect(),
+            http: "http".into(),
         }
     }
 
@@ -59,8 +62,11 @@ impl Feeds {
         self.of(source).dead_letters.increment(1);
     }
 
-    /// Sources that are in no configuration are our own, and few.
+    /// Sources that are in no configuration are our own, and few: those that are named after
+    /// whoever publishes, of whom there may be any number, are counted together.
     fn of(&mut self, source: &SourceName) -> &Feed {
+        let is_http = source.as_str().starts_with("http:");
+        let source = if is_http { &self.http } else { source };
         if !self.sources.contains_key(source) {
             let feed = Feed::new(&self.registry, source);
             self.sources.insert(source.clone(), feed);

@@ -24,13 +24,13 @@ use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::disk::Disk;
 use crate::history::History;
 use crate::hub::{Follower, Hub};
-use crate::ingest::{HANDOVERS_CAPACITY, Ingest, LogState, Recorder, Unrecorded};
+use crate::ingest::{DELIVERIES_CAPACITY, Delivery, Ingest, LogState, Recorder, Unrecorded};
 use crate::journal::{Batch, Journal, JournalError};
 use crate::jwks;
 use crate::metrics::{Commits, Feeds, Reads, Registry};
 use crate::session::Departures;
 use crate::shard::Stop;
-use crate::source::{Handover, SourceName, Sources, State, States};
+use crate::source::{SourceName, Sources, State, States};
 use crate::supervisor;
 
 /// A server that runs.
@@ -201,14 +201,14 @@ impl Server {
         sources: Sources,
         wait_clients: usize,
     ) -> io::Result<()> {
-        let (handovers, arriving) = mpsc::channel(HANDOVERS_CAPACITY);
+        let (deliveries, arriving) = mpsc::channel(DELIVERIES_CAPACITY);
         self.start_thread("ingest", move || ingest.run(arriving))?;
         self.start_thread("journal", move || recorder.run())?;
         self.workers.spawn(open_sources(
             sources,
             wait_clients,
             self.gate.clients.count(),
-            handovers,
+            deliveries,
             self.stop_sources.clone(),
         ));
         Ok(())
@@ -330,7 +330,7 @@ async fn open_sources(
     sources: Sources,
     wait_clients: usize,
     mut clients: watch::Receiver<usize>,
-    handovers: mpsc::Sender<Handover>,
+    deliveries: mpsc::Sender<Delivery>,
     stop: CancellationToken,
 ) {
     if wait_clients > 0 {
@@ -341,7 +341,7 @@ async fn open_sources(
         }
     }
     // Ingest lives as long as this sender, also when every source has ended.
-    sources.run(handovers.clone(), stop.clone()).await;
+    sources.run(deliveries.clone(), stop.clone()).await;
     stop.cancelled().await;
 }
 

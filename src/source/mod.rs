@@ -14,7 +14,9 @@ mod stdin;
 
 use std::any::Any;
 use std::collections::HashSet;
+use std::fmt;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -147,13 +149,17 @@ impl Sources {
         self
     }
 
-    /// Runs every source until it ends or `stop` is cancelled. A full `handovers` makes them wait;
-    /// a closed one ends them. After `stop` what was read is still sent, nothing more is read; a
+    /// Runs every source until it ends or `stop` is cancelled. What they hand over is made what goes
+    /// through `channel`: a full one makes them wait, a closed one ends them. After `stop` what was read is still sent, nothing more is read; a
     /// source that hangs is left alone after a second, and can't keep the channel open.
     ///
     /// # Cancel safety
     /// Dropped, it stops the sources as `stop` does, without waiting for them.
-    pub async fn run(self, handovers: mpsc::Sender<Handover>, stop: CancellationToken) {
+    pub async fn run<T>(self, channel: mpsc::Sender<T>, stop: CancellationToken)
+    where
+        T: std::convert::From<Handover> + Send + 'static,
+    {
+        let handovers = Handovers::through(&channel);
         // Threads of tokio's blocking pool: they live as long as their source.
         let mut running = JoinSet::new();
         // Dropping a source's stopper ends its thread.
@@ -161,12 +167,11 @@ impl Sources {
         if let Some(stdin) = self.stdin {
             let (reader, stopper) = stdin.into_reader(&self.states);
             stoppers.push(Box::new(stopper));
-            let handovers = Handovers(handovers.downgrade());
+            let handovers = handovers.clone();
             running.spawn_blocking(move || reader.run(&handovers));
         }
         for feed in self.files {
-            let handovers = Handovers(handovers.downgrade());
-            let (follower, stopper) = feed.into_follower(handovers, &self.states);
+            let (follower, stopper) = feed.into_follower(handovers.clone(), &self.states);
             stoppers.push(Box::new(stopper));
             running.spawn_blocking(move || follower.run());
         }
@@ -176,7 +181,7 @@ impl Sources {
             // Cancel-safe: none of these loses anything when dropped.
             tokio::select! {
                 () = stop.cancelled(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
-                () = handovers.closed(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
+                () = channel.closed(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if stopping => {
                     warn!(sources = running.len(), "a source hangs, its file system does not answer; not waiting for it");
                     return;
@@ -198,17 +203,33 @@ fn report(ended: Result<(), JoinError>) {
 
 /// Where a source hands on what it has read. A source that hangs does not keep the channel open:
 /// [`Sources::run`] does that.
-#[derive(Clone, Debug)]
-struct Handovers(mpsc::WeakSender<Handover>);
+#[derive(Clone)]
+struct Handovers(Arc<dyn Fn(Handover) -> bool + Send + Sync>);
 
 impl Handovers {
+    /// Through this channel, which may carry other things besides.
+    fn through<T>(channel: &mpsc::Sender<T>) -> Self
+    where
+        T: std::convert::From<Handover> + Send + 'static,
+    {
+        let channel = channel.downgrade();
+        Self(Arc::new(move |ready: Handover| {
+            channel.upgrade().is_some_and(|channel| {
+                (ready.arrivals.is_empty() && ready.bookmarks.is_empty())
+                    || channel.blocking_send(ready.into()).is_ok()
+            })
+        }))
+    }
+
     /// Waits while the channel is full; false if it is closed.
     fn send(&self, ready: impl Into<Handover>) -> bool {
-        let ready = ready.into();
-        self.0.upgrade().is_some_and(|handovers| {
-            (ready.arrivals.is_empty() && ready.bookmarks.is_empty())
-                || handovers.blocking_send(ready).is_ok()
-        })
+        (self.0)(ready.into())
+    }
+}
+
+impl fmt::Debug for Handovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handovers").finish_non_exhaustive()
     }
 }
 
@@ -247,7 +268,7 @@ mod tests {
         let (states, stop) = (sources.states(), CancellationToken::new());
         let (reader, mut writer) = std::io::pipe().unwrap();
         writer.write_all(b"one\n").unwrap();
-        let (sender, mut handovers) = mpsc::channel(1);
+        let (sender, mut handovers) = mpsc::channel::<Handover>(1);
         let run = sources.with_stdin(reader.into()).run(sender, stop.clone());
         let other = async {
             let handover = handovers.recv().await.unwrap();
