@@ -384,9 +384,10 @@ async fn who_may_not_connect_may_not_fetch_either() {
         answer.body.ends_with(r#""first_seq":1,"last_seq":0}"#),
         "{answer:?}"
     );
-    let post = "POST /signals HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
-    let answer = server.exchange(post.as_bytes()).await;
+    let put = "PUT /signals HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    let answer = server.exchange(put.as_bytes()).await;
     assert_refused(&answer, 405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("GET, POST"));
     assert_refused(&server.get("/signals/1", &good).await, 404, "not_found");
 
     // Tries count wherever they are made.

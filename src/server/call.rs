@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use hyper::body::Bytes;
+use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::http::header::HeaderMap;
 use warp::http::{Method, Response};
@@ -38,6 +39,8 @@ pub(super) struct Visit {
     pub(super) past: Past,
     /// Tells what it waits for.
     pub(super) opening: OpeningHandle,
+    /// A drain waits for what is tracked here.
+    pub(super) answering: TaskTracker,
     pub(super) admitted: Arc<Mutex<Option<Subscriber>>>,
 }
 
@@ -52,8 +55,25 @@ pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];
 pub(super) fn call(
     methods: &'static [Method],
 ) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone {
-    only(methods)
-        .and(warp::header::headers_cloned())
+    only(methods).and(parts())
+}
+
+/// A request with this method, on a path that takes all of these: the others are for another route.
+pub(super) fn call_by(
+    method: Method,
+    methods: &'static [Method],
+) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone {
+    let ours = warp::method()
+        .and_then(move |asked: Method| {
+            let is_ours = (asked == method).then_some(());
+            ready(is_ours.ok_or_else(warp::reject::not_found))
+        })
+        .untuple_one();
+    only(methods).and(ours).and(parts())
+}
+
+fn parts() -> impl Filter<Extract = (Call,), Error = Rejection> + Clone {
+    warp::header::headers_cloned()
         .and(query())
         .and(warp::ext::get::<Visit>())
         .map(|headers: HeaderMap, query: String, visit: Visit| Call {

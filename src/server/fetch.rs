@@ -7,16 +7,17 @@ use warp::Filter;
 use warp::http::{Method, Response};
 
 use super::answer::turn_away;
-use super::call::{Call, Route, call};
+use super::call::{Call, Route, call_by};
 use super::gate::Gate;
 use super::page::{Format, Page};
 use super::query::{self, Query};
+use super::routes::OF_SIGNALS;
 use crate::auth::Scope;
 use crate::signal::Protocol;
 
 pub(super) fn route(gate: Arc<Gate>) -> Route {
     warp::path!("signals")
-        .and(call(&[Method::GET]))
+        .and(call_by(Method::GET, OF_SIGNALS))
         .then(move |call: Call| {
             let gate = Arc::clone(&gate);
             async move { fetch(&gate, &call).await }

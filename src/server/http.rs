@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::poll_fn;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -19,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
-use warp::http::{Request, Response, Version};
+use warp::http::{Method, Request, Response, Version};
 
 use super::call::{Route, Visit};
 use super::past::{Interest, Log};
@@ -115,8 +116,8 @@ impl Visitor<'_> {
         let target = uri
             .path_and_query()
             .map_or(0, |target| target.as_str().len());
-        let interest = if uri.query().is_some() || uri.path().trim_end_matches('/') == PAST_SIGNALS
-        {
+        let is_fetch = uri.path().trim_end_matches('/') == PAST_SIGNALS;
+        let interest = if request.method() == Method::GET && (uri.query().is_some() || is_fetch) {
             Interest::InThePast
         } else {
             Interest::InTheFuture
@@ -130,6 +131,7 @@ impl Visitor<'_> {
             request_line: request.method().as_str().len() + target + "  HTTP/1.1\r\n".len(),
             past: self.log.now(self.shard, interest).await,
             opening: self.opening.handle(),
+            answering: self.shard.sessions().clone(),
             admitted,
         }
     }
@@ -164,10 +166,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let left = deadline.saturating_duration_since(Instant::now());
-    let asked = Cell::new(Instant::now());
+    // Since when the peer is waited for; `None` while a request is being answered: whoever does that
+    // has deadlines of its own.
+    let waiting_since = Cell::new(Some(Instant::now()));
     let answer = |request| {
-        asked.set(Instant::now());
-        answer(request)
+        waiting_since.set(None);
+        answer(request).inspect(|_| waiting_since.set(Some(Instant::now())))
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -177,11 +181,14 @@ where
         .serve_connection(TokioIo::new(io), service_fn(answer));
     let outcome = loop {
         // The time to take the last answer, and as much for the next request.
-        let patience = asked.get() + 2 * left;
+        let patience = waiting_since.get().unwrap_or_else(Instant::now) + 2 * left;
         let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
         match timeout_at(patience, serving).await {
             Ok(outcome) => break Some(outcome),
-            Err(_) if asked.get() + 2 * left > patience => {}
+            Err(_)
+                if waiting_since
+                    .get()
+                    .is_none_or(|since| since + 2 * left > patience) => {}
             Err(_) => break None,
         }
     };

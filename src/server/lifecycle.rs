@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::accept::{self, Accepted};
 use super::gate::Gate;
+use super::intake::Intake;
 use super::interrupts::Interrupts;
 use super::pending::Pending;
 use super::proxy::Proxies;
@@ -24,7 +25,9 @@ use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::disk::Disk;
 use crate::history::History;
 use crate::hub::{Follower, Hub};
-use crate::ingest::{DELIVERIES_CAPACITY, Delivery, Ingest, LogState, Recorder, Unrecorded};
+use crate::ingest::{
+    DELIVERIES_CAPACITY, Delivery, Ingest, LogState, Publisher, Recorder, Unrecorded,
+};
 use crate::journal::{Batch, Journal, JournalError};
 use crate::jwks;
 use crate::metrics::{Commits, Feeds, Reads, Registry};
@@ -85,9 +88,11 @@ impl Server {
         let mut server = Self::of(gate, &recorder, states, parts.drain, parts.exit_after);
         let readiness = server.readiness(parts.disk);
         let room = Room::new(parts.limits.open_files);
+        let (deliveries, arriving) = mpsc::channel(DELIVERIES_CAPACITY);
         let shard_parts = ShardParts {
             gate: Arc::clone(&server.gate),
             readiness: readiness.clone(),
+            intake: Intake::new(Publisher::new(&deliveries), parts.limits.handshake),
             epoch,
             history,
             tls: parts.tls,
@@ -102,7 +107,8 @@ impl Server {
             server.keep_keys(keeper);
         }
         server.show_metrics(monitoring, &metrics, readiness)?;
-        server.bring_signals(ingest, recorder, sources, parts.wait_clients)?;
+        server.record(ingest, recorder, arriving)?;
+        server.open_sources(sources, parts.wait_clients, deliveries);
         Ok(server)
     }
 
@@ -194,16 +200,22 @@ impl Server {
         Ok(())
     }
 
-    fn bring_signals(
+    fn record(
         &mut self,
         ingest: Ingest,
         recorder: Recorder,
+        arriving: mpsc::Receiver<Delivery>,
+    ) -> io::Result<()> {
+        self.start_thread("ingest", move || ingest.run(arriving))?;
+        self.start_thread("journal", move || recorder.run())
+    }
+
+    fn open_sources(
+        &mut self,
         sources: Sources,
         wait_clients: usize,
-    ) -> io::Result<()> {
-        let (deliveries, arriving) = mpsc::channel(DELIVERIES_CAPACITY);
-        self.start_thread("ingest", move || ingest.run(arriving))?;
-        self.start_thread("journal", move || recorder.run())?;
+        deliveries: mpsc::Sender<Delivery>,
+    ) {
         self.workers.spawn(open_sources(
             sources,
             wait_clients,
@@ -211,7 +223,6 @@ impl Server {
             deliveries,
             self.stop_sources.clone(),
         ));
-        Ok(())
     }
 
     fn start_thread(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod answer;
+mod body;
 mod call;
 mod clients;
 mod connect;
@@ -12,8 +13,10 @@ mod fetch;
 mod gate;
 mod gauges;
 mod http;
+mod intake;
 mod interrupts;
 mod lifecycle;
+mod lines;
 mod listener;
 mod monitoring;
 mod page;
@@ -21,6 +24,7 @@ mod past;
 mod pending;
 mod process;
 mod proxy;
+mod publish;
 mod query;
 mod readiness;
 mod refusal;

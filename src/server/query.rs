@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use crate::auth::Principal;
 use crate::config::suggest::nearest;
 use crate::hub::{Stale, Tests, View};
-use crate::signal::{PriceForm, Protocol, ReceivedAt, Seq, SymbolFilter};
+use crate::signal::{PriceForm, Protocol, ReceivedAt, Seq, SymbolFilter, TimeUnit};
 
 /// What a request asks for behind the question mark.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) struct Query {
     pub(super) epoch: Option<String>,
     /// Most signals in an answer, if it says so.
     pub(super) limit: Option<usize>,
+    /// What the integers in the timestamps of signals count.
+    pub(super) unit: TimeUnit,
     symbols: SymbolFilter,
     tests: Tests,
     prices: PriceForm,
@@ -33,6 +35,7 @@ pub(super) enum Parameter {
     Prices,
     Stale,
     Limit,
+    Unit,
 }
 
 /// What an upgrade takes.
@@ -57,6 +60,9 @@ pub(super) const OF_PAGES: &[Parameter] = &[
     Parameter::Stale,
     Parameter::Limit,
 ];
+
+/// What somebody may say who publishes.
+pub(super) const OF_PUBLISHING: &[Parameter] = &[Parameter::Unit];
 
 /// Most signals in one answer.
 pub(super) const MOST_LIMIT: usize = 10_000;
@@ -125,6 +131,10 @@ impl Query {
                 )?;
             }
             Parameter::Limit => self.limit = Some(limit(value)?),
+            Parameter::Unit => {
+                let units = [("s", TimeUnit::Seconds), ("ms", TimeUnit::Milliseconds)];
+                self.unit = choice(parameter, value, units)?;
+            }
         }
         Ok(())
     }
@@ -148,6 +158,7 @@ impl Parameter {
             Self::Prices => "prices",
             Self::Stale => "stale",
             Self::Limit => "limit",
+            Self::Unit => "unit",
         }
     }
 

@@ -37,8 +37,27 @@ pub(super) enum Refusal {
     Unreadable,
     Draining,
     HistoryGone(Gone),
+    /// More than is taken at once, in these words.
+    PayloadTooLarge(Cow<'static, str>),
+    /// A body in a form that is not read, in these words.
+    UnsupportedMediaType(&'static str),
+    /// Lines that are no signals.
+    InvalidSignals(Vec<RefusedLine>),
+    /// Too much is being brought in.
+    NoRoom,
+    /// It is not known yet whether the signals get into the log.
+    NotRecorded,
     NotTls,
     Internal,
+}
+
+/// A line of a body that is no signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct RefusedLine {
+    /// The first one is 1.
+    pub(super) line: usize,
+    /// What is wrong, and what to write instead.
+    pub(super) reason: String,
 }
 
 /// What the log holds instead of what was asked for.
@@ -74,6 +93,9 @@ pub(super) const CODES: &[&str] = &[
     "overloaded",
     "draining",
     "history_gone",
+    "payload_too_large",
+    "unsupported_media_type",
+    "invalid_signal",
     "internal",
 ];
 
@@ -92,6 +114,8 @@ struct Body<'a> {
     message: &'a str,
     #[serde(flatten)]
     held: Option<Held>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<&'a [RefusedLine]>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +133,7 @@ impl Refusal {
             code: self.code(),
             message: &message,
             held: self.held(),
+            refused: self.refused(),
         })
         .expect("strings and numbers serialize");
         let mut response = Response::builder()
@@ -131,10 +156,16 @@ impl Refusal {
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MissingToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope(_) => StatusCode::FORBIDDEN,
-            Self::Overloaded | Self::Busy | Self::Unreadable | Self::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Overloaded
+            | Self::Busy
+            | Self::Unreadable
+            | Self::Draining
+            | Self::NoRoom
+            | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
             Self::HistoryGone(_) => StatusCode::GONE,
+            Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidSignals(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -152,9 +183,14 @@ impl Refusal {
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
             Self::InsufficientScope(_) => "insufficient_scope",
-            Self::Overloaded | Self::Busy | Self::Unreadable => "overloaded",
+            Self::Overloaded | Self::Busy | Self::Unreadable | Self::NoRoom | Self::NotRecorded => {
+                "overloaded"
+            }
             Self::Draining => "draining",
             Self::HistoryGone(_) => "history_gone",
+            Self::PayloadTooLarge(_) => "payload_too_large",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::InvalidSignals(_) => "invalid_signal",
             Self::Internal => "internal",
         }
     }
@@ -182,6 +218,23 @@ impl Refusal {
             Self::Unreadable => "the log can't be read just now; come back in a moment",
             Self::Draining => "the server is shutting down; come back soon",
             Self::HistoryGone(gone) => gone.why,
+            Self::PayloadTooLarge(problem) => problem.as_ref(),
+            Self::UnsupportedMediaType(problem) => problem,
+            Self::InvalidSignals(refused) => {
+                let lines = match refused.len() {
+                    1 => "a line is".to_owned(),
+                    many => format!("{many} lines are"),
+                };
+                return format!("{lines} no signal, so nothing was taken; refused says why");
+            }
+            Self::NoRoom => {
+                "too much is being brought in just now, and of yours nothing was taken; \
+                 come back in a moment"
+            }
+            Self::NotRecorded => {
+                "the log does not take your signals just now, and may still take them; \
+                 send them again, with the same ids"
+            }
             Self::NotTls => "this port speaks TLS; use wss://",
             Self::Internal => "something is wrong in the server; it is logged there",
         }
@@ -199,6 +252,13 @@ impl Refusal {
         })
     }
 
+    fn refused(&self) -> Option<&[RefusedLine]> {
+        match self {
+            Self::InvalidSignals(refused) => Some(refused),
+            _ => None,
+        }
+    }
+
     fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
             Self::MethodNotAllowed(methods) => vec![(ALLOW, list(methods))],
@@ -212,7 +272,12 @@ impl Refusal {
             Self::TooManyAttempts(wait) => {
                 vec![(RETRY_AFTER, (wait.as_secs() + 1).to_string())]
             }
-            Self::Overloaded | Self::Busy | Self::Unreadable | Self::Draining => {
+            Self::Overloaded
+            | Self::Busy
+            | Self::Unreadable
+            | Self::Draining
+            | Self::NoRoom
+            | Self::NotRecorded => {
                 vec![(RETRY_AFTER, RETRY_SECONDS.to_string())]
             }
             Self::MissingToken => vec![(WWW_AUTHENTICATE, REALM.to_owned())],

@@ -9,7 +9,7 @@ use hyper::body::Bytes;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use warp::http::header::CONTENT_TYPE;
-use warp::http::{Response, StatusCode};
+use warp::http::{Method, Response, StatusCode};
 use warp::reject::Reject;
 use warp::{Filter, Rejection};
 
@@ -17,9 +17,10 @@ use super::answer::{self, turn_away};
 use super::call::{READ, Route, headers_fit, only};
 use super::clients::Entrance;
 use super::gate::Gate;
+use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch};
+use super::{connect, fetch, publish};
 use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::Registry;
@@ -44,10 +45,13 @@ pub(super) struct Subscriber {
 /// Where past signals are.
 pub(super) const PAST_SIGNALS: &str = "/signals";
 
+/// What may be done there: fetch some, publish some.
+pub(super) const OF_SIGNALS: &[Method] = &[Method::GET, Method::POST];
+
 impl Reject for Refusal {}
 
 /// All the server answers over HTTP.
-pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness) -> Route {
+pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> Route {
     let metrics = Arc::clone(gate);
     let refuse = move |rejection: Rejection| {
         let answer = turn_away(&metrics.metrics, &refusal(&rejection));
@@ -55,6 +59,8 @@ pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness) -> Route {
     };
     let answers = connect::route(Arc::clone(gate))
         .or(fetch::route(Arc::clone(gate)))
+        .unify()
+        .or(publish::route(Arc::clone(gate), intake))
         .unify()
         .or(probes(readiness))
         .unify();

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::accept::Accepted;
 use super::connection::{self, Host};
 use super::gate::Gate;
+use super::intake::Intake;
 use super::past::Log;
 use super::proxy::Proxies;
 use super::readiness::Readiness;
@@ -27,6 +28,7 @@ use crate::shard::{self, INBOX_CAPACITY, Stop};
 pub(super) struct ShardParts {
     pub(super) gate: Arc<Gate>,
     pub(super) readiness: Readiness,
+    pub(super) intake: Intake,
     pub(super) epoch: Epoch,
     pub(super) history: History,
     /// `None`: plaintext.
@@ -82,7 +84,7 @@ impl ShardParts {
             gather_entropy(tls);
         }
         let sources = self.readiness.sources.clone();
-        let routes = routes::routes(&self.gate, self.readiness);
+        let routes = routes::routes(&self.gate, self.readiness, self.intake);
         let log = Log {
             epoch: self.epoch,
             history: self.history.clone(),

@@ -1,0 +1,76 @@
+//! How signals come in over HTTP: their bodies, and the wait until they are in the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::body::Bodies;
+use super::call::Visit;
+use super::refusal::Refusal;
+use crate::ingest::{Publisher, Signals};
+use crate::journal::Receipt;
+use crate::source::SourceName;
+
+/// Takes signals in. Cheap to clone: all clones share their bounds.
+#[derive(Clone, Debug)]
+pub(super) struct Intake {
+    pub(super) bodies: Bodies,
+    pub(super) publisher: Publisher,
+    turns: Arc<Semaphore>,
+    /// Longest time without anything of a body; longest time for the log to take what it brought.
+    pub(super) patience: Duration,
+}
+
+/// Signals that are in the log.
+#[derive(Debug)]
+pub(super) struct Published {
+    /// One for each, in order.
+    pub(super) receipts: Vec<Receipt>,
+    /// A drain waits until it is dropped: then the answer is on its way.
+    pub(super) answering: TaskTrackerToken,
+}
+
+/// Publications that wait for the log at once: more than fit into ingest's channel, and few enough
+/// that connections which wait for us leave others to be accepted while the log can't be written.
+const MOST_PUBLICATIONS: usize = 64;
+
+impl Intake {
+    /// `patience`: how long a peer may keep us waiting for a body, and we it for the log.
+    pub(super) fn new(publisher: Publisher, patience: Duration) -> Self {
+        Self {
+            bodies: Bodies::new(patience),
+            publisher,
+            turns: Arc::new(Semaphore::new(MOST_PUBLICATIONS)),
+            patience,
+        }
+    }
+
+    /// Publishes all of these or none, and waits until the log holds them, for so long at most.
+    /// What was handed over is recorded in the end, also when nobody waits any more.
+    pub(super) async fn publish(
+        &self,
+        visit: &Visit,
+        source: SourceName,
+        signals: Signals,
+        within: Duration,
+    ) -> Result<Published, Refusal> {
+        // Before they are handed over: what a drain still brings into the log is answered.
+        let answering = visit.answering.token();
+        let deadline = Instant::now() + within;
+        let Ok(Ok(_turn)) = timeout_at(deadline, self.turns.acquire()).await else {
+            return Err(Refusal::NoRoom);
+        };
+        let published = timeout_at(deadline, self.publisher.publish(source, signals));
+        match visit.opening.while_ours(published).await {
+            Ok(Ok(receipts)) => Ok(Published {
+                receipts,
+                answering,
+            }),
+            Ok(Err(_stopped)) => Err(Refusal::Draining),
+            Err(_late) => Err(Refusal::NotRecorded),
+        }
+    }
+}

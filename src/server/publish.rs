@@ -1,0 +1,125 @@
+//! `POST /signals`: signals from whoever may publish, taken all together or not at all.
+
+use std::sync::Arc;
+
+use futures::Stream;
+use hyper::body::{Buf, Bytes};
+use serde::Serialize;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::debug;
+use warp::Filter;
+use warp::http::header::CONTENT_TYPE;
+use warp::http::{Method, Response, StatusCode};
+
+use super::answer::turn_away;
+use super::call::{Call, Route, call_by};
+use super::gate::Gate;
+use super::intake::{Intake, Published};
+use super::lines::{Form, Signals};
+use super::query::{self, Query};
+use super::refusal::Refusal;
+use super::routes::OF_SIGNALS;
+use crate::auth::{Principal, Scope};
+use crate::ingest;
+use crate::printable::printable;
+use crate::source::SourceName;
+
+pub(super) fn route(gate: Arc<Gate>, intake: Intake) -> Route {
+    warp::path!("signals")
+        .and(call_by(Method::POST, OF_SIGNALS))
+        .and(warp::body::stream())
+        .then(move |call: Call, body| {
+            let (gate, intake) = (Arc::clone(&gate), intake.clone());
+            async move {
+                let outcome = publish(&gate, &intake, &call, body).await;
+                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+            }
+        })
+        .boxed()
+}
+
+/// Longest body.
+const MOST_BODY: usize = 16 * 1024 * 1024;
+
+/// Takes what somebody brings, and answers when the log has it.
+async fn publish<B: Buf>(
+    gate: &Gate,
+    intake: &Intake,
+    call: &Call,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Response<Bytes>, Refusal> {
+    let principal = gate.authorise(call, Scope::SignalsPublish).await?;
+    let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;
+    let form = Form::of(&call.headers)?;
+    let body = intake.bodies.read(&call.headers, body, MOST_BODY).await?;
+    let Signals { signals, lines, .. } = Signals::read(&body.bytes, form, unit).await?;
+    let source = source(&principal);
+    debug!(%source, signals = signals.len(), "published");
+    let signals = ingest::Signals::from(signals).keeping(body.room);
+    drop(body.bytes);
+    let published = intake.publish(&call.visit, source, signals, intake.patience);
+    Ok(accepted(StatusCode::CREATED, &lines, published.await?))
+}
+
+/// Who has published, as clients see it.
+fn source(principal: &Principal) -> SourceName {
+    let subject = printable(principal.subject());
+    let cut: String = subject.chars().take(MOST_SUBJECT).collect();
+    SourceName::from(format!("http:{cut}").as_str())
+}
+
+/// Characters of a subject that a source is named after.
+const MOST_SUBJECT: usize = 64;
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    accepted: Vec<AcceptedLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct AcceptedLine<'a> {
+    line: usize,
+    seq: u64,
+    id: &'a str,
+    duplicate: bool,
+}
+
+/// The answer to somebody whose signals are in the log: which line brought which.
+pub(super) fn accepted(code: StatusCode, lines: &[usize], published: Published) -> Response<Bytes> {
+    let Published {
+        receipts,
+        answering,
+    } = published;
+    let accepted = lines.iter().zip(&receipts);
+    let accepted = accepted.map(|(&line, receipt)| AcceptedLine {
+        line,
+        seq: receipt.seq.get(),
+        id: receipt.id.as_str(),
+        duplicate: receipt.is_duplicate,
+    });
+    let accepted = Accepted {
+        accepted: accepted.collect(),
+    };
+    let text = serde_json::to_vec(&accepted).expect("strings and numbers serialize");
+    let text = Bytes::from_owner(Answer {
+        text,
+        _answering: answering,
+    });
+    Response::builder()
+        .status(code)
+        .header(CONTENT_TYPE, "application/json")
+        .body(text)
+        .expect("the headers are constants")
+}
+
+/// An answer on its way, for which a drain waits.
+struct Answer {
+    text: Vec<u8>,
+    _answering: TaskTrackerToken,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
