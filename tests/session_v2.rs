@@ -205,6 +205,28 @@ fn a_heartbeat_comes_when_nothing_was_sent_for_the_interval_and_says_what_was_se
 }
 
 #[test]
+fn who_goes_elsewhere_in_the_log_does_not_depend_on_what_it_left_behind() {
+    let (mut rig, grip) = rig(Duration::from_secs(30));
+    publish(&mut rig, "X", 600);
+    publish(&mut rig, "X", 1);
+    grip.hang(true);
+    let mut peer = rig.connect(&v2(), seq(1));
+    expect_established(&mut peer, &rig, 30_000, 1, 601);
+    // It waits for the first stretch of the log, of which retention takes its place.
+    while grip.reads() == 0 {
+        std::thread::yield_now();
+    }
+    peer.send(TEXT, br#"{"type":"resume","after_seq":550}"#);
+    let resumed = r#"{"type":"resumed","from_seq":551,"to_seq":601}"#;
+    assert_eq!(peer.text(), resumed);
+    grip.oldest.move_to(seq(551));
+    grip.hang(false);
+    for place in 551..=601 {
+        assert_eq!(json(&peer.text())["seq"], place);
+    }
+}
+
+#[test]
 fn who_is_behind_hears_no_heartbeat_until_it_has_everything() {
     let (mut rig, grip) = rig(BEAT);
     publish(&mut rig, "X", 600);

@@ -1,92 +1,324 @@
-use std::io::Write as _;
+use std::borrow::Cow;
+use std::fmt;
 
-use serde::Serialize;
-use uuid::Uuid;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::auth::{Principal, Scope};
-use crate::clock;
-use crate::hub::{View, frame};
-use crate::signal::{Id, Price, Protocol, Side, Signal, Symbol};
+use super::answer::{Problem, RequestId};
+use crate::hub::Tests;
+use crate::signal::{Seq, SymbolFilter};
 
-/// Answers the text messages of one client.
+/// What a client of `signalcast.v2` asks of the server.
 #[derive(Debug)]
-pub(super) struct Commands {
-    next_test: Side,
+pub(super) struct Request {
+    pub(super) command: Result<Command, Problem>,
+    /// Comes back with the answer.
+    pub(super) id: Option<RequestId>,
 }
 
-/// What the answer to `test` says.
-#[derive(Clone, Debug)]
-pub struct TestSignal {
-    /// Its symbol.
-    pub symbol: Symbol,
-    /// Its price.
-    pub price: Price,
+#[derive(Debug)]
+pub(super) enum Command {
+    Ping,
+    Test,
+    Subscribe(Wish),
+    Resume {
+        /// The last signal that the client has; `None`: it has none.
+        after: Option<Seq>,
+    },
 }
 
-/// `{"type":"error","code":"…","message":"…"}`
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename = "error")]
-struct ErrorMessage<'a> {
-    code: &'a str,
-    message: &'a str,
+/// Which signals a client wants.
+#[derive(Debug)]
+pub(super) struct Wish {
+    /// The symbols, as it wrote them.
+    pub(super) patterns: Vec<String>,
+    pub(super) symbols: SymbolFilter,
+    pub(super) tests: Tests,
 }
 
-impl Commands {
-    /// The first test signal is a buy.
-    pub(super) fn new() -> Self {
-        Self {
-            next_test: Side::Buy,
+/// The text that asks for a test signal without being JSON, in `signalcast.v1` too.
+pub(super) const BARE_TEST: &str = "test";
+
+impl Request {
+    /// What this text asks for.
+    pub(super) fn parse(text: &str) -> Self {
+        if text == BARE_TEST {
+            let command = Ok(Command::Test);
+            return Self { command, id: None };
+        }
+        let read = serde_json::from_str::<Members<'_>>(text)
+            .map_err(|error| no_object(&error))
+            .and_then(|members| Ok((members.id()?, members)));
+        match read {
+            Ok((id, members)) => Self {
+                command: members.command(),
+                id,
+            },
+            Err(problem) => Self {
+                command: Err(problem),
+                id: None,
+            },
+        }
+    }
+}
+
+/// The members of a command, unread. Only those that a command may have are kept.
+#[derive(Debug, Default)]
+struct Members<'a> {
+    known: [Option<&'a RawValue>; Member::ALL.len()],
+    /// One that no command has.
+    stranger: Option<String>,
+    /// One that is there more than once.
+    repeated: Option<Member>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    Type,
+    RequestId,
+    Symbols,
+    Tests,
+    AfterSeq,
+}
+
+impl Member {
+    const ALL: [Self; 5] = [
+        Self::Type,
+        Self::RequestId,
+        Self::Symbols,
+        Self::Tests,
+        Self::AfterSeq,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::RequestId => "request_id",
+            Self::Symbols => "symbols",
+            Self::Tests => "tests",
+            Self::AfterSeq => "after_seq",
         }
     }
 
-    /// Appends the answer to one text message, as a frame.
-    pub(super) fn answer(
-        &mut self,
-        text: &str,
-        principal: &Principal,
-        view: &View,
-        test: &TestSignal,
-        out: &mut Vec<u8>,
-    ) {
-        if text != "test" {
-            let message = "the one command is the text test";
-            return write_error(out, "unknown_command", message);
+    /// What its value must be.
+    fn form(self) -> &'static str {
+        match self {
+            Self::Type => r#"a string such as "ping""#,
+            Self::RequestId => "a string of up to 128 characters",
+            Self::Symbols => r#"a list of patterns such as ["BTC*","ETHUSDT"]"#,
+            Self::Tests => "true or false",
+            Self::AfterSeq => {
+                "a whole number: the seq of the last signal you have, or 0 for all from the first"
+            }
         }
-        if !principal.has(Scope::SignalsTest) {
-            let message = "test needs a token with the scope signals:test";
-            return write_error(out, "insufficient_scope", message);
-        }
-        let side = self.next_test;
-        self.next_test = match side {
-            Side::Buy => Side::Sell,
-            Side::Sell => Side::Buy,
+    }
+}
+
+impl<'a> Members<'a> {
+    fn id(&self) -> Result<Option<RequestId>, Problem> {
+        let id = self.read::<String>(Member::RequestId)?;
+        id.map(|id| RequestId::new(id).ok_or_else(|| malformed(Member::RequestId)))
+            .transpose()
+    }
+
+    fn command(&self) -> Result<Command, Problem> {
+        let name = self.need::<String>("a command", Member::Type)?;
+        let takes: &[Member] = match name.as_str() {
+            "ping" | "test" => &[],
+            "subscribe" => &[Member::Symbols, Member::Tests],
+            "resume" => &[Member::AfterSeq],
+            _ => return Err(unknown(&name)),
         };
-        let signal = Signal::synthetic(side, test.symbol.clone(), test.price, clock::now());
-        write_test(out, &signal, view);
+        self.has_only(&name, takes)?;
+        Ok(match name.as_str() {
+            "ping" => Command::Ping,
+            "test" => Command::Test,
+            "subscribe" => Command::Subscribe(self.wish()?),
+            _ => Command::Resume {
+                after: Seq::new(self.need(&name, Member::AfterSeq)?),
+            },
+        })
     }
-}
 
-/// As any signal, but for the seq: it is in no log.
-fn write_test(out: &mut Vec<u8>, signal: &Signal, view: &View) {
-    let (mut id, mut origin) = (String::new(), String::new());
-    if view.protocol == Protocol::V2 {
-        let received_at = clock::received_now();
-        id = format!(r#","id":"{}""#, Id::from(Uuid::now_v7()));
-        origin = format!(r#","source":"test","received_at":"{received_at}""#);
-    }
-    frame::write_text(out, |out| {
-        let written =
-            write!(out, r#"{{"type":"{}"{id},"content":"#, signal.side()).and_then(|()| {
-                signal.write_content(view.prices, out);
-                write!(out, r#","is_test":true{origin}}}"#)
+    fn wish(&self) -> Result<Wish, Problem> {
+        let tests = match self.read(Member::Tests)? {
+            None | Some(true) => Tests::Sent,
+            Some(false) => Tests::LeftOut,
+        };
+        let Some(patterns) = self.read::<Vec<String>>(Member::Symbols)? else {
+            return Ok(Wish {
+                patterns: vec!["*".to_owned()],
+                symbols: SymbolFilter::All,
+                tests,
             });
-        written.expect("writing to memory does not fail");
-    });
+        };
+        let no_symbols = |pattern: &String| pattern.is_empty() || pattern.contains(' ');
+        if patterns.iter().any(no_symbols) {
+            return Err(Problem::bad_command(
+                "symbols has a pattern that is empty or has a blank in it, which no symbol matches; \
+                 take it out",
+            ));
+        }
+        let symbols = SymbolFilter::matching(patterns.iter().map(String::as_str))
+            .map_err(|problem| Problem::bad_command(problem.to_string()))?;
+        Ok(Wish {
+            patterns,
+            symbols,
+            tests,
+        })
+    }
+
+    /// Refuses what this command does not take: a mistyped `symbols` that was passed over would
+    /// bring signals that nobody asked for.
+    fn has_only(&self, command: &str, takes: &[Member]) -> Result<(), Problem> {
+        if let Some(member) = self.repeated {
+            let name = member.name();
+            let problem = format!("{name} is there more than once; write it once");
+            return Err(Problem::bad_command(problem));
+        }
+        let always = [Member::Type, Member::RequestId];
+        let is_foreign = |member: &Member| {
+            self.raw(*member).is_some() && !always.contains(member) && !takes.contains(member)
+        };
+        let foreign = Member::ALL.into_iter().find(is_foreign).map(Member::name);
+        let Some(foreign) = foreign.or(self.stranger.as_deref()) else {
+            return Ok(());
+        };
+        let takes: Vec<_> = takes.iter().map(|member| member.name()).collect();
+        let takes = match takes.as_slice() {
+            [] => "nothing but request_id".to_owned(),
+            takes => format!("{} and request_id", takes.join(", ")),
+        };
+        let foreign = shown(foreign).unwrap_or_else(|| "one of the keys that it has".to_owned());
+        Err(Problem::bad_command(format!(
+            "{command} does not take {foreign}; it takes {takes}"
+        )))
+    }
+
+    fn need<T: Deserialize<'a>>(&self, command: &str, member: Member) -> Result<T, Problem> {
+        let value = self.read(member)?;
+        value.ok_or_else(|| {
+            let (name, form) = (member.name(), member.form());
+            Problem::bad_command(format!("{command} needs {name}, {form}"))
+        })
+    }
+
+    fn read<T: Deserialize<'a>>(&self, member: Member) -> Result<Option<T>, Problem> {
+        let value = self.raw(member).map(|raw| serde_json::from_str(raw.get()));
+        // What serde says may repeat the value, and that may be a token.
+        value.transpose().map_err(|_| malformed(member))
+    }
+
+    fn raw(&self, member: Member) -> Option<&'a RawValue> {
+        self.known[member as usize]
+    }
 }
 
-fn write_error(out: &mut Vec<u8>, code: &str, message: &str) {
-    frame::write_text(out, |out| {
-        serde_json::to_writer(out, &ErrorMessage { code, message })
-            .expect("two strings serialize into memory");
-    });
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reading)
+    }
+}
+
+/// Takes an object apart.
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let value = map.next_value()?;
+            match Member::ALL.into_iter().find(|member| member.name() == name) {
+                Some(member) => {
+                    if members.known[member as usize].replace(value).is_some() {
+                        members.repeated = Some(member);
+                    }
+                }
+                None => members.stranger = Some(name.into_owned()),
+            }
+        }
+        Ok(members)
+    }
+}
+
+fn no_object(error: &serde_json::Error) -> Problem {
+    if error.is_data() {
+        return Problem::bad_command(
+            r#"a command is a JSON object such as {"type":"ping"}, or the text test"#,
+        );
+    }
+    // Of what was sent it says nothing but the place.
+    Problem::bad_command(format!(
+        r#"this is not JSON: {error}; a command is an object such as {{"type":"ping"}}"#
+    ))
+}
+
+fn malformed(member: Member) -> Problem {
+    let (name, form) = (member.name(), member.form());
+    Problem::bad_command(format!("{name} must be {form}"))
+}
+
+fn unknown(name: &str) -> Problem {
+    let name = shown(name).unwrap_or_else(|| "of this name".to_owned());
+    Problem::unknown_command(format!(
+        "there is no command {name}; there are ping, test, subscribe and resume"
+    ))
+}
+
+/// What a client wrote, as far as an answer repeats it: what is longer may be a token.
+fn shown(text: &str) -> Option<String> {
+    const MOST_SHOWN: usize = 40;
+    let is_short = text.chars().nth(MOST_SHOWN).is_none();
+    is_short.then(|| format!("{text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_command_is_told_what_to_write() {
+        let long = format!(r#"{{"type":"{}"}}"#, "x".repeat(41));
+        let stranger = format!(r#"{{"type":"ping","{}":1}}"#, "x".repeat(41));
+        let id = format!(r#"{{"type":"ping","request_id":"{}"}}"#, "x".repeat(129));
+        let patterns = serde_json::json!({ "type": "subscribe", "symbols": vec!["X"; 257] });
+        let said: Vec<String> = [
+            "",
+            "TEST",
+            "{",
+            "[]",
+            "\"eyJhbGciOiJIUzI1NiJ9\"",
+            r#"{"type":"ping"} {}"#,
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"stop"}"#,
+            long.as_str(),
+            id.as_str(),
+            r#"{"type":"ping","type":"ping"}"#,
+            r#"{"type":"ping","token":"x"}"#,
+            r#"{"type":"subscribe","symbol":[]}"#,
+            r#"{"type":"subscribe","symbols":"X"}"#,
+            r#"{"type":"subscribe","symbols":["X",""]}"#,
+            &patterns.to_string(),
+            r#"{"type":"subscribe","tests":1}"#,
+            r#"{"type":"resume"}"#,
+            r#"{"type":"resume","after_seq":1.5}"#,
+            stranger.as_str(),
+        ]
+        .into_iter()
+        .map(|text| {
+            let problem = Request::parse(text).command.expect_err(text);
+            let said = serde_json::to_string(&problem).unwrap();
+            let text: String = text.chars().take(60).collect();
+            format!("{text}\n    {said}")
+        })
+        .collect();
+        insta::assert_snapshot!(said.join("\n"));
+    }
 }

@@ -5,15 +5,19 @@
 //! or TLS.
 
 mod announcement;
+mod answer;
+mod answering;
 mod boundary;
 mod close;
 mod command;
 mod deadlines;
 mod departures;
 mod inlet;
+mod postponed;
 mod reading;
 mod receive;
 mod settings;
+mod test_signals;
 
 use std::io;
 use std::rc::Rc;
@@ -32,15 +36,16 @@ use crate::signal::Protocol;
 
 pub use announcement::LogRange;
 pub use close::Close;
-pub use command::TestSignal;
 pub use departures::Departures;
 pub use settings::Settings;
+pub use test_signals::TestSignal;
 
-use command::Commands;
 use deadlines::{Deadlines, Due};
 use inlet::Inlet;
+use postponed::Postponed;
 use reading::{Next, Reading};
 use receive::Input;
+use test_signals::TestSignals;
 
 /// One client that was let in.
 #[derive(Debug)]
@@ -51,11 +56,12 @@ pub struct Session {
     principal: Principal,
     settings: Rc<Settings>,
     inlet: Inlet,
-    commands: Commands,
+    tests: TestSignals,
     command_rate: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
     deadlines: Deadlines,
     phase: Phase,
     reading: Reading,
+    postponed: Option<Box<Postponed>>,
     /// The changes of the shard that it has taken note of.
     changes_seen: u16,
 }
@@ -136,9 +142,10 @@ impl Session {
             deadlines: Deadlines::begin(&settings, Instant::now()),
             command_rate: RateLimiter::direct(quota),
             client: Rc::new(client),
-            commands: Commands::new(),
+            tests: TestSignals::new(),
             phase: Phase::Open,
             reading: Reading::Nothing,
+            postponed: None,
             // None of them yet: what let it in may have changed on the way here.
             changes_seen: shard.changes().wrapping_sub(1),
             shard,
@@ -250,6 +257,7 @@ impl Session {
             () = self.reading.done(), if standing == Standing::Reading => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
             () = client.handed_over() => {}
+            () = postponed::has_come(&mut self.postponed) => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = self.shard.changed() => {}
         }

@@ -1,6 +1,5 @@
 use std::rc::Rc;
 
-use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tracing::debug;
 
@@ -35,11 +34,14 @@ impl Session {
                     ..
                 }
         );
-        waiting < MOST_WAITING_ANSWERS && !done
+        waiting < MOST_WAITING_ANSWERS && !done && !self.postpones()
     }
 
     /// Reads what has come, and handles it.
     pub(super) fn receive(&mut self) -> Result<Input, Ended> {
+        if self.settle() {
+            self.parse()?;
+        }
         let mut bytes = 0;
         while self.reads() && bytes < TURN_BYTES {
             let client = Rc::clone(&self.client);
@@ -84,7 +86,8 @@ impl Session {
         {
             return Ok(());
         }
-        loop {
+        // What was sent behind a command that is postponed is looked at when that is answered.
+        while !self.postpones() {
             let message = self.inlet.message();
             self.inlet
                 .take_answers(self.client.outlet().borrow_mut().control());
@@ -111,11 +114,12 @@ impl Session {
                 }
             }
         }
+        Ok(())
     }
 
     fn handle(&mut self, message: Message) {
         match (self.phase, message) {
-            (Phase::Open, Message::Text(text)) => self.answer(text.as_str()),
+            (Phase::Open, Message::Text(text)) => self.hear(text.as_str()),
             (Phase::Open, Message::Binary(_)) => self.close(Close::Binary),
             (Phase::Open, Message::Close(frame)) => {
                 self.leave();
@@ -125,16 +129,5 @@ impl Session {
             }
             _ => {}
         }
-    }
-
-    fn answer(&mut self, text: &str) {
-        if self.command_rate.check().is_err() {
-            return self.close(Close::TooManyCommands);
-        }
-        self.client.spoke_at(Instant::now());
-        let mut outlet = self.client.outlet().borrow_mut();
-        let (view, test) = (self.group.view(), &self.settings.test);
-        self.commands
-            .answer(text, &self.principal, view, test, outlet.control());
     }
 }

@@ -78,6 +78,13 @@ impl Client {
         self.cursor.get()
     }
 
+    /// It is to be sent everything from here on. It must be on no list: a pass that goes on would
+    /// write to it from where it stood.
+    pub fn go_on_from(&self, cursor: Seq) {
+        debug_assert_eq!(self.listing.get(), Listing::Nowhere);
+        self.cursor.set(cursor);
+    }
+
     /// When it was last sent a message, be it a signal or an answer; a ping is none.
     pub fn last_spoke(&self) -> Instant {
         self.spoke.get()
