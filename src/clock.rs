@@ -7,9 +7,12 @@ use crate::signal::{ReceivedAt, Timestamp};
 
 /// The time to the microsecond. A clock set before 1970 counts as 1970.
 pub(crate) fn received_now() -> ReceivedAt {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    received_at(SystemTime::now())
+}
+
+/// A time as it is shown.
+pub(crate) fn received_at(time: SystemTime) -> ReceivedAt {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     ReceivedAt::from_micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
 }
 

@@ -9,6 +9,7 @@ mod shard;
 use std::collections::VecDeque;
 
 use common::frames::{CLOSE, TEXT};
+use common::jwt::{token, with};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shard::kept::{Grip, Kept};
@@ -31,6 +32,9 @@ const ASKED: [Option<&[&str]>; 5] = [
 
 /// What tokens allow.
 const ALLOWED: [Option<&[&str]>; 3] = [None, Some(&["BTC*"]), Some(&["*USDT", "X"])];
+
+/// The key with which the rig's tokens are signed.
+const KEY: &str = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
 
 #[derive(Clone, Copy, Debug)]
 struct Said {
@@ -72,6 +76,9 @@ enum Wish {
     },
     /// In thousandths of the log.
     Resume(u64),
+    Auth {
+        allowed: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +113,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         4 => (0..ASKED.len(), any::<bool>())
             .prop_map(|(asked, tests)| Wish::Subscribe { asked, tests }),
         4 => (0..=1100_u64).prop_map(Wish::Resume),
+        1 => (0..ALLOWED.len()).prop_map(|allowed| Wish::Auth { allowed }),
     ]
 }
 
@@ -331,6 +339,16 @@ impl Reader {
                     },
                 );
             }
+            Wish::Auth { allowed } => {
+                assert_eq!(frame["type"], "authenticated", "{frame}");
+                self.refilter(
+                    model,
+                    Filter {
+                        allowed,
+                        ..self.filter
+                    },
+                );
+            }
             Wish::Resume(_) => self.resumed(model, wish.after(published), published, frame),
         }
     }
@@ -375,6 +393,13 @@ impl Wish {
                 command
             }
             Self::Resume(_) => json!({ "type": "resume", "after_seq": self.after(published) }),
+            Self::Auth { allowed } => {
+                let claims = with(
+                    "symbols",
+                    ALLOWED[allowed].map_or(json!(["*"]), |of| json!(of)),
+                );
+                json!({ "type": "auth", "token": token(&claims, KEY) })
+            }
         }
     }
 

@@ -4,10 +4,12 @@
 mod common;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use common::jwt::{claims, with};
-use common::{TestClient, TestServer};
+use common::issuer::{Answer, Issuer, Signer};
+use common::jwt::{claims, now, token, with, without};
+use common::{Folder, TestClient, TestServer};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -255,7 +257,9 @@ async fn what_is_no_command_is_an_error_that_says_so_and_the_connection_stays() 
 async fn commands_are_answered_in_their_order() {
     let server = start("");
     let mut client = client(&server).await;
+    let again = server.mint(&claims());
     let commands = [
+        (json!({ "type": "auth", "token": again }), "authenticated"),
         (
             json!({ "type": "subscribe", "symbols": ["A"] }),
             "subscribed",
@@ -265,6 +269,7 @@ async fn commands_are_answered_in_their_order() {
         (json!({ "type": "nothing" }), "error"),
         (json!({ "type": "test" }), "buy"),
         (json!({ "type": "resume", "after_seq": 1 }), "error"),
+        (json!({ "type": "auth", "token": "x" }), "error"),
     ];
     for (index, (command, _)) in commands.iter().enumerate() {
         let mut command = command.clone();
@@ -540,6 +545,270 @@ async fn what_anybody_was_sent_everybody_can_go_on_after() {
             answer,
             format!(r#"{{"type":"resumed","from_seq":{next},"to_seq":{seq}}}"#)
         );
+    }
+}
+
+/// The token's own end, without the leeway.
+fn authenticated(expires: u64, rest: &str) -> String {
+    let expires = i64::try_from(expires).unwrap();
+    let expires = jiff::Timestamp::from_second(expires).unwrap();
+    format!(r#"{{"type":"authenticated","expires_at":"{expires:.6}"{rest}}}"#)
+}
+
+#[tokio::test]
+async fn a_renewed_token_carries_the_connection_beyond_the_first_ones_end() {
+    for transport in TRANSPORTS {
+        let mut server = start(&format!("{transport} --auth-leeway 1s"));
+        let brief = now() + 3;
+        let brief = server.mint(&with("exp", brief));
+        let mut renewed = client_with(&server, "/", &brief).await;
+        let mut left = client_with(&server, "/", &brief).await;
+        let end = now() + 600;
+        let fresh = server.mint(&with("exp", end));
+        let command = json!({ "type": "auth", "token": fresh, "request_id": "a" });
+        let answer = ask(&mut renewed, &command).await;
+        assert_eq!(answer, authenticated(end, r#","request_id":"a""#));
+        assert_eq!(left.expect_close().await.0, 1008);
+        server.feed("buy X 1 7\n");
+        expect_symbols(&mut renewed, &["X"]).await;
+
+        // A shorter one shortens it.
+        let end = now() + 2;
+        let shorter = server.mint(&with("exp", end));
+        let answer = ask(&mut renewed, &json!({ "type": "auth", "token": shorter })).await;
+        assert_eq!(answer, authenticated(end, ""));
+        let (code, reason) = renewed.expect_close().await;
+        assert_eq!(code, 1008);
+        assert!(reason.contains("expired"), "{reason}");
+        assert!(now() >= end);
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_token_brings_its_own_scopes_and_symbols() {
+    let mut server = start("");
+    let token = |symbols: Value, scope: &str| {
+        let mut claims = with("symbols", symbols);
+        claims["scope"] = scope.into();
+        server.mint(&claims)
+    };
+    let narrow = token(json!(["A*", "END"]), "signals:read");
+    let other = token(json!(["B*", "END"]), "signals:read signals:test");
+    let opaque = server.folder.token("--opaque --sub bot-1 --symbols *1,END");
+    server.logged("tokens reloaded").await;
+    let mut client = client_with(&server, "/?symbols=*1,END", &narrow).await;
+    let feed = "buy A1 1 7\nbuy A2 1 7\nbuy B1 1 7\nbuy B2 1 7\nbuy C1 1 7\nbuy END 1 7\n";
+    server.feed(feed);
+    expect_symbols(&mut client, &["A1", "END"]).await;
+    let (code, _) = problem(&mut client, "test").await;
+    assert_eq!(code, "insufficient_scope");
+
+    ask(&mut client, &json!({ "type": "auth", "token": other })).await;
+    client.send("test").await;
+    assert_eq!(client.json().await["is_test"], true);
+    server.feed(feed);
+    expect_symbols(&mut client, &["B1", "END"]).await;
+
+    // Another kind of token, of the same subject.
+    let answer = ask(&mut client, &json!({ "type": "auth", "token": opaque })).await;
+    assert!(answer.starts_with(r#"{"type":"authenticated""#), "{answer}");
+    server.feed(feed);
+    expect_symbols(&mut client, &["A1", "B1", "C1", "END"]).await;
+}
+
+#[tokio::test]
+async fn a_token_that_would_let_in_nobody_or_somebody_else_changes_nothing() {
+    let folder = Arc::new(Folder::new());
+    let revoked = folder.token("--sub bot-1");
+    let run = folder.run(&format!("token revoke {revoked}"));
+    assert!(run.status.success(), "{run:?}");
+    let mut server = TestServer::start_in(Arc::clone(&folder), "");
+    let mut client = client_with(&server, "/", &server.mint(&with("symbols", json!(["A"])))).await;
+    for (token, code, words) in [
+        ("", "invalid_token", "three parts"),
+        ("x", "invalid_token", "three parts"),
+        (revoked.as_str(), "invalid_token", "revoked"),
+        (&server.mint(&with("exp", 1)), "invalid_token", "expired"),
+        (
+            &token(&claims(), "k".repeat(32)),
+            "invalid_token",
+            "signature",
+        ),
+        (&server.mint(&without("sub")), "invalid_token", "sub"),
+        (
+            &server.mint(&with("sub", "bot-2")),
+            "invalid_token",
+            "another sub",
+        ),
+        (
+            &server.mint(&without("scope")),
+            "insufficient_scope",
+            "signals:read",
+        ),
+        (
+            &server.mint(&with("scope", "signals:test")),
+            "insufficient_scope",
+            "signals:read",
+        ),
+        (
+            "sgc_0123456789012345678901234567890123456789012",
+            "invalid_token",
+            "not known",
+        ),
+    ] {
+        let command = json!({ "type": "auth", "token": token }).to_string();
+        let (said, message) = problem(&mut client, &command).await;
+        assert_eq!(said, code, "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+    for command in [
+        r#"{"type":"auth"}"#,
+        r#"{"type":"auth","token":null}"#,
+        r#"{"type":"auth","token":["x"]}"#,
+        r#"{"type":"auth","token":"x","scope":"admin"}"#,
+    ] {
+        let (code, _) = problem(&mut client, command).await;
+        assert_eq!(code, "bad_command");
+    }
+    server.feed("buy B 1 7\nbuy A 1 7\n");
+    expect_symbols(&mut client, &["A"]).await;
+    client.send("test").await;
+    assert_eq!(client.json().await["is_test"], true);
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_is_the_token_that_holds_now() {
+    let folder = Arc::new(Folder::new());
+    let server = TestServer::start_in(Arc::clone(&folder), "");
+    let named = |jti: &str| server.mint(&with("jti", jti));
+    let mut client = client_with(&server, "/", &named("first")).await;
+    let command = json!({ "type": "auth", "token": named("second") });
+    let answer = ask(&mut client, &command).await;
+    assert!(answer.starts_with(r#"{"type":"authenticated""#), "{answer}");
+    let mut witness = client_with(&server, "/", &named("first")).await;
+    assert!(folder.run("token revoke --jti first").status.success());
+    assert_eq!(witness.expect_close().await.0, 1008);
+    assert_nothing_more(&mut client).await;
+    assert!(folder.run("token revoke --jti second").status.success());
+    let (code, reason) = client.expect_close().await;
+    assert_eq!(code, 1008);
+    assert!(reason.contains("revoked"), "{reason}");
+}
+
+#[tokio::test]
+async fn refused_tokens_count_as_failed_tries_wherever_they_are_tried() {
+    let server = start("--auth-failed-tries-per-minute 3");
+    let mut client = client(&server).await;
+    let bad = json!({ "type": "auth", "token": "x.y.z" }).to_string();
+    for _ in 0..3 {
+        assert_eq!(problem(&mut client, &bad).await.0, "invalid_token");
+    }
+    assert_eq!(problem(&mut client, &bad).await.0, "too_many_attempts");
+    let answer = server.ask("/", "Authorization: Bearer x.y.z\r\n").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (429, "too_many_attempts")
+    );
+    // A good one gets in all the same.
+    let good = json!({ "type": "auth", "token": server.mint(&claims()) });
+    let answer = ask(&mut client, &good).await;
+    assert!(answer.starts_with(r#"{"type":"authenticated""#), "{answer}");
+}
+
+/// A server that trusts this issuer.
+fn serve(issuer: &Issuer) -> TestServer {
+    let folder = Arc::new(Folder::new());
+    let mut command = folder.command(&format!(
+        "serve --listen 127.0.0.1:0 --source stdin --auth-jwks {}",
+        issuer.url()
+    ));
+    issuer.make_trusted(&mut command);
+    TestServer::start_command(folder, command)
+}
+
+#[tokio::test]
+async fn a_renewed_token_may_be_signed_by_a_key_that_is_new_and_commands_wait_for_it() {
+    let (old, new) = (Signer::p256("old"), Signer::ed25519("new"));
+    let issuer = Issuer::start(Answer::keys(&[&old]));
+    let mut server = serve(&issuer);
+    server.logged("auth.jwks fetched").await;
+    let mut client = client_with(&server, "/", &old.token()).await;
+    issuer.now_answers(Answer::Silence);
+    let command = json!({ "type": "auth", "token": new.token(), "request_id": "1" });
+    client.send(&command.to_string()).await;
+    client.send(r#"{"type":"ping","request_id":"2"}"#).await;
+    issuer.asked(2).await;
+    // Signals go on meanwhile, and nothing that was sent behind it is answered.
+    server.feed("buy X 1 7\n");
+    expect_symbols(&mut client, &["X"]).await;
+    issuer.now_answers(Answer::keys(&[&old, &new]));
+    let said = client.json().await;
+    assert_eq!(
+        (&said["type"], &said["request_id"]),
+        (&json!("authenticated"), &json!("1"))
+    );
+    let said = client.json().await;
+    assert_eq!(
+        (&said["type"], &said["request_id"]),
+        (&json!("pong"), &json!("2"))
+    );
+}
+
+#[tokio::test]
+async fn a_client_whose_new_token_is_being_judged_is_let_go_like_the_others() {
+    let (old, new) = (Signer::p256("old"), Signer::ed25519("new"));
+    let issuer = Issuer::start(Answer::keys(&[&old]));
+    let server = serve(&issuer);
+    server.logged("auth.jwks fetched").await;
+    let mut client = client_with(&server, "/", &old.token()).await;
+    issuer.now_answers(Answer::Silence);
+    let command = json!({ "type": "auth", "token": new.token() });
+    client.send(&command.to_string()).await;
+    client.send(r#"{"type":"ping"}"#).await;
+    issuer.asked(2).await;
+    let revoked = server.folder.run("token revoke --sub bot-1");
+    assert!(revoked.status.success(), "{revoked:?}");
+    // What it asked for is not answered any more.
+    let (code, reason) = client.expect_close().await;
+    assert_eq!(code, 1008);
+    assert!(reason.contains("revoked"), "{reason}");
+    issuer.now_answers(Answer::keys(&[&old]));
+}
+
+#[tokio::test]
+async fn no_log_holds_a_token_that_came_as_a_command() {
+    let server = start("--log trace");
+    let mut client = client(&server).await;
+    let mut pieces = Vec::new();
+    for token in [
+        server.mint(&with("jti", "good")),
+        server.mint(&with("sub", "bot-2")),
+        token(&claims(), "k".repeat(32)),
+        format!("sgc_{}", "opaque0".repeat(7)),
+    ] {
+        for command in [
+            json!({ "type": "auth", "token": token }),
+            json!({ "type": "auth", "token": [token] }),
+            json!({ "type": token }),
+            json!({ "type": "ping", (token.as_str()): 1 }),
+            json!(token),
+        ] {
+            let answer = ask(&mut client, &command).await;
+            assert!(!answer.contains(&token), "{answer}");
+        }
+        client.send(&token).await;
+        let answer = client.text().await;
+        assert!(!answer.contains(&token), "{answer}");
+        pieces.extend(
+            token
+                .split('.')
+                .map(|piece| piece[piece.len() - 12..].to_owned()),
+        );
+    }
+    let log = server.stop();
+    assert!(log.contains("token renewed"), "{log}");
+    for piece in pieces {
+        assert!(!log.contains(&piece), "{piece} is in the log");
     }
 }
 

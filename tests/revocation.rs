@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use common::judge::Desk;
 use common::jwt::{claims, now, token, with};
 use common::{Folder, PATIENCE, TestClient, TestServer, patiently, upgrade_request, wire};
 use serde_json::json;
@@ -20,7 +21,7 @@ use signalcast::history::History;
 use signalcast::hub::{Hub, View};
 use signalcast::journal::Epoch;
 use signalcast::metrics::{Passes, Registry};
-use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal};
+use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal, Who};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use signalcast::source::States;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -222,6 +223,7 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
             let (principal, settings) = (principal.clone(), Rc::clone(&settings));
             async move {
                 let socket = TcpStream::from_std(socket).unwrap();
+                let address = socket.peer_addr().unwrap().ip();
                 let client = Client::new(socket, Outlet::new(None), shard.next());
                 let (view, log) = (
                     View::default(),
@@ -230,7 +232,8 @@ fn a_session_that_begins_after_its_token_was_revoked_ends_at_once() {
                         last_seq: 0,
                     },
                 );
-                let mut session = Session::new(shard, client, principal, &view, log, settings, b"");
+                let who = Who { principal, address };
+                let mut session = Session::new(shard, client, who, &view, log, settings, b"");
                 session.run().await;
             }
         }
@@ -259,6 +262,7 @@ fn settings(authenticator: watch::Receiver<Arc<Authenticator>>) -> Settings {
         silence: PATIENCE * 2,
         heartbeat: PATIENCE * 2,
         write_timeout: PATIENCE * 2,
+        judge: Box::new(Desk(authenticator.clone())),
         authenticator,
         history: History::of(None),
         departures: Arc::new(Departures::over(Duration::ZERO)),

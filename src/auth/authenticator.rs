@@ -51,6 +51,12 @@ impl Authenticator {
         self
     }
 
+    /// How far the issuer's clock and ours may be apart: so much later than a token says it counts
+    /// as expired.
+    pub fn leeway(&self) -> Duration {
+        self.rules.leeway
+    }
+
     /// The key set, if there is one.
     pub fn key_set(&self) -> Option<&Arc<KeySet>> {
         self.keys.set()

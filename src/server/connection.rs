@@ -28,7 +28,7 @@ use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::routes::Subscriber;
 use crate::metrics::{Doors, HandshakeFailure};
-use crate::session::{Ended, Session, Settings};
+use crate::session::{Ended, Session, Settings, Who};
 use crate::shard::{Client, Outlet, Shard};
 
 /// How the connections of one shard are served.
@@ -98,7 +98,8 @@ impl Upgraded {
         let client = Client::new(self.socket, Outlet::new(self.tls), cursor);
         let settings = Rc::clone(&host.sessions);
         let shard = Rc::clone(shard);
-        let session = Session::new(shard, client, principal, &view, log, settings, &self.early);
+        let who = Who { principal, address };
+        let session = Session::new(shard, client, who, &view, log, settings, &self.early);
         Subscription {
             session: Box::new(session),
             span,

@@ -113,7 +113,11 @@ impl Gate {
     }
 
     /// A good token always gets in; only refused ones count as tries.
-    async fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
+    pub(super) async fn authenticate(
+        &self,
+        token: &Token,
+        address: IpAddr,
+    ) -> Result<Principal, Refusal> {
         let mut judged = self.judge(token);
         if judged == Err(InvalidToken::UnknownKey)
             && let Some(refresh) = &self.key_refresh

@@ -28,6 +28,7 @@ mod publish;
 mod query;
 mod readiness;
 mod refusal;
+mod renewal;
 mod room;
 mod routes;
 mod shards;

@@ -196,7 +196,7 @@ impl Refusal {
     }
 
     /// The words for people: what is wrong and what to do.
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::HeadersTooLarge => "the headers are over 16 KiB; send fewer or shorter ones",
             Self::NotFound => "there is nothing here; signals are at / and /ws",

@@ -97,6 +97,7 @@ impl ShardParts {
             heartbeat: self.limits.heartbeat,
             write_timeout: self.limits.write_timeout,
             authenticator: self.gate.authenticator.clone(),
+            judge: Box::new(Arc::clone(&self.gate)),
             history: self.history,
             departures: self.departures,
             test: self.test,

@@ -22,6 +22,9 @@ pub(super) enum Answer<'a> {
         from_seq: u64,
         to_seq: u64,
     },
+    Authenticated {
+        expires_at: String,
+    },
     Error(&'a Problem),
 }
 

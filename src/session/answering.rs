@@ -2,15 +2,16 @@ use std::mem;
 use std::rc::Rc;
 
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::answer::{Answer, Problem, RequestId};
 use super::close::Close;
 use super::command::{BARE_TEST, Command, Request, Wish};
+use super::judge::Refused;
 use super::postponed::{Came, Postponed};
 use super::reading::Reading;
 use super::{LogRange, Phase, Session};
-use crate::auth::Scope;
+use crate::auth::{Principal, Scope};
 use crate::clock;
 use crate::hub::{Tests, View};
 use crate::signal::{Protocol, Seq};
@@ -37,6 +38,13 @@ impl Session {
             Ok(Command::Test) => self.test(id.as_ref()),
             Ok(Command::Subscribe(wish)) => self.subscribe(wish, id.as_ref()),
             Ok(Command::Resume { after }) => self.resume(after, id),
+            Ok(Command::Auth(token)) => {
+                let judged = self.settings.judge.judge(token, self.address);
+                self.postpone(Postponed::until(
+                    id,
+                    async move { Came::Judged(judged.await) },
+                ));
+            }
         }
     }
 
@@ -54,8 +62,10 @@ impl Session {
             return false;
         };
         self.postponed = None;
-        let Came::Level { after } = came;
-        self.go_on_after(after, id.as_ref());
+        match came {
+            Came::Judged(verdict) => self.renew(verdict, id.as_ref()),
+            Came::Level { after } => self.go_on_after(after, id.as_ref()),
+        }
         true
     }
 
@@ -135,6 +145,31 @@ impl Session {
             to_seq: log.last_seq,
         };
         self.answer(&answer, id);
+    }
+
+    /// Serves the client by another token from now on, if it is its own.
+    fn renew(&mut self, verdict: Result<Principal, Refused>, id: Option<&RequestId>) {
+        let principal = match verdict {
+            Err(Refused { code, message }) => return self.refuse(&Problem::new(code, message), id),
+            Ok(principal) => principal,
+        };
+        if principal.subject() != self.principal.subject() {
+            let message = "the token is good, but of another sub than the one that this connection \
+                           was opened with; connect anew with it";
+            return self.refuse(&Problem::new("invalid_token", message), id);
+        }
+        let leeway = self.settings.authenticator.borrow().leeway();
+        let expires_at = principal.expires_at() - leeway;
+        self.principal = principal;
+        // What may have been withdrawn since it was judged is looked at once more.
+        self.changes_seen = self.shard.changes().wrapping_sub(1);
+        self.show(&View {
+            allowed: self.principal.symbols().clone(),
+            ..self.group.view().clone()
+        });
+        let expires_at = clock::received_at(expires_at).to_string();
+        info!(expires_at, "token renewed");
+        self.answer(&Answer::Authenticated { expires_at }, id);
     }
 
     /// Sends what this view shows from now on.

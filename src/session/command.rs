@@ -5,6 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::{Problem, RequestId};
+use crate::auth::Token;
 use crate::hub::Tests;
 use crate::signal::{Seq, SymbolFilter};
 
@@ -25,6 +26,7 @@ pub(super) enum Command {
         /// The last signal that the client has; `None`: it has none.
         after: Option<Seq>,
     },
+    Auth(Token),
 }
 
 /// Which signals a client wants.
@@ -79,15 +81,17 @@ enum Member {
     Symbols,
     Tests,
     AfterSeq,
+    Token,
 }
 
 impl Member {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Type,
         Self::RequestId,
         Self::Symbols,
         Self::Tests,
         Self::AfterSeq,
+        Self::Token,
     ];
 
     fn name(self) -> &'static str {
@@ -97,6 +101,7 @@ impl Member {
             Self::Symbols => "symbols",
             Self::Tests => "tests",
             Self::AfterSeq => "after_seq",
+            Self::Token => "token",
         }
     }
 
@@ -110,6 +115,7 @@ impl Member {
             Self::AfterSeq => {
                 "a whole number: the seq of the last signal you have, or 0 for all from the first"
             }
+            Self::Token => "a string",
         }
     }
 }
@@ -127,6 +133,7 @@ impl<'a> Members<'a> {
             "ping" | "test" => &[],
             "subscribe" => &[Member::Symbols, Member::Tests],
             "resume" => &[Member::AfterSeq],
+            "auth" => &[Member::Token],
             _ => return Err(unknown(&name)),
         };
         self.has_only(&name, takes)?;
@@ -134,9 +141,10 @@ impl<'a> Members<'a> {
             "ping" => Command::Ping,
             "test" => Command::Test,
             "subscribe" => Command::Subscribe(self.wish()?),
-            _ => Command::Resume {
+            "resume" => Command::Resume {
                 after: Seq::new(self.need(&name, Member::AfterSeq)?),
             },
+            _ => Command::Auth(Token::new(self.need::<String>(&name, Member::Token)?)),
         })
     }
 
@@ -267,7 +275,7 @@ fn malformed(member: Member) -> Problem {
 fn unknown(name: &str) -> Problem {
     let name = shown(name).unwrap_or_else(|| "of this name".to_owned());
     Problem::unknown_command(format!(
-        "there is no command {name}; there are ping, test, subscribe and resume"
+        "there is no command {name}; there are ping, test, subscribe, resume and auth"
     ))
 }
 
@@ -285,7 +293,7 @@ mod tests {
     #[test]
     fn what_is_no_command_is_told_what_to_write() {
         let long = format!(r#"{{"type":"{}"}}"#, "x".repeat(41));
-        let stranger = format!(r#"{{"type":"ping","{}":1}}"#, "x".repeat(41));
+        let stranger = format!(r#"{{"type":"auth","token":"x","{}":1}}"#, "x".repeat(41));
         let id = format!(r#"{{"type":"ping","request_id":"{}"}}"#, "x".repeat(129));
         let patterns = serde_json::json!({ "type": "subscribe", "symbols": vec!["X"; 257] });
         let said: Vec<String> = [
@@ -309,6 +317,8 @@ mod tests {
             r#"{"type":"subscribe","tests":1}"#,
             r#"{"type":"resume"}"#,
             r#"{"type":"resume","after_seq":1.5}"#,
+            r#"{"type":"auth"}"#,
+            r#"{"type":"auth","token":null}"#,
             stranger.as_str(),
         ]
         .into_iter()

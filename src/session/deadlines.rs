@@ -141,6 +141,8 @@ impl Deadlines {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+    use std::net::IpAddr;
     use std::num::NonZeroU32;
     use std::sync::Arc;
 
@@ -148,13 +150,22 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::auth::{Authenticator, JwtRules, Keys, TokenBook};
+    use crate::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
     use crate::history::History;
     use crate::journal::Epoch;
-    use crate::session::{Departures, TestSignal};
+    use crate::session::{Departures, Judge, TestSignal, Verdict};
     use crate::source::States;
 
     const PING: Duration = Duration::from_secs(30);
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Judge for Nobody {
+        fn judge(&self, _: Token, _: IpAddr) -> Verdict {
+            Box::pin(pending())
+        }
+    }
 
     fn deadlines() -> Deadlines {
         let rules = JwtRules {
@@ -171,6 +182,7 @@ mod tests {
             heartbeat: PING,
             write_timeout: Duration::from_secs(60),
             authenticator: watch::Sender::new(Arc::new(authenticator)).subscribe(),
+            judge: Box::new(Nobody),
             history: History::of(None),
             departures: Arc::new(Departures::over(Duration::ZERO)),
             test: TestSignal {

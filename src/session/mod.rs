@@ -13,6 +13,7 @@ mod command;
 mod deadlines;
 mod departures;
 mod inlet;
+mod judge;
 mod postponed;
 mod reading;
 mod receive;
@@ -20,6 +21,7 @@ mod settings;
 mod test_signals;
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -37,6 +39,7 @@ use crate::signal::Protocol;
 pub use announcement::LogRange;
 pub use close::Close;
 pub use departures::Departures;
+pub use judge::{Judge, Refused, Verdict};
 pub use settings::Settings;
 pub use test_signals::TestSignal;
 
@@ -54,6 +57,7 @@ pub struct Session {
     group: Rc<Group>,
     client: Rc<Client>,
     principal: Principal,
+    address: IpAddr,
     settings: Rc<Settings>,
     inlet: Inlet,
     tests: TestSignals,
@@ -64,6 +68,15 @@ pub struct Session {
     postponed: Option<Box<Postponed>>,
     /// The changes of the shard that it has taken note of.
     changes_seen: u16,
+}
+
+/// Who is served.
+#[derive(Debug)]
+pub struct Who {
+    /// The one that was let in.
+    pub principal: Principal,
+    /// Where it is, which may be behind a proxy.
+    pub address: IpAddr,
 }
 
 /// How a session ended, for the log.
@@ -124,7 +137,7 @@ impl Session {
     pub fn new(
         shard: Rc<Shard>,
         client: Client,
-        principal: Principal,
+        who: Who,
         view: &View,
         log: LogRange,
         settings: Rc<Settings>,
@@ -150,7 +163,8 @@ impl Session {
             changes_seen: shard.changes().wrapping_sub(1),
             shard,
             group,
-            principal,
+            principal: who.principal,
+            address: who.address,
             settings,
             inlet,
         }

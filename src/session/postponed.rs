@@ -7,6 +7,8 @@ use futures::FutureExt as _;
 use futures::future::{MaybeDone, maybe_done};
 
 use super::answer::RequestId;
+use super::judge::Refused;
+use crate::auth::Principal;
 use crate::signal::Seq;
 
 /// A command that can't be followed at once. What the client sends meanwhile is left unread, so
@@ -19,6 +21,8 @@ pub(super) struct Postponed {
 /// What a command may wait for.
 #[derive(Debug)]
 pub(super) enum Came {
+    /// Whom a new token lets in.
+    Judged(Result<Principal, Refused>),
     /// The shard has all that was published when somebody wanted to go on after this place.
     Level { after: Option<Seq> },
 }

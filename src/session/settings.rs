@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Departures, TestSignal};
+use super::{Departures, Judge, TestSignal};
 use crate::auth::Authenticator;
 use crate::history::History;
 use crate::journal::Epoch;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// Who is let in, as it changes: who would be let in no more is let go.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
+    /// Judges the tokens with which clients go on.
+    pub judge: Box<dyn Judge>,
     /// What the hot tail does not hold any more.
     pub history: History,
     /// When each client is let go as the server shuts down.

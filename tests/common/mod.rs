@@ -37,6 +37,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 pub mod disk;
 pub mod frames;
+pub mod judge;
 
 /// Longest wait for anything. Long, because the machine may be busy: it is only reached when a
 /// test fails.

@@ -23,7 +23,7 @@ use signalcast::history::History;
 use signalcast::hub::{Hub, View};
 use signalcast::journal::{Batch, Epoch, Journal, Recorded};
 use signalcast::metrics::{Passes, Registry};
-use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal};
+use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal, Who};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use signalcast::signal::Seq;
 use signalcast::source::States;
@@ -31,6 +31,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::{mpsc, watch};
 
 use crate::common::frames::{CLOSE, TEXT, frame};
+use crate::common::judge::Desk;
 use crate::common::jwt::{claims, token};
 use crate::common::{Folder, PATIENCE};
 
@@ -199,6 +200,7 @@ impl Made {
             silence: PATIENCE * 2,
             heartbeat: self.options.heartbeat,
             write_timeout: self.options.write_timeout,
+            judge: Box::new(Desk(self.authenticator.clone())),
             authenticator: self.authenticator,
             history: self.history,
             departures: Arc::new(Departures::over(Duration::ZERO)),
@@ -225,13 +227,15 @@ async fn serve(shard: Rc<Shard>, guest: Guest, principal: Principal, settings: R
     // As the server does: what was published before it came may be asked for.
     shard.draws_level().await;
     let socket = tokio::net::TcpStream::from_std(guest.socket).unwrap();
+    let address = socket.peer_addr().unwrap().ip();
     let client = Client::new(socket, Outlet::new(None), guest.next);
     let log = LogRange {
         first_seq: settings.history.oldest().map_or(1, Seq::get),
         last_seq: shard.next().get() - 1,
     };
     let tracker = shard.sessions().clone();
-    let mut session = Session::new(shard, client, principal, &guest.view, log, settings, b"");
+    let who = Who { principal, address };
+    let mut session = Session::new(shard, client, who, &guest.view, log, settings, b"");
     tracker.track_future(session.run()).await;
 }
 
