@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parts::signals::{now, recorded};
-use signalcast::hub::{Segment, View};
+use signalcast::hub::{Framing, Segment, View};
 use signalcast::shard::Run;
 use signalcast::signal::{PriceForm, Protocol, Seq};
 
@@ -36,14 +36,18 @@ fn frames_in_each_form(criterion: &mut Criterion) {
     let segment = Segment::of(&recorded(SIGNALS), Instant::now());
     let mut group = criterion.benchmark_group("a run of 512 signals for one group of clients");
     group.throughput(Throughput::Elements(SIGNALS as u64));
-    for (form, protocol, prices) in [
-        ("v1", Protocol::V1, PriceForm::Number),
-        ("v1, prices as strings", Protocol::V1, PriceForm::String),
-        ("v2", Protocol::V2, PriceForm::Number),
-        ("v2, prices as strings", Protocol::V2, PriceForm::String),
+    let (frames, events) = (Framing::WebSocket, Framing::Events);
+    let (numbers, strings) = (PriceForm::Number, PriceForm::String);
+    for (form, protocol, framing, prices) in [
+        ("v1", Protocol::V1, frames, numbers),
+        ("v1, prices as strings", Protocol::V1, frames, strings),
+        ("v2", Protocol::V2, frames, numbers),
+        ("v2, prices as strings", Protocol::V2, frames, strings),
+        ("events", Protocol::V2, events, numbers),
     ] {
         let view = View {
             protocol,
+            framing,
             prices,
             ..View::default()
         };

@@ -4,6 +4,8 @@
 //! immutable: a chain of segments whose next link is set once. Nothing here is kept per client.
 
 mod chain;
+/// What is around the JSON of a Server-Sent Event.
+pub mod event;
 mod filter;
 mod follower;
 /// The few bytes in front of a WebSocket message.
@@ -26,7 +28,7 @@ use crate::signal::Seq;
 pub use follower::Follower;
 pub use segment::{Detail, FrameView, Segment};
 pub use tail::{LeftTail, Tail};
-pub use view::{Stale, Tests, View};
+pub use view::{Framing, Stale, Tests, View};
 pub use write::Freshness;
 
 use chain::{Link, Published};

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frame;
-use super::view::View;
+use super::view::{Framing, View};
 use crate::journal::Recorded;
 use crate::signal::{Id, PriceForm, Protocol, ReceivedAt, Seq, Symbol, Timestamp};
 use crate::source::SourceName;
@@ -179,7 +179,8 @@ impl Segment {
 
     /// Whether somebody with this view gets every frame, just as it lies here, at any time.
     pub fn is_ready_for(&self, view: &View) -> bool {
-        let as_it_lies = view.protocol == Protocol::V1 && view.prices == PriceForm::Number;
+        let as_it_lies = (view.framing, view.protocol, view.prices)
+            == (Framing::WebSocket, Protocol::V1, PriceForm::Number);
         as_it_lies && view.is_everything() && self.stale_after.is_empty()
     }
 

@@ -4,8 +4,10 @@ use crate::signal::{PriceForm, Protocol, SymbolFilter};
 /// filtering and writing happen once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct View {
-    /// How frames look.
+    /// What frames say.
     pub protocol: Protocol,
+    /// What is around that.
+    pub framing: Framing,
     /// How they write prices.
     pub prices: PriceForm,
     /// The symbols that its token allows.
@@ -16,6 +18,16 @@ pub struct View {
     pub tests: Tests,
     /// Whether it gets stale ones.
     pub stale: Stale,
+}
+
+/// How one message is told from the next on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Each is a WebSocket frame.
+    #[default]
+    WebSocket,
+    /// Each is a Server-Sent Event, which says what `signalcast.v2` does. Its reader says nothing.
+    Events,
 }
 
 /// What becomes of signals that nobody may trade on.

@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::event;
 use super::frame;
 use super::segment::FrameView;
-use super::view::View;
+use super::view::{Framing, View};
 use crate::signal::{PriceForm, Protocol};
 
 /// Whether a frame says that its signal is stale.
@@ -21,9 +22,11 @@ pub enum Freshness {
 impl FrameView<'_> {
     /// Appends the frame in the form of this view.
     pub fn write(&self, out: &mut Vec<u8>, view: &View, freshness: Freshness) {
-        match (view.protocol, view.prices) {
-            (Protocol::V1, PriceForm::Number) => out.extend_from_slice(self.bytes),
-            (Protocol::V1, PriceForm::String) => {
+        match (view.framing, view.protocol, view.prices) {
+            (Framing::WebSocket, Protocol::V1, PriceForm::Number) => {
+                out.extend_from_slice(self.bytes);
+            }
+            (Framing::WebSocket, Protocol::V1, PriceForm::String) => {
                 let parts = Parts::of(self.bytes);
                 frame::write_text(out, |out| {
                     put(out, parts.kind);
@@ -32,7 +35,10 @@ impl FrameView<'_> {
                     put(out, parts.rest);
                 });
             }
-            (Protocol::V2, prices) => frame::write_long_text(out, |out| {
+            (Framing::WebSocket, Protocol::V2, prices) => frame::write_long_text(out, |out| {
+                write_v2(out, self, prices, freshness);
+            }),
+            (Framing::Events, _, prices) => event::write_signal(out, self.seq, |out| {
                 write_v2(out, self, prices, freshness);
             }),
         }

@@ -4,7 +4,7 @@ use super::past::Start;
 use super::refusal::Refusal;
 use crate::auth::Principal;
 use crate::config::suggest::nearest;
-use crate::hub::{Stale, Tests, View};
+use crate::hub::{Framing, Stale, Tests, View};
 use crate::signal::{PriceForm, Protocol, ReceivedAt, Seq, SymbolFilter, TimeUnit};
 
 /// What a request asks for behind the question mark.
@@ -98,6 +98,7 @@ impl Query {
         }
         Ok(View {
             protocol,
+            framing: Framing::default(),
             prices: self.prices,
             allowed: principal.symbols().clone(),
             symbols: self.symbols.clone(),

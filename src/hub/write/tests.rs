@@ -77,6 +77,36 @@ fn each_form_is_written_to_the_byte() {
 }
 
 #[test]
+fn an_event_says_what_a_frame_of_v2_does() {
+    let given =
+        r#"{"type":"sell","content":{"symbol":"X","price":-0.10,"timestamp":1720000000},"id":"a"}"#;
+    let recorded = record(&[(given, "stdin")], 0);
+    let segment = Segment::of(&recorded, Instant::now());
+    for (prices, freshness) in [
+        (PriceForm::Number, Freshness::Fresh),
+        (PriceForm::String, Freshness::Stale),
+    ] {
+        let view = View {
+            framing: Framing::Events,
+            prices,
+            ..View::default()
+        };
+        let mut out = b"before ".to_vec();
+        let frame = segment.from(Seq::FIRST.next()).next().unwrap();
+        frame.write(&mut out, &view, freshness);
+        let said = said(
+            &segment,
+            Seq::FIRST.next(),
+            (Protocol::V2, prices),
+            freshness,
+        );
+        let expected = format!("before event: signal\nid: 2\ndata: {said}\n\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert!(!segment.is_ready_for(&view));
+    }
+}
+
+#[test]
 fn both_sides_and_both_kinds_are_taken_apart() {
     for (side, is_test) in [
         ("buy", false),
@@ -127,6 +157,8 @@ proptest! {
         let freshness = if stale { Freshness::Stale } else { Freshness::Fresh };
         for form in FORMS {
             let text = said(&segment, recorded.seq(), form, freshness);
+            // So that it is one line of an event.
+            prop_assert!(!text.contains(['\n', '\r']));
             let frame: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&frame["type"], "buy");
             prop_assert_eq!(&frame["is_test"], is_test);
