@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use shard::kept::{Grip, Kept};
 use shard::{Options, Peer, Rig};
-use signalcast::hub::{Stale, Tests, View};
+use signalcast::hub::{Framing, Stale, Tests, View};
 use signalcast::journal::{Batch, Entry, Journal, Keeping, Sqlite};
 use signalcast::signal::{
     PriceForm, Protocol, ReceivedAt, Seq, Signal, SymbolFilter, TimeUnit, Timestamp,
@@ -111,27 +111,34 @@ fn event() -> impl Strategy<Value = Event> {
 fn views() -> Vec<View> {
     let only = |pattern: &str| SymbolFilter::matching([pattern.to_owned()]).unwrap();
     let mut views = Vec::new();
-    for bits in 0..64_u8 {
+    let forms = [
+        (Protocol::V1, Framing::WebSocket),
+        (Protocol::V2, Framing::WebSocket),
+        (Protocol::V2, Framing::Events),
+    ];
+    for bits in 0..96_u8 {
         let set = |bit: u8| bits & (1 << bit) != 0;
+        let (protocol, framing) = forms[usize::from(bits / 32)];
         views.push(View {
-            protocol: if set(0) { Protocol::V2 } else { Protocol::V1 },
-            prices: if set(1) {
+            protocol,
+            framing,
+            prices: if set(0) {
                 PriceForm::String
             } else {
                 PriceForm::Number
             },
-            allowed: if set(2) {
+            allowed: if set(1) {
                 only("BTC*")
             } else {
                 SymbolFilter::All
             },
-            symbols: if set(3) {
+            symbols: if set(2) {
                 only("*USDT")
             } else {
                 SymbolFilter::All
             },
-            tests: if set(4) { Tests::LeftOut } else { Tests::Sent },
-            stale: if set(5) {
+            tests: if set(3) { Tests::LeftOut } else { Tests::Sent },
+            stale: if set(4) {
                 Stale::Marked
             } else {
                 Stale::LeftOut

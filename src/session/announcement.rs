@@ -4,14 +4,14 @@ use serde::ser::{Serialize, Serializer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Session, Settings};
+use super::{Close, Session, Settings};
 use crate::clock;
-use crate::hub::frame;
+use crate::hub::{Framing, event, frame};
 use crate::shard::Client;
-use crate::signal::Protocol;
+use crate::signal::{Protocol, Seq};
 use crate::source::{State, States};
 
-/// What clients of `signalcast.v2` are told of the server itself.
+/// What clients of `signalcast.v2` and readers of event streams are told of the server itself.
 #[derive(Debug, serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Announcement<'a> {
@@ -30,6 +30,8 @@ enum Announcement<'a> {
         last_seq: u64,
         sources: Sources<'a>,
     },
+    /// The end, to somebody who knows no close frame.
+    Closed { code: u16, reason: &'static str },
 }
 
 /// What the log held when a client was let in.
@@ -53,9 +55,14 @@ struct Source {
 }
 
 /// Puts the first frame of a client in front of everything.
-pub(super) fn establish(client: &Client, log: LogRange, settings: &Settings) {
+pub(super) fn establish(client: &Client, framing: Framing, log: LogRange, settings: &Settings) {
+    if framing == Framing::Events {
+        let mut outlet = client.outlet().borrow_mut();
+        outlet.control().extend_from_slice(event::RETRY);
+    }
     tell(
         client,
+        framing,
         &Announcement::ConnectionEstablished {
             client_id: Uuid::now_v7().to_string(),
             timestamp: clock::received_now().to_string(),
@@ -85,17 +92,42 @@ impl Session {
                 last_seq: self.client.cursor().get() - 1,
                 sources: Sources(&self.settings.sources),
             };
-            tell(&self.client, &announcement);
+            self.tell(&announcement);
         }
         is_due
     }
+
+    /// Says why it ends to a client that understands no close frame.
+    pub(super) fn say_why(&self, why: Close) {
+        if self.group.view().framing == Framing::Events {
+            self.tell(&Announcement::Closed {
+                code: why.code(),
+                reason: why.reason(),
+            });
+        }
+    }
+
+    fn tell(&self, announcement: &Announcement<'_>) {
+        tell(&self.client, self.group.view().framing, announcement);
+    }
 }
 
-fn tell(client: &Client, announcement: &Announcement<'_>) {
+fn tell(client: &Client, framing: Framing, announcement: &Announcement<'_>) {
     client.spoke_at(Instant::now());
-    frame::write_text(client.outlet().borrow_mut().control(), |out| {
+    let mut outlet = client.outlet().borrow_mut();
+    let write = |out: &mut Vec<u8>| {
         serde_json::to_writer(out, announcement).expect("texts and numbers serialize into memory");
-    });
+    };
+    match framing {
+        Framing::WebSocket => frame::write_text(outlet.control(), write),
+        Framing::Events => {
+            let mut message = Vec::new();
+            write(&mut message);
+            // What was written before this is all that comes before its cursor.
+            let last = Seq::new(client.cursor().get() - 1);
+            event::write_message(outlet.control(), last, &message);
+        }
+    }
 }
 
 impl Serialize for Sources<'_> {

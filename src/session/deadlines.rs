@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{Close, Settings};
 use crate::auth::Principal;
+use crate::hub::Framing;
 
 /// When a session must do something although nothing happens.
 ///
@@ -15,7 +16,8 @@ pub(super) struct Deadlines {
     silence: Duration,
     write_timeout: Duration,
     next_ping: Instant,
-    last_heard: Instant,
+    /// `None`: nothing is expected of it, so it is not asked for a sign of life either.
+    last_heard: Option<Instant>,
     /// Since when the socket has been full, and how much it had taken by then.
     blocked: Option<(Instant, u64)>,
     leave: Option<Instant>,
@@ -42,13 +44,13 @@ pub(super) enum Due {
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Deadlines {
-    pub(super) fn begin(settings: &Settings, now: Instant) -> Self {
+    pub(super) fn begin(settings: &Settings, framing: Framing, now: Instant) -> Self {
         Self {
             ping: settings.ping,
             silence: settings.silence,
             write_timeout: settings.write_timeout,
             next_ping: now + settings.ping,
-            last_heard: now,
+            last_heard: (framing == Framing::WebSocket).then_some(now),
             blocked: None,
             leave: None,
             answer: None,
@@ -58,7 +60,9 @@ impl Deadlines {
 
     /// The client sent a frame, or cannot be blamed for sending none.
     pub(super) fn heard(&mut self) {
-        self.last_heard = Instant::now();
+        if let Some(last_heard) = &mut self.last_heard {
+            *last_heard = Instant::now();
+        }
     }
 
     /// Whether the socket is full now, and how many bytes it has taken so far.
@@ -104,12 +108,12 @@ impl Deadlines {
         if wall >= principal.expires_at() {
             return Some(Due::Expired);
         }
-        if self.last_heard + self.silence <= now {
+        if passed(self.silent()) {
             return Some(Due::Silent);
         }
         if self.next_ping <= now {
             self.next_ping = now + self.ping;
-            return Some(Due::Ping);
+            return self.last_heard.map(|_| Due::Ping);
         }
         None
     }
@@ -129,13 +133,17 @@ impl Deadlines {
             .unwrap_or_default();
         soonest
             .min(self.next_ping)
-            .min(self.last_heard + self.silence)
+            .min(self.silent().unwrap_or(far))
             .min(now.checked_add(left).unwrap_or(far))
             .min(self.leave.filter(|leave| *leave > now).unwrap_or(far))
     }
 
     fn stalled(&self) -> Option<Instant> {
         self.blocked.map(|(since, _)| since + self.write_timeout)
+    }
+
+    fn silent(&self) -> Option<Instant> {
+        self.last_heard.map(|last| last + self.silence)
     }
 }
 
@@ -167,7 +175,7 @@ mod tests {
         }
     }
 
-    fn deadlines() -> Deadlines {
+    fn deadlines(framing: Framing) -> Deadlines {
         let rules = JwtRules {
             issuer: None,
             audience: None,
@@ -192,7 +200,7 @@ mod tests {
             epoch: Epoch::begin(),
             sources: States::new([]),
         };
-        Deadlines::begin(&settings, Instant::now())
+        Deadlines::begin(&settings, framing, Instant::now())
     }
 
     #[tokio::test(start_paused = true)]
@@ -201,7 +209,7 @@ mod tests {
         let wall = SystemTime::now();
         let end = wall + 10 * second;
         let who = Principal::until(end);
-        let mut deadlines = deadlines();
+        let mut deadlines = deadlines(Framing::WebSocket);
         // Woken for it, and to the nanosecond.
         let wait = deadlines.next(&who) - Instant::now();
         assert!(wait > 9 * second && wait <= 10 * second, "{wait:?}");
@@ -224,7 +232,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_socket_keeps_nobody_longer_than_the_token_allows() {
         let who = Principal::until(SystemTime::now() + Duration::from_secs(3600));
-        let mut deadlines = deadlines();
+        let mut deadlines = deadlines(Framing::WebSocket);
         deadlines.blocked(true, 7);
         deadlines.closing();
         deadlines.await_answer(Close::Revoked);
@@ -232,5 +240,22 @@ mod tests {
         assert_eq!(deadlines.next(&who) - Instant::now(), ANSWER_TIMEOUT);
         advance(ANSWER_TIMEOUT).await;
         assert_eq!(deadlines.due(&who, SystemTime::now()), Some(Due::Answer));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn of_a_reader_nothing_is_expected_but_its_token() {
+        let wall = SystemTime::now();
+        let end = wall + Duration::from_secs(7200);
+        let who = Principal::until(end);
+        let (mut reader, mut other) = (deadlines(Framing::Events), deadlines(Framing::WebSocket));
+        for _ in 0..10 {
+            advance(Duration::from_secs(60)).await;
+            reader.heard();
+            assert_eq!(reader.due(&who, wall), None);
+            // The wall clock is looked at now and then all the same.
+            let wait = reader.next(&who) - Instant::now();
+            assert!(wait > Duration::ZERO && wait <= PING, "{wait:?}");
+        }
+        assert_eq!(reader.due(&who, end), Some(Due::Expired));
+        assert_eq!(other.due(&who, wall), Some(Due::Silent));
     }
 }

@@ -8,13 +8,14 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 use super::boundary::Boundary;
 use super::close::Close;
 
-/// What one client sends: bytes in, messages out.
+/// What one client sends: bytes in, messages out. From the reader of an event stream nothing is
+/// expected, and whatever it sends is no message.
 ///
 /// tungstenite parses, over a pipe in memory. What it wants to answer (pongs, the echo of a
 /// close) is taken out of the pipe and never written by it, for only the outlet writes.
 #[derive(Debug)]
 pub(super) struct Inlet {
-    websocket: WebSocket<Pipe>,
+    websocket: Option<WebSocket<Pipe>>,
 }
 
 /// What the parser reads at once. It keeps a buffer of this size for each client and fills it
@@ -33,12 +34,21 @@ impl Inlet {
             .max_message_size(Some(most_message_bytes))
             .max_frame_size(Some(most_message_bytes));
         let websocket = WebSocket::from_raw_socket(Pipe::default(), Role::Server, Some(config));
-        Self { websocket }
+        Self {
+            websocket: Some(websocket),
+        }
+    }
+
+    /// An inlet that throws everything away.
+    pub(super) fn deaf() -> Self {
+        Self { websocket: None }
     }
 
     /// Takes what arrived. Then [`Self::message`] must be asked until it has no more.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.websocket.get_mut().input.extend_from_slice(bytes);
+        if let Some(websocket) = &mut self.websocket {
+            websocket.get_mut().input.extend_from_slice(bytes);
+        }
     }
 
     /// The next whole message of what arrived.
@@ -47,10 +57,13 @@ impl Inlet {
     /// What the peer sent breaks the rules, or the closing handshake is complete
     /// ([`Error::ConnectionClosed`]).
     pub(super) fn message(&mut self) -> Result<Option<Message>, Error> {
-        match self.websocket.read() {
+        let Some(websocket) = &mut self.websocket else {
+            return Ok(None);
+        };
+        match websocket.read() {
             Ok(message) => Ok(Some(message)),
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                self.give_back();
+                give_back(websocket);
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -59,14 +72,18 @@ impl Inlet {
 
     /// Whether a frame has ended since this was last asked, be it a fragment.
     pub(super) fn take_frame_ended(&mut self) -> bool {
-        self.websocket.get_mut().frames.take_ended()
+        let websocket = self.websocket.as_mut();
+        websocket.is_some_and(|websocket| websocket.get_mut().frames.take_ended())
     }
 
-    /// Begins the closing handshake.
+    /// Begins the closing handshake, if there is one.
     pub(super) fn close(&mut self, close: Close) {
+        let Some(websocket) = &mut self.websocket else {
+            return;
+        };
         let (code, reason) = close.frame();
         // The pipe takes everything; the one error is that the handshake is complete already.
-        self.websocket
+        websocket
             .close(Some(CloseFrame {
                 code,
                 reason: reason.into(),
@@ -76,23 +93,25 @@ impl Inlet {
 
     /// Moves the answers that parsing brought about to where they are sent from.
     pub(super) fn take_answers(&mut self, to: &mut Vec<u8>) {
-        to.append(&mut self.websocket.get_mut().output);
-    }
-
-    /// Lets go of the buffer that a long frame has left: the parser would keep it as long as the
-    /// client is there. It has read all there is, so between two messages it holds nothing else.
-    fn give_back(&mut self) {
-        let frames = &self.websocket.get_ref().frames;
-        let kept = frames.longest() <= KEPT_CAPACITY as u64 || !frames.is_between_messages();
-        // A closing handshake that has begun is remembered by the parser, too.
-        if kept || !self.websocket.can_write() {
-            return;
+        if let Some(websocket) = &mut self.websocket {
+            to.append(&mut websocket.get_mut().output);
         }
-        let config = *self.websocket.get_config();
-        let mut pipe = mem::take(self.websocket.get_mut());
-        pipe.frames.forget_longest();
-        self.websocket = WebSocket::from_raw_socket(pipe, Role::Server, Some(config));
     }
+}
+
+/// Lets go of the buffer that a long frame has left: the parser would keep it as long as the
+/// client is there. It has read all there is, so between two messages it holds nothing else.
+fn give_back(websocket: &mut WebSocket<Pipe>) {
+    let frames = &websocket.get_ref().frames;
+    let kept = frames.longest() <= KEPT_CAPACITY as u64 || !frames.is_between_messages();
+    // A closing handshake that has begun is remembered by the parser, too.
+    if kept || !websocket.can_write() {
+        return;
+    }
+    let config = *websocket.get_config();
+    let mut pipe = mem::take(websocket.get_mut());
+    pipe.frames.forget_longest();
+    *websocket = WebSocket::from_raw_socket(pipe, Role::Server, Some(config));
 }
 
 /// The parser's stream: what arrived, and what it wants to answer.
@@ -174,7 +193,7 @@ mod tests {
             for part in stream.chunks(step) {
                 inlet.push(part);
                 received.extend(messages(&mut inlet));
-                let frames = &inlet.websocket.get_ref().frames;
+                let frames = &inlet.websocket.as_ref().unwrap().get_ref().frames;
                 assert!(
                     !frames.is_between_messages() || frames.longest() <= 256,
                     "kept"

@@ -32,7 +32,7 @@ use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 use crate::auth::Principal;
-use crate::hub::{View, frame};
+use crate::hub::{Framing, View, frame};
 use crate::shard::{Client, Group, Shard};
 use crate::signal::Protocol;
 
@@ -109,7 +109,7 @@ enum Phase {
 enum Listen {
     /// Parses it, for the peer's close frame is among it.
     ForClose,
-    /// Throws it away: what came before it could not be parsed.
+    /// Throws it away: what came before it could not be parsed, or nothing ever was.
     ForEnd,
     /// Leaves it: the peer's close frame has come.
     No,
@@ -144,15 +144,18 @@ impl Session {
         early: &[u8],
     ) -> Self {
         let group = shard.groups().of(view);
-        let mut inlet = Inlet::new(settings.message_bytes);
+        let mut inlet = match view.framing {
+            Framing::WebSocket => Inlet::new(settings.message_bytes),
+            Framing::Events => Inlet::deaf(),
+        };
         inlet.push(early);
         if view.protocol == Protocol::V2 {
-            announcement::establish(&client, log, &settings);
+            announcement::establish(&client, view.framing, log, &settings);
         }
         let rate = settings.commands_per_second;
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_add(rate.get()));
         Self {
-            deadlines: Deadlines::begin(&settings, Instant::now()),
+            deadlines: Deadlines::begin(&settings, view.framing, Instant::now()),
             command_rate: RateLimiter::direct(quota),
             client: Rc::new(client),
             tests: TestSignals::new(),
@@ -238,7 +241,8 @@ impl Session {
             (Phase::Closing { why, listen }, Standing::CaughtUp) => {
                 match listen {
                     Listen::No => return Err(Ended::ByServer(why)),
-                    // Its answer could not be told from the rest: its end is answer enough.
+                    // It gives no answer, or none that could be told from the rest: its end is
+                    // answer enough.
                     Listen::ForEnd => self.client.hang_up(),
                     Listen::ForClose => {}
                 }
@@ -358,10 +362,12 @@ impl Session {
         self.inlet.close(why);
         self.inlet
             .take_answers(self.client.outlet().borrow_mut().control());
-        self.phase = Phase::Closing {
-            why,
-            listen: Listen::ForClose,
+        self.say_why(why);
+        let listen = match self.group.view().framing {
+            Framing::WebSocket => Listen::ForClose,
+            Framing::Events => Listen::ForEnd,
         };
+        self.phase = Phase::Closing { why, listen };
         self.deadlines.closing();
         if why.is_about_the_token() {
             // Whatever waits for it in a full socket, it has no right to it any more.
@@ -396,6 +402,8 @@ impl Session {
         match self.phase {
             Phase::Closing { why, .. } => Ended::ByServer(why),
             Phase::Closed { code } => Ended::ByPeer(code),
+            // Its end is all that it ever says.
+            Phase::Open if self.group.view().framing == Framing::Events => Ended::ByPeer(None),
             Phase::Open => Ended::Broken(io::ErrorKind::UnexpectedEof.into()),
         }
     }

@@ -36,6 +36,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, http};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 pub mod disk;
+pub mod events;
 pub mod frames;
 pub mod judge;
 

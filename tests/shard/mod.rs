@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use signalcast::auth::{Authenticator, JwtRules, Keys, Principal, Token, TokenBook};
 use signalcast::history::History;
-use signalcast::hub::{Hub, View};
+use signalcast::hub::{Framing, Hub, View};
 use signalcast::journal::{Batch, Epoch, Journal, Recorded};
 use signalcast::metrics::{Passes, Registry};
 use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal, Who};
@@ -30,6 +30,7 @@ use signalcast::source::States;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::{mpsc, watch};
 
+use crate::common::events::Event;
 use crate::common::frames::{CLOSE, TEXT, frame};
 use crate::common::judge::Desk;
 use crate::common::jwt::{claims, token};
@@ -151,13 +152,14 @@ impl Rig {
         socket.set_nonblocking(true).unwrap();
         let buffer = SockRef::from(&socket).set_send_buffer_size(SMALL_BUFFER);
         buffer.unwrap();
-        let view = view.clone();
+        let (view, framing) = (view.clone(), view.framing);
         let guest = Guest { socket, view, next };
         assert!(self.guests.blocking_send(guest).is_ok(), "the shard lives");
         Peer {
             stream,
             received: Vec::new(),
             ended: false,
+            framing,
         }
     }
 
@@ -254,6 +256,7 @@ pub struct Peer {
     stream: TcpStream,
     received: Vec<u8>,
     ended: bool,
+    framing: Framing,
 }
 
 impl Peer {
@@ -269,11 +272,21 @@ impl Peer {
         self.stream.set_nonblocking(false).unwrap();
     }
 
-    /// The next frame: its first byte and what it holds; none at the end of the connection.
+    /// The next frame: its first byte and what it holds; none at the end of the connection. Events
+    /// are told as the frames that they stand for.
     pub fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
-            if let Some((first, start, end)) = header(&self.received) {
-                let payload = self.received[start..end].to_vec();
+            let found = match self.framing {
+                Framing::WebSocket => header(&self.received).map(|(first, start, end)| {
+                    let payload = self.received[start..end].to_vec();
+                    (first, payload, end)
+                }),
+                Framing::Events => Event::first(&self.received).map(|(event, end)| {
+                    let (first, payload) = as_frame(&event);
+                    (first, payload, end)
+                }),
+            };
+            if let Some((first, payload, end)) = found {
                 self.received.drain(..end);
                 return Some((first, payload));
             }
@@ -314,6 +327,15 @@ impl Peer {
     pub fn send(&mut self, first: u8, payload: &[u8]) {
         self.stream.write_all(&frame(first, payload)).unwrap();
     }
+}
+
+fn as_frame(event: &Event) -> (u8, Vec<u8>) {
+    if event.name != "closed" {
+        return (TEXT, event.data.clone().into_bytes());
+    }
+    let code = event.json()["code"].as_u64().unwrap();
+    let code = u16::try_from(code).unwrap().to_be_bytes();
+    (CLOSE, code.to_vec())
 }
 
 /// Of a whole frame at the beginning: its first byte, and where its payload begins and ends.
