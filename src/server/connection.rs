@@ -1,7 +1,7 @@
 //! One connection from accept to its end: TLS, HTTP, and when it asks for it, the session.
 //!
-//! It is [`Accepted`] first, then [`Upgraded`] with a [`Subscriber`] who was let in, then a
-//! [`Subscription`]; each is made of the one before.
+//! It is [`Accepted`] first, then [`Upgraded`] (to an event stream, too) with a [`Subscriber`] who
+//! was let in, then a [`Subscription`]; each is made of the one before.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::Abortable;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -27,6 +28,7 @@ use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::routes::Subscriber;
+use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings, Who};
 use crate::shard::{Client, Outlet, Shard};
@@ -95,7 +97,16 @@ impl Upgraded {
             info_span!("session", peer = %address, proxy = %peer, subject = principal.subject())
         };
         span.in_scope(|| info!(after = cursor.get() - 1, "subscribed"));
-        let client = Client::new(self.socket, Outlet::new(self.tls), cursor);
+        if view.framing == Framing::Events {
+            // It answers no ping: that its machine acknowledges what it is sent is its one sign of
+            // life. A system that can't watch that goes on until it gives up by itself.
+            let silence = Some(host.sessions.silence);
+            let socket = SockRef::from(&self.socket);
+            socket.set_tcp_user_timeout(silence).ok();
+        }
+        let mut outlet = Outlet::new(self.tls);
+        outlet.control().extend_from_slice(&self.head);
+        let client = Client::new(self.socket, outlet, cursor);
         let settings = Rc::clone(&host.sessions);
         let shard = Rc::clone(shard);
         let who = Who { principal, address };
@@ -131,8 +142,8 @@ impl Subscription {
     }
 }
 
-/// From the accepted socket to a WebSocket; `None` when the connection was for something else, or
-/// ended.
+/// From the accepted socket to a WebSocket or an event stream; `None` when the connection was for
+/// something else, or ended.
 async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> Option<Upgraded> {
     let Accepted {
         socket,

@@ -1,14 +1,16 @@
-//! HTTP on one connection: its requests are answered until one becomes a WebSocket or it ends.
+//! HTTP on one connection: its requests are answered until one becomes a WebSocket or an event
+//! stream, or it ends.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::poll_fn;
+use futures::future::{pending, poll_fn};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -28,7 +30,9 @@ use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
 use super::routes::{PAST_SIGNALS, Subscriber};
+use super::takeover::Takeover;
 use super::upgrade::HttpVersion;
+use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
 
@@ -43,12 +47,14 @@ pub(super) struct Visitor<'a> {
     pub(super) metrics: &'a Doors,
 }
 
-/// A connection that has become a WebSocket.
+/// A connection that has become a WebSocket, or an event stream.
 pub(super) struct Upgraded {
     pub(super) socket: TcpStream,
     pub(super) tls: Option<ServerConnection>,
     /// What the client sent right behind its request.
     pub(super) early: Bytes,
+    /// What it is to be sent before anything else.
+    pub(super) head: Vec<u8>,
     pub(super) subscriber: Subscriber,
 }
 
@@ -72,21 +78,29 @@ impl Transport for TlsStream<TcpStream> {
 }
 
 impl Visitor<'_> {
-    /// Answers requests until one becomes a WebSocket, or the connection ends.
+    /// Answers requests until one becomes a WebSocket or an event stream, or the connection ends.
     pub(super) async fn answer(&self, io: impl Transport, deadline: Instant) -> Option<Upgraded> {
         let admitted = Arc::new(Mutex::new(None));
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
         let routes = &routes;
+        let takeover = Takeover::default();
         let answer = |mut request: Request<Incoming>| {
-            let admitted = Arc::clone(&admitted);
+            let (admitted, takeover) = (Arc::clone(&admitted), &takeover);
             Box::pin(async move {
                 self.opening.waits(Stage::Begun);
-                let visit = self.visit(&request, admitted).await;
+                let visit = self.visit(&request, Arc::clone(&admitted)).await;
                 request.extensions_mut().insert(visit);
-                routes.call(request).await
+                let answer = routes.call(request).await;
+                if let Ok(answer) = &answer
+                    && wants_events(&admitted)
+                {
+                    takeover.begin(answer);
+                    pending().await
+                }
+                answer
             })
         };
-        let (io, early, talk) = speak_http(io, answer, deadline).await;
+        let (io, early, talk) = speak_http(io, answer, &takeover, deadline).await;
         if talk == Talk::Broken {
             self.metrics.handshake_failed(HandshakeFailure::Http);
         }
@@ -94,7 +108,8 @@ impl Visitor<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let Some(subscriber) = admitted else {
+        let cut_short = takeover.has_begun() && talk != Talk::TakenOver;
+        let Some(subscriber) = admitted.filter(|_| !cut_short) else {
             hang_up(io).await;
             return None;
         };
@@ -103,6 +118,7 @@ impl Visitor<'_> {
             socket,
             tls,
             early,
+            head: takeover.into_head(),
             subscriber,
         })
     }
@@ -137,27 +153,41 @@ impl Visitor<'_> {
     }
 }
 
+/// Whether the request that was answered made somebody a reader of events.
+fn wants_events(admitted: &Mutex<Option<Subscriber>>) -> bool {
+    let admitted = admitted.lock().unwrap_or_else(PoisonError::into_inner);
+    let view = admitted.as_ref().map(|subscriber| &subscriber.view);
+    view.is_some_and(|view| view.framing == Framing::Events)
+}
+
 /// Tells somebody who speaks plain HTTP to a TLS port what to do.
 pub(super) async fn turn_away(socket: TcpStream, deadline: Instant) {
     let refuse =
         service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Refusal::NotTls.response()));
-    let (socket, _, _) =
-        speak_http(socket, |request| Box::pin(refuse.call(request)), deadline).await;
+    let answer = |request| Box::pin(refuse.call(request));
+    let (socket, _, _) = speak_http(socket, answer, &Takeover::default(), deadline).await;
     hang_up(socket).await;
 }
 
 /// How a conversation over HTTP went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Talk {
-    /// To its end.
+    /// To its end, or to an upgrade.
     Done,
+    /// To an answer that hyper does not give.
+    TakenOver,
     /// What came was no request, came too slowly, or our answer was not taken.
     Broken,
 }
 
-/// Answers the requests of one connection until it ends or is upgraded, or the peer does not take
-/// the answers; gives back the stream and what was read beyond the last request.
-async fn speak_http<IO, A, F, B>(io: IO, answer: A, deadline: Instant) -> (IO, Bytes, Talk)
+/// Answers the requests of one connection until it ends, is upgraded or taken over, or the peer does
+/// not take the answers; gives back the stream and what was read beyond the last request.
+async fn speak_http<IO, A, F, B>(
+    io: IO,
+    answer: A,
+    takeover: &Takeover,
+    deadline: Instant,
+) -> (IO, Bytes, Talk)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F + Unpin,
@@ -178,11 +208,14 @@ where
         .header_read_timeout(left)
         .max_buf_size(MOST_HTTP_BYTES)
         .max_headers(MOST_HTTP_HEADERS)
-        .serve_connection(TokioIo::new(io), service_fn(answer));
+        .serve_connection(TokioIo::new(takeover.watch(io)), service_fn(answer));
     let outcome = loop {
         // The time to take the last answer, and as much for the next request.
         let patience = waiting_since.get().unwrap_or_else(Instant::now) + 2 * left;
-        let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        let serving = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+            Poll::Pending if takeover.is_ready() => Poll::Ready(Ok(Talk::TakenOver)),
+            served => served.map_ok(|()| Talk::Done),
+        });
         match timeout_at(patience, serving).await {
             Ok(outcome) => break Some(outcome),
             Err(_)
@@ -193,9 +226,9 @@ where
         }
     };
     let parts = connection.into_parts();
-    let mut io = parts.io.into_inner();
+    let mut io = parts.io.into_inner().into_inner();
     let talk = match outcome {
-        Some(Ok(_)) => Talk::Done,
+        Some(Ok(talk)) => talk,
         _ => Talk::Broken,
     };
     if outcome.is_none() {

@@ -32,6 +32,8 @@ mod renewal;
 mod room;
 mod routes;
 mod shards;
+mod stream;
+mod takeover;
 mod upgrade;
 
 use std::collections::HashSet;

@@ -109,7 +109,7 @@ impl Query {
 
     fn take(&mut self, parameter: Parameter, value: &str) -> Result<(), Refusal> {
         match parameter {
-            Parameter::AfterSeq => self.begin(after_seq(value)?)?,
+            Parameter::AfterSeq => self.begin(after_seq(parameter.name(), value)?)?,
             Parameter::Since => self.begin(since(value)?)?,
             Parameter::Epoch => self.epoch = Some(value.to_owned()),
             Parameter::Symbols => self.symbols = symbols(value)?,
@@ -209,14 +209,14 @@ fn well_encoded(query: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The seq of the last signal that somebody has; `None`: it has none.
-fn after_seq(value: &str) -> Result<Start, Refusal> {
+/// The seq of the last signal that somebody has, by the name of where it says so; 0: it has none.
+pub(super) fn after_seq(name: &str, value: &str) -> Result<Start, Refusal> {
     whole(value).map_or_else(
         || {
-            refuse(
-                "after_seq must be a whole number: the seq of the last signal you have, or 0 \
-                 for all from the first",
-            )
+            refuse(format!(
+                "{name} must be a whole number: the seq of the last signal you have, or 0 for all \
+                 from the first"
+            ))
         },
         |last| Ok(Start::After(Seq::new(last))),
     )

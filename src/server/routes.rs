@@ -20,7 +20,7 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, publish};
+use super::{connect, fetch, publish, stream};
 use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::Registry;
@@ -57,13 +57,17 @@ pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> 
         let answer = turn_away(&metrics.metrics, &refusal(&rejection));
         ready(Ok::<_, Infallible>(answer))
     };
-    let answers = connect::route(Arc::clone(gate))
-        .or(fetch::route(Arc::clone(gate)))
-        .unify()
-        .or(publish::route(Arc::clone(gate), intake))
-        .unify()
-        .or(probes(readiness))
-        .unify();
+    let known = [
+        connect::route(Arc::clone(gate)),
+        fetch::route(Arc::clone(gate)),
+        publish::route(Arc::clone(gate), intake),
+        stream::route(Arc::clone(gate)),
+        probes(readiness),
+    ];
+    let answers = known
+        .into_iter()
+        .reduce(|known, next| known.or(next).unify().boxed())
+        .expect("there are some");
     headers_fit().and(answers).recover(refuse).unify().boxed()
 }
 

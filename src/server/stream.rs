@@ -1,0 +1,103 @@
+//! `GET /signals/stream`: Server-Sent Events.
+
+use std::sync::{Arc, PoisonError};
+
+use hyper::body::Bytes;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use warp::Filter;
+use warp::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, HeaderMap};
+use warp::http::{Method, Response};
+
+use super::answer::turn_away;
+use super::call::{Call, Route, call};
+use super::gate::Gate;
+use super::past::{Past, Start};
+use super::query::{self, Query, after_seq};
+use super::refusal::Refusal;
+use super::routes::Subscriber;
+use super::upgrade::{EPOCH, LAST_SEQ};
+use crate::auth::Scope;
+use crate::hub::{Framing, View};
+use crate::signal::Protocol;
+
+pub(super) fn route(gate: Arc<Gate>) -> Route {
+    warp::path!("signals" / "stream")
+        .and(call(&[Method::GET]))
+        .then(move |call: Call| {
+            let gate = Arc::clone(&gate);
+            async move { stream(&gate, &call).await }
+        })
+        .boxed()
+}
+
+/// Lets a reader in or turns it away.
+async fn stream(gate: &Gate, call: &Call) -> Response<Bytes> {
+    let visit = &call.visit;
+    let outcome = async {
+        let principal = gate.authorise(call, Scope::SignalsRead).await?;
+        gate.has_room(visit.address)?;
+        let asked = Query::parse(&call.query, query::OF_UPGRADES)?;
+        let view = View {
+            framing: Framing::Events,
+            ..asked.view(Protocol::V2, &principal)?
+        };
+        // A browser that comes back asks for its first URL again.
+        let start = last_event_id(&call.headers)?.or(asked.start);
+        let start = start.unwrap_or(Start::Live);
+        let first = visit.past.first(start, asked.epoch.as_deref());
+        let cursor = visit.opening.while_ours(first).await?;
+        Ok(Subscriber {
+            entrance: gate.admit(visit.address)?,
+            principal,
+            address: visit.address,
+            view,
+            cursor,
+            log: visit.past.range(),
+        })
+    };
+    match outcome.await {
+        Ok(subscriber) => {
+            let mut admitted = visit
+                .admitted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *admitted = Some(subscriber);
+            head(&visit.past)
+        }
+        Err(refusal) => turn_away(&gate.metrics, &refusal),
+    }
+}
+
+/// The seq of the last signal that a reader has, if it says so. What comes back of the first event of
+/// an empty log is 0.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Start>, Refusal> {
+    let mut values = headers.get_all(LAST_EVENT_ID).iter();
+    let value = values.next().map_or(Ok(""), |value| value.to_str());
+    match (value, values.next()) {
+        (Ok(""), None) => Ok(None),
+        (Ok(value), None) => after_seq(LAST_EVENT_ID, value).map(Some),
+        (Err(_), None) => after_seq(LAST_EVENT_ID, "").map(Some),
+        (_, Some(_)) => Err(Refusal::BadRequest(
+            "there is more than one Last-Event-ID header; send one".into(),
+        )),
+    }
+}
+
+const LAST_EVENT_ID: &str = "Last-Event-ID";
+
+/// How the answer begins, behind which events follow until the connection ends.
+fn head(past: &Past) -> Response<Bytes> {
+    let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
+    Response::builder()
+        .header(CONTENT_TYPE, "text/event-stream")
+        .header(CACHE_CONTROL, "no-store")
+        // nginx would keep events until it has a few kilobytes of them.
+        .header("x-accel-buffering", "no")
+        .header(CONNECTION, "close")
+        .header(LAST_SEQ, past.last_seq())
+        .header(EPOCH, past.epoch.to_string())
+        .header(DATE, date.expect("this year has four digits"))
+        .body(Bytes::new())
+        .expect("every value is visible ASCII")
+}
