@@ -230,7 +230,8 @@ impl Ingest {
         }
         let signals = self.parsed.batch.entries.len() - before;
         if signals > 0 {
-            self.sources.brought(&lines.origin.source, lines.read_at);
+            self.sources
+                .brought(&lines.origin.source, signals as u64, lines.read_at);
         }
         if lines.origin.file.is_none() {
             self.recorder.unrecorded.read(signals as u64);
@@ -253,6 +254,7 @@ impl Ingest {
     fn bury(&mut self, source: &SourceName, position: &Position, line: DeadLine<'_>, reason: &str) {
         let time = jiff::Timestamp::now();
         self.metrics.refused(source);
+        self.sources.refused(source);
         self.dead_letters.write(&DeadLetter {
             time,
             source,

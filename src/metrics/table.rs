@@ -92,7 +92,7 @@ macro_rules! metrics {
 
 metrics! {
     /// Feeds that are read.
-    SOURCE_UP = gauge("signalcast_source_up", Unit::Count, &["source"], "1 while the source is read or waited for, 0 when it has ended or failed");
+    SOURCE_UP = gauge("signalcast_source_up", Unit::Count, &["source"], "1 while the source is read or waited for, 0 when it has ended or failed, or is paused");
     /// Silence of a feed.
     SOURCE_LAST_SIGNAL = gauge("signalcast_source_last_signal_timestamp_seconds", Unit::Seconds, &["source"], "Unix time at which the newest signal of the source was read; 0 before the first");
     /// What comes in.

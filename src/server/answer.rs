@@ -1,16 +1,18 @@
 use hyper::body::Bytes;
+use serde::Serialize;
 use warp::http::header::CONTENT_TYPE;
 use warp::http::{Response, StatusCode};
 
 use super::refusal::Refusal;
 use crate::metrics::Doors;
 
-/// An answer in JSON.
-pub(super) fn json(code: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
+/// An answer in JSON. The body holds nothing but strings, numbers and the like.
+pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_string(body).expect("strings and numbers serialize");
     Response::builder()
         .status(code)
         .header(CONTENT_TYPE, "application/json")
-        .body(body.to_string().into())
+        .body(body.into())
         .expect("the headers are constants")
 }
 

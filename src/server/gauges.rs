@@ -31,7 +31,7 @@ pub(super) fn head(metrics: &Registry, head: watch::Receiver<Option<Seq>>) {
 }
 
 /// How the sources are. A file that is not there yet is no fault; a pipe that has ended brings
-/// nothing more.
+/// nothing more, and what is paused nothing until somebody thinks of it.
 pub(super) fn sources(metrics: &Registry, states: States) {
     let ups: Vec<_> = states
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn sources(metrics: &Registry, states: States) {
         for (up, (_, state)) in ups.iter().zip(states.iter()) {
             up.set(match state {
                 State::Live | State::Waiting => 1.0,
-                State::Ended | State::Failed => 0.0,
+                State::Ended | State::Failed | State::Paused => 0.0,
             });
         }
     });

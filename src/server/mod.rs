@@ -32,6 +32,7 @@ mod renewal;
 mod room;
 mod routes;
 mod shards;
+mod sources;
 mod stream;
 mod takeover;
 mod upgrade;

@@ -20,7 +20,7 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, publish, stream};
+use super::{connect, fetch, publish, sources, stream};
 use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::Registry;
@@ -62,12 +62,20 @@ pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> 
         fetch::route(Arc::clone(gate)),
         publish::route(Arc::clone(gate), intake),
         stream::route(Arc::clone(gate)),
+        sources::route(gate, &readiness.sources),
         probes(readiness),
     ];
     let answers = known
         .into_iter()
         .reduce(|known, next| known.or(next).unify().boxed())
         .expect("there are some");
+    let answers = connect::route(Arc::clone(gate))
+        .or(fetch::route(Arc::clone(gate)))
+        .unify()
+        .or(sources::route(gate, &readiness.sources))
+        .unify()
+        .or(probes(readiness))
+        .unify();
     headers_fit().and(answers).recover(refuse).unify().boxed()
 }
 

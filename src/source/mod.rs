@@ -2,10 +2,13 @@
 //! signal is.
 //!
 //! Each source runs on a thread of its own, so that one that hangs (a file on a dead mount, a
-//! terminal) delays neither the others nor the server.
+//! terminal) delays neither the others nor the server. Before each read it asks its [`hold::Hold`]
+//! whether it may: that is how a source is paused.
 
+mod bell;
 mod file;
 mod handover;
+mod hold;
 mod lines;
 mod spec;
 mod splitter;
@@ -31,7 +34,7 @@ pub use handover::{Bookmark, Bookmarks, Handover, Mark};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
 pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
-pub use state::{State, States};
+pub use state::{Standing, State, States};
 
 /// What a source brings, in order per file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ pub enum SourceError {
         #[source]
         why: Unreadable,
     },
-    /// No pipe for stopping the reader of standard input.
+    /// Nothing to wake the reader of standard input with.
     #[error("can't prepare to read standard input")]
     Stdin(#[source] std::io::Error),
 }

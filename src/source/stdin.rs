@@ -3,9 +3,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use tracing::{error, info, warn};
 
+use super::bell::{Bell, Stopper};
 use super::lines::CutOff;
 use super::splitter::Splitter;
 use super::state::{Report, State, States};
@@ -16,36 +16,27 @@ use super::{Arrival, Handovers, Origin, READ_BYTES, SourceName, StdinSpec};
 pub(super) struct Input {
     spec: StdinSpec,
     input: Fd,
-    stop: OwnedFd,
-    stopper: Stopper,
+    bell: Bell,
 }
 
-/// Reads standard input to its end. Blocks in `poll` on it and on the stopper's pipe, because a
+/// Reads standard input to its end. Blocks in `poll` on it and on the bell, because a
 /// read of a silent terminal could not be interrupted, and because making the file description
 /// non-blocking would make it so for the shell that shares it.
 #[derive(Debug)]
 pub(super) struct Reader {
     source: SourceName,
     input: Fd,
-    stop: OwnedFd,
+    bell: Bell,
     splitter: Splitter,
     report: Report,
 }
 
-/// Stops the reader when it is dropped: its pipe's other end becomes readable.
-#[derive(Debug)]
-pub(super) struct Stopper {
-    _pipe: OwnedFd,
-}
-
 impl Input {
     pub(super) fn new(spec: StdinSpec) -> io::Result<Self> {
-        let (stop, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
         Ok(Self {
             spec,
             input: Fd::Standard(io::stdin()),
-            stop,
-            stopper: Stopper { _pipe: pipe },
+            bell: Bell::new()?,
         })
     }
 
@@ -63,14 +54,17 @@ impl Input {
             file: None,
             unit: self.spec.unit,
         };
+        let (report, stopper) = (states.report(&source), self.bell.stopper());
+        let bell = self.bell.clone();
+        report.when_paused_or_resumed(move || bell.ring());
         let reader = Reader {
-            report: states.report(&source),
+            report,
             source,
             input: self.input,
-            stop: self.stop,
+            bell: self.bell,
             splitter: Splitter::new(origin, 1, 0),
         };
-        (reader, self.stopper)
+        (reader, stopper)
     }
 }
 
@@ -117,18 +111,26 @@ impl Reader {
     fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
         loop {
             let mut both = [
-                PollFd::new(&self.stop, PollFlags::IN),
+                PollFd::new(&self.bell, PollFlags::IN),
                 PollFd::new(&self.input, PollFlags::IN),
             ];
-            match poll(&mut both, None) {
+            let heard = if self.report.is_paused() { 1 } else { 2 };
+            match poll(&mut both[..heard], None) {
                 Ok(_) => {}
                 Err(Errno::INTR | Errno::AGAIN) => continue,
                 Err(why) => return Err(why.into()),
             }
-            let [stop, input] = both.map(|fd| fd.revents());
-            if !stop.is_empty() {
+            let [bell, input] = both.map(|fd| fd.revents());
+            if self.bell.is_stopped() {
                 return Ok(Read::Stop);
             }
+            if !bell.is_empty() {
+                self.bell.hush();
+                continue;
+            }
+            let Some(_reading) = self.report.begin_read() else {
+                continue;
+            };
             if input.contains(PollFlags::NVAL) {
                 warn!("standard input is closed");
                 return Ok(Read::End);

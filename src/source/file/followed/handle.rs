@@ -69,6 +69,13 @@ impl Handle {
         Ok(())
     }
 
+    /// Keeps it open from now on, whatever its name comes to stand for.
+    pub(super) fn hold_open(&mut self) -> io::Result<()> {
+        self.open()?;
+        self.path = None;
+        Ok(())
+    }
+
     /// Closes it if it can be opened again.
     pub(super) fn close(&mut self) {
         if self.path.is_some() {

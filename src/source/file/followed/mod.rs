@@ -140,6 +140,11 @@ impl Followed {
         self.handle.is_open()
     }
 
+    /// Keeps it open from now on, whatever its name comes to stand for.
+    pub(super) fn hold_open(&mut self) -> io::Result<()> {
+        self.handle.hold_open()
+    }
+
     /// Closes it if it can be opened again.
     pub(super) fn let_go(&mut self) {
         self.handle.close();

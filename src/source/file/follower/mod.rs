@@ -1,4 +1,5 @@
 mod copied;
+mod held;
 mod queue;
 mod turns;
 
@@ -14,7 +15,7 @@ use tracing::debug;
 
 use super::complaints::{Complaints, is_out_of_files};
 use super::file_id::FileId;
-use super::followed::{COUNT_BYTES, Fate, Followed, Progress, Prompt};
+use super::followed::{COUNT_BYTES, Fate, Followed, Prompt};
 use super::known::Name;
 use super::returning::Moved;
 use super::search::{folder_of, shown};
@@ -50,6 +51,9 @@ pub(in crate::source) struct Follower {
     judged: Vec<FileId>,
     /// Files of which the last read failed.
     failing: HashSet<FileId>,
+    /// Files that were to be read to their end while the source was paused, in this order: before all
+    /// others when it goes on.
+    held: VecDeque<FileId>,
     buffer: Vec<u8>,
 }
 
@@ -59,6 +63,8 @@ struct Ended;
 impl Follower {
     pub(super) fn new(feed: Feed, handovers: Handovers, wake: Arc<Wake>, report: Report) -> Self {
         let watch = Watch::new(feed.origin.source.clone(), Arc::clone(&wake));
+        let bell = Arc::clone(&wake);
+        report.when_paused_or_resumed(move || bell.look());
         let uncounted = feed.known.files.keys().copied().collect();
         Self {
             feed,
@@ -72,6 +78,7 @@ impl Follower {
             complaints: Complaints::default(),
             judged: Vec::new(),
             failing: HashSet::new(),
+            held: VecDeque::new(),
             buffer: vec![0; COUNT_BYTES],
         }
     }
@@ -100,15 +107,6 @@ impl Follower {
         Ok(())
     }
 
-    fn read_to_end(&mut self, id: FileId) -> Result<(), Ended> {
-        while self.read(id)? == Progress::More {
-            if self.wake.is_stopped() {
-                return Err(Ended);
-            }
-        }
-        Ok(())
-    }
-
     /// Files of which the log knows and which could not be found before.
     fn find_missing(&mut self) -> Result<(), Ended> {
         if self.feed.missing.is_empty() {
@@ -125,6 +123,7 @@ impl Follower {
     /// From one look at everything to the next.
     fn follow(&mut self) -> Result<(), Ended> {
         let next_look = Instant::now() + BETWEEN_LOOKS;
+        self.catch_up()?;
         self.look()?;
         self.report();
         loop {

@@ -14,7 +14,9 @@ use crate::source::{Arrival, Bookmark, Handover, READ_BYTES};
 
 impl Follower {
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.uncounted.is_empty()
+        let has_nothing =
+            self.queue.is_empty() && self.uncounted.is_empty() && self.held.is_empty();
+        has_nothing || self.report.is_paused()
     }
 
     pub(super) fn enqueue(&mut self, id: FileId) {
@@ -25,6 +27,14 @@ impl Follower {
 
     /// Gives the next file its turn; counts old lines if none has anything to read.
     pub(super) fn take_turn(&mut self) -> Result<(), Ended> {
+        self.catch_up()?;
+        let Some(_reading) = self.report.begin_read() else {
+            return Ok(());
+        };
+        if !self.held.is_empty() {
+            // Paused meanwhile, and gone on.
+            return Ok(());
+        }
         let Some(id) = self.queue.pop() else {
             self.count_next();
             return Ok(());
@@ -58,7 +68,9 @@ impl Follower {
         if let Some(copy) = rest {
             // Its last line is whole in the copy. The log hears of both at once.
             self.tell_marks()?;
-            self.read_to_end(copy)?;
+            if !self.finish(copy)? {
+                self.hold_first(copy);
+            }
         } else {
             self.send(ready, id)?;
         }
