@@ -102,10 +102,7 @@ fn parts(
     metrics: Registry,
 ) -> Result<Parts, Refusals> {
     let journal = journal(config)?;
-    let finite = config
-        .sources
-        .iter()
-        .filter(|spec| matches!(spec, Spec::Stdin(_)));
+    let finite = config.sources.iter().filter(|spec| spec.is_finite());
     let exit_after = if config.server.exit_on_eof {
         finite.map(Spec::name).collect()
     } else {
@@ -113,7 +110,8 @@ fn parts(
     };
     let remembered = remembered(config, &*journal)?;
     let sources = Sources::prepare(&config.sources, remembered)
-        .map_err(|error| refusal(config, "sources", &error))?;
+        .map_err(|error| refusal(config, "sources", &error))?
+        .with_grace(config.server.drain / 2);
     let dead_letters = DeadLetters::open(&config.dead_letters.path, config.dead_letters.max_bytes)
         .map_err(|error| refusal(config, "dead_letters.path", &error))?;
     Ok(Parts {

@@ -209,7 +209,7 @@ fn what_cannot_be_checked_is_a_mistake_in_usage() {
     folder.append("feed.jsonl", "hold\n");
     let (code, said, seen) = check(
         &folder,
-        "feed.jsonl none.jsonl none.toml . x*y - stdin file:a?unit=us",
+        "feed.jsonl none.jsonl none.toml . x*y - stdin exec:./a.sh file:a?unit=us",
         b"",
     );
     assert_eq!((code, said.as_str()), (Some(2), ""));
@@ -220,6 +220,7 @@ fn what_cannot_be_checked_is_a_mistake_in_usage() {
             "signalcast: none.toml: there is no such file; name one that is there",
             "signalcast: .: is a folder; name the files in it",
             "signalcast: x*y: no file matches; name one that is there",
+            "signalcast: exec:./a.sh: is a command, which is not run here; write: ./a.sh | signalcast check -",
             "signalcast: file:a?unit=us: source \"file:a?unit=us\": unit is \"us\"; write ms or s",
             "signalcast: stdin: is there twice, and it can be read only once; leave one",
         ]

@@ -114,7 +114,7 @@ fn settings_are_shown_without_what_they_name_being_there() {
     assert_eq!((code, out.as_str()), (Some(2), ""));
     insta::assert_snapshot!(err, @"
     signalcast: --drain: can't be 0; write how long, as in 10s
-    signalcast: --exit-on-eof: none of the sources ever ends; add --source stdin or leave it out
+    signalcast: --exit-on-eof: none of the sources ever ends; add --source stdin, add ?restart=never to an exec: source, or leave it out
     ");
 }
 

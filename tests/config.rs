@@ -398,6 +398,7 @@ fn what_is_safe_or_said_to_be_is_permitted() {
         "--plaintext --listen 0.0.0.0:1 --behind-proxy",
         "--listen 127.0.0.1:0 --listen 127.0.0.1:0",
         "--exit-on-eof --source stdin --source file:a",
+        "--exit-on-eof --source exec:a?restart=never --source exec:b",
         "--shards 1024",
         "--wait-clients 16 --limits-connections 16",
         "--dead-letters-path /dev/null",

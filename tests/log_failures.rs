@@ -510,8 +510,8 @@ async fn told_to_stop_while_the_log_cannot_be_written_it_ends_in_time_and_tells_
         let (status, log) = server.wait();
         assert!(begun.elapsed() < Duration::from_secs(10), "{log}");
         assert_eq!(said(&log, cannot), 1, "{log}");
-        let lost = "signalcast: at least 10 signals that were read from standard input could not \
-                    be recorded and are lost; bring them again\n";
+        let lost = "signalcast: at least 10 signals that were read from standard input or commands \
+                    could not be recorded and are lost; bring them again\n";
         // What stands in a file is read again.
         let (code, told) = if by_file { (0, 0) } else { (1, 1) };
         assert_eq!(

@@ -5,13 +5,14 @@ mod common;
 mod steering;
 
 use std::fs;
+use std::io::Write;
 use std::sync::Arc;
 
 use common::jwt::{claims, with};
-use common::{Folder, TestClient, TestServer, wire};
+use common::{Folder, TestClient, TestServer, wait_until, wire};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use steering::{ask, ask_as, serve, stand, steer, watcher};
+use steering::{ask, ask_as, pipe, serve, stand, steer, watcher};
 
 const BEAT: &str = "--limits-heartbeat 50ms";
 
@@ -143,7 +144,8 @@ async fn standard_input_is_held_and_goes_on_with_what_was_written_meanwhile() {
 async fn a_source_that_is_paused_holds_up_no_other_and_a_stop_ends_it() {
     let folder = Arc::new(Folder::new());
     folder.append("a.txt", "");
-    let sources = ["stdin", "file:a.txt"];
+    let mut feed = pipe(&folder, "feed");
+    let sources = ["stdin", "file:a.txt", "exec:cat feed"];
     let mut server = serve(&folder, &sources, BEAT);
     let mut client = watcher(&server).await;
     for source in sources {
@@ -151,6 +153,7 @@ async fn a_source_that_is_paused_holds_up_no_other_and_a_stop_ends_it() {
     }
     server.feed(&lines("X", 1..=1));
     folder.append("a.txt", &lines("X", 2..=2));
+    feed.write_all(lines("X", 3..=3).as_bytes()).unwrap();
     stand(&mut client, &sources.map(|source| (source, "paused"))).await;
     silence(&mut client, ("stdin", "paused")).await;
     steer(&server, "file:a.txt", "resume").await;
@@ -158,6 +161,106 @@ async fn a_source_that_is_paused_holds_up_no_other_and_a_stop_ends_it() {
     silence(&mut client, ("stdin", "paused")).await;
     let log = server.stop();
     assert!(log.contains("drained in time"), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_is_held_by_its_full_pipe_and_loses_and_repeats_nothing() {
+    const SCRIPT: &str = r#"
+import sys
+open("started", "w")
+for n in range(1, 20_001):
+    print(f"buy X {n} 1", flush=n == 5)
+    if n == 5:
+        open("go").readline()
+    if n == 1000:
+        print("a thousand", file=sys.stderr)
+open("done", "w")
+"#;
+    let folder = Arc::new(Folder::new());
+    folder.append("strategy.py", SCRIPT);
+    let mut go = pipe(&folder, "go");
+    let source = "exec:python3 strategy.py";
+    let spec = format!("{source}?restart=never");
+    let server = serve(&folder, &[&spec], &format!("{BEAT} --wait-clients 1"));
+    // Before it is opened.
+    assert_eq!(steer(&server, source, "pause").await, "paused");
+    let mut client = watcher(&server).await;
+    silence(&mut client, (source, "paused")).await;
+    assert!(!folder.path("started").exists());
+    steer(&server, source, "resume").await;
+    assert_eq!(signals(&mut client, 5).await, expected("X", 1..=5));
+    steer(&server, source, "pause").await;
+    writeln!(go).unwrap();
+    // What it says is heard, what it prints is not.
+    server.logged("line=a thousand").await;
+    stand(&mut client, &[(source, "paused")]).await;
+    silence(&mut client, (source, "paused")).await;
+    assert!(
+        !folder.path("done").exists(),
+        "it is more than a pipe holds"
+    );
+    steer(&server, source, "resume").await;
+    assert_eq!(
+        signals(&mut client, 19_995).await,
+        expected("X", 6..=20_000)
+    );
+    stand(&mut client, &[(source, "ended")]).await;
+    // It stays what it is.
+    assert_eq!(steer(&server, source, "pause").await, "ended");
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_command_that_ends_while_it_is_held_is_buried_and_what_it_printed_is_kept() {
+    let folder = Arc::new(Folder::new());
+    let mut go = pipe(&folder, "go");
+    let script = "echo $$ >pid\necho buy X 1 1\nread _ <go\necho buy X 2 1\nprintf 'buy X 3'\n\
+                  echo failing >&2\nexit 7\n";
+    folder.append("strategy.sh", script);
+    let source = "exec:sh strategy.sh";
+    let server = serve(
+        &folder,
+        &[&format!("{source}?restart=never")],
+        &format!("{BEAT} --wait-clients 1"),
+    );
+    let mut client = watcher(&server).await;
+    assert_eq!(signals(&mut client, 1).await, expected("X", 1..=1));
+    steer(&server, source, "pause").await;
+    writeln!(go).unwrap();
+    server.logged("line=failing").await;
+    // A dead strategy is not taken for a held one.
+    stand(&mut client, &[(source, "failed")]).await;
+    silence(&mut client, (source, "failed")).await;
+    let pid: u32 = folder.read("pid").trim().parse().unwrap();
+    wait_until("it is waited for", || {
+        !fs::exists(format!("/proc/{pid}")).unwrap()
+    });
+    steer(&server, source, "resume").await;
+    assert_eq!(signals(&mut client, 1).await, expected("X", 2..=2));
+    server
+        .logged("line refused at=exec:sh strategy.sh:3 ")
+        .await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_command_that_has_failed_is_not_started_again_while_it_is_paused() {
+    let folder = Arc::new(Folder::new());
+    folder.append("strategy.sh", "echo x >>starts\nexit 1\n");
+    let source = "exec:sh strategy.sh";
+    let server = serve(&folder, &[source], &format!("{BEAT} --wait-clients 1"));
+    let mut client = watcher(&server).await;
+    stand(&mut client, &[(source, "failed")]).await;
+    assert_eq!(steer(&server, source, "pause").await, "failed");
+    let starts = folder.read("starts");
+    // Longer than the first wait.
+    for _ in 0..60 {
+        client.json().await;
+    }
+    assert_eq!(folder.read("starts"), starts);
+    steer(&server, source, "resume").await;
+    wait_until("it is started again", || folder.read("starts") > starts);
+    server.stop();
 }
 
 #[tokio::test]

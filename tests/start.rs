@@ -642,7 +642,7 @@ fn what_is_mistyped_is_named_with_the_nearest_that_exists() {
         ),
         (
             "serve --source stdn",
-            "signalcast: --source: source \"stdn\": no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl\n",
+            "signalcast: --source: source \"stdn\": no such kind of source; write stdin, file:PATH as in file:signals/*.jsonl, or exec:COMMAND as in exec:./strategy.py\n",
         ),
     ] {
         assert_eq!(refused(&folder, arguments), expected);

@@ -92,6 +92,11 @@ fn feeds(typed: &mut Typed<'_>, around: &Surroundings, name: &str) -> Option<Vec
     match spec.parse() {
         Ok(Spec::Stdin(StdinSpec { unit })) => Some(vec![Feed { file: None, unit }]),
         Ok(Spec::File(spec)) => Some(files(typed, &spec, name)),
+        Ok(Spec::Exec(spec)) => {
+            let remedy = format!("write: {} | signalcast check -", spec.command());
+            typed.refuse(name, "is a command, which is not run here", &remedy);
+            None
+        }
         Err(why) => {
             typed.refusals.push(Problem::said(why).with(name));
             None
@@ -115,7 +120,8 @@ fn files(typed: &mut Typed<'_>, spec: &FileSpec, name: &str) -> Vec<Feed> {
 }
 
 fn is_spec(name: &str) -> bool {
-    name == "stdin" || name.starts_with("stdin?") || name.starts_with("file:")
+    let has_kind = |kind| name.starts_with(kind);
+    name == "stdin" || ["stdin?", "file:", "exec:"].into_iter().any(has_kind)
 }
 
 /// Looked at before anything is read, so that all that is mistyped is said at once. A pipe can be

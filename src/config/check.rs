@@ -133,13 +133,13 @@ impl Config {
     }
 
     fn no_end_to_exit_on(&self) -> Option<Refusal> {
-        if !self.server.exit_on_eof || self.sources.iter().any(is_stdin) {
+        if !self.server.exit_on_eof || self.sources.iter().any(Spec::is_finite) {
             return None;
         }
         Some(self.refusal(
             "server.exit_on_eof",
             "none of the sources ever ends",
-            "add --source stdin or leave it out",
+            "add --source stdin, add ?restart=never to an exec: source, or leave it out",
         ))
     }
 
@@ -162,7 +162,7 @@ impl Config {
         older.push(".1");
         let feeds_on_them = |source: &&Spec| match source {
             Spec::File(file) => file.follows(path) || file.follows(Path::new(&older)),
-            Spec::Stdin(_) => false,
+            Spec::Stdin(_) | Spec::Exec(_) => false,
         };
         let source = self.sources.iter().find(feeds_on_them)?;
         Some(self.refusal(

@@ -39,6 +39,14 @@ pub enum DeadLine<'a> {
 }
 
 impl DeadLetter<'_> {
+    /// Where it stood, as the log shows it: `signals/live.jsonl:17`, `stdin:17`.
+    pub(super) fn place(&self) -> String {
+        match self.position.file {
+            Some(_) => self.position.to_string(),
+            None => format!("{}:{}", self.source, self.position.line),
+        }
+    }
+
     /// The letter as a line of the file.
     pub(super) fn to_json_line(self) -> Vec<u8> {
         let (bytes, cut) = match self.line {

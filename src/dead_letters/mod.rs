@@ -69,13 +69,13 @@ impl DeadLetters {
             None => drop(self.counts.insert(letter.source.clone(), 1)),
         }
         if let Some(suppressed) = self.refusals.admit(now) {
-            warn!(at = %letter.position, source = %letter.source, reason = letter.reason, suppressed, "line refused");
+            warn!(at = %letter.place(), source = %letter.source, reason = letter.reason, suppressed, "line refused");
         }
         if !self.waiting.push(letter.to_json_line())
             && let Some(suppressed) = self.losses.admit(now)
         {
             error!(
-                file = %self.file.path().display(), at = %letter.position, suppressed,
+                file = %self.file.path().display(), at = %letter.place(), suppressed,
                 "too many dead letters wait to be written, this one is lost; free space on the disk or set dead_letters.path"
             );
         }

@@ -157,7 +157,7 @@ pub enum ServerError {
     Feed(SourceName),
     /// The end came before they were in the log.
     #[error(
-        "at least {0} signals that were read from standard input could not be recorded and are lost; bring them again"
+        "at least {0} signals that were read from standard input or commands could not be recorded and are lost; bring them again"
     )]
     Unrecorded(u64),
     /// A thread ended that should not.
@@ -186,10 +186,13 @@ pub fn run(
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
+        let children = parts.sources.children();
         let mut server = Server::start(parts, listeners, monitoring)?;
         ready(&addresses);
         let outcome = server.until_end(&mut interrupts).await;
         let drained = server.drain(&mut interrupts).await;
+        // Those that are left when there was no time to wait for them would outlive us.
+        children.kill();
         outcome.and(drained)
     });
     // A source may hang in a read that nobody can end (a dead mount); it must not hold us up.

@@ -69,13 +69,6 @@ pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> 
         .into_iter()
         .reduce(|known, next| known.or(next).unify().boxed())
         .expect("there are some");
-    let answers = connect::route(Arc::clone(gate))
-        .or(fetch::route(Arc::clone(gate)))
-        .unify()
-        .or(sources::route(gate, &readiness.sources))
-        .unify()
-        .or(probes(readiness))
-        .unify();
     headers_fit().and(answers).recover(refuse).unify().boxed()
 }
 

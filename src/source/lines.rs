@@ -20,7 +20,7 @@ pub struct SourceName(Arc<str>);
 pub struct Origin {
     /// The source that was asked for.
     pub source: SourceName,
-    /// The file of that source; none for stdin.
+    /// The file of that source; none for stdin and commands.
     pub file: Option<Arc<Path>>,
     /// What a bare number in `timestamp` counts.
     pub unit: TimeUnit,
@@ -29,7 +29,7 @@ pub struct Origin {
 /// Where a line stood. `Display`: `signals/live.jsonl:17`, `stdin:17`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// None for stdin.
+    /// None for stdin and commands.
     pub file: Option<Arc<Path>>,
     /// The first line is 1.
     pub line: u64,
@@ -48,7 +48,7 @@ pub struct Lines {
     pub first_offset: u64,
     /// When the last of them was read.
     pub read_at: Instant,
-    /// The lines with their newlines; only the very last line of stdin may lack it.
+    /// The lines with their newlines; only the very last line of stdin or a command may lack it.
     pub bytes: Vec<u8>,
 }
 
@@ -93,8 +93,10 @@ pub enum CutOff {
     Gone,
     /// The file was truncated.
     Truncated,
-    /// The server stopped reading standard input.
+    /// The server stopped reading standard input, or ended the command.
     Stopped,
+    /// The command that printed it was killed, or ended with another exit code than 0.
+    Failed,
 }
 
 impl SourceName {
@@ -131,6 +133,7 @@ impl fmt::Display for CutOff {
             Self::Gone => "its file is gone",
             Self::Truncated => "its file was truncated",
             Self::Stopped => "the server stopped",
+            Self::Failed => "its command failed",
         })
     }
 }

@@ -2,10 +2,11 @@
 //! signal is.
 //!
 //! Each source runs on a thread of its own, so that one that hangs (a file on a dead mount, a
-//! terminal) delays neither the others nor the server. Before each read it asks its [`hold::Hold`]
+//! terminal) delays neither the others nor the server. Before each read it asks its `Hold`
 //! whether it may: that is how a source is paused.
 
 mod bell;
+mod exec;
 mod file;
 mod handover;
 mod hold;
@@ -24,15 +25,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+pub use exec::Children;
 pub use file::Unreadable;
 pub(crate) use file::matching;
 pub use handover::{Bookmark, Bookmarks, Handover, Mark};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
-pub use spec::{FileSpec, From, InvalidSpec, Spec, StdinSpec};
+pub use spec::{ExecSpec, FileSpec, From, InvalidSpec, Restart, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
 pub use state::{Standing, State, States};
 
@@ -56,7 +58,10 @@ pub enum Arrival {
 pub struct Sources {
     stdin: Option<stdin::Input>,
     files: Vec<file::Preparing>,
+    programs: Vec<exec::Program>,
     states: States,
+    children: Children,
+    grace: Duration,
 }
 
 /// The sources can't be opened as asked.
@@ -83,6 +88,9 @@ pub enum SourceError {
     /// Nothing to wake the reader of standard input with.
     #[error("can't prepare to read standard input")]
     Stdin(#[source] std::io::Error),
+    /// Nothing to wake the reader of a command's output with.
+    #[error("can't prepare to run a command; raise the limit of open files (ulimit -n)")]
+    Exec(#[source] std::io::Error),
 }
 
 impl Sources {
@@ -109,7 +117,10 @@ impl Sources {
         let mut sources = Self {
             stdin: None,
             files: Vec::new(),
+            programs: Vec::new(),
             states,
+            children: Children::default(),
+            grace: LONGEST_GRACE,
         };
         let files = specs.iter().filter(|spec| matches!(spec, Spec::File(_)));
         let most_open = (MOST_OPEN_FILES / files.count().max(1)).max(LEAST_OPEN_FILES);
@@ -122,6 +133,10 @@ impl Sources {
                     let bookmarks = remembered.remove(&Spec::File(spec.clone()).name());
                     let feed = file::Preparing::begin(spec.clone(), most_open, bookmarks)?;
                     sources.files.push(feed);
+                }
+                Spec::Exec(spec) => {
+                    let program = exec::Program::new(spec.clone(), &mut sources.children);
+                    sources.programs.push(program.map_err(SourceError::Exec)?);
                 }
             }
         }
@@ -145,6 +160,19 @@ impl Sources {
         self.states.clone()
     }
 
+    /// Gives commands so much time to end when the sources stop, at most five seconds, before they
+    /// are killed.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        let grace = grace.min(LONGEST_GRACE);
+        Self { grace, ..self }
+    }
+
+    /// The commands that they will have started, from now until after they have ended.
+    pub fn children(&self) -> Children {
+        self.children.clone()
+    }
+
     /// Lets the `stdin` source read from here instead of file descriptor 0, as tests do.
     #[must_use]
     pub fn with_stdin(mut self, input: OwnedFd) -> Self {
@@ -153,8 +181,9 @@ impl Sources {
     }
 
     /// Runs every source until it ends or `stop` is cancelled. What they hand over is made what goes
-    /// through `channel`: a full one makes them wait, a closed one ends them. After `stop` what was read is still sent, nothing more is read; a
-    /// source that hangs is left alone after a second, and can't keep the channel open.
+    /// through `channel`: a full one makes them wait, a closed one ends them. After `stop` what was
+    /// read is still sent, nothing more is read, but for what commands print before they end. A source that hangs is left alone after a second, a
+    /// command a second after its grace, and can't keep the channel open.
     ///
     /// # Cancel safety
     /// Dropped, it stops the sources as `stop` does, without waiting for them.
@@ -162,39 +191,96 @@ impl Sources {
     where
         T: std::convert::From<Handover> + Send + 'static,
     {
-        let handovers = Handovers::through(&channel);
-        // Threads of tokio's blocking pool: they live as long as their source.
-        let mut running = JoinSet::new();
-        // Dropping a source's stopper ends its thread.
-        let mut stoppers: Vec<Box<dyn Any + Send>> = Vec::new();
+        let longest_end = LONGEST_STOP + self.grace;
+        let mut running = self.start(&Handovers::through(&channel));
+        // Cancel-safe: none of these loses anything when dropped.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = channel.closed() => {}
+            () = running.end() => return,
+        }
+        running.stoppers.clear();
+        let now = Instant::now();
+        if timeout_at(now + LONGEST_STOP, all(&mut running.readers))
+            .await
+            .is_err()
+        {
+            let sources = running.readers.len();
+            warn!(
+                sources,
+                "a source hangs, its file system does not answer; not waiting for it"
+            );
+        }
+        if timeout_at(now + longest_end, all(&mut running.runners))
+            .await
+            .is_err()
+        {
+            let sources = running.runners.len();
+            warn!(
+                sources,
+                "a command does not end, or what it has printed is not taken; not waiting for it"
+            );
+        }
+    }
+
+    fn start(self, handovers: &Handovers) -> Running {
+        let mut running = Running::default();
         if let Some(stdin) = self.stdin {
             let (reader, stopper) = stdin.into_reader(&self.states);
-            stoppers.push(Box::new(stopper));
+            running.stoppers.push(Box::new(stopper));
             let handovers = handovers.clone();
-            running.spawn_blocking(move || reader.run(&handovers));
+            running
+                .readers
+                .spawn_blocking(move || reader.run(&handovers));
         }
         for feed in self.files {
             let (follower, stopper) = feed.into_follower(handovers.clone(), &self.states);
-            stoppers.push(Box::new(stopper));
-            running.spawn_blocking(move || follower.run());
+            running.stoppers.push(Box::new(stopper));
+            running.readers.spawn_blocking(move || follower.run());
         }
-        let mut deadline = None;
-        while !running.is_empty() {
-            let stopping = deadline.is_some();
-            // Cancel-safe: none of these loses anything when dropped.
+        for program in self.programs {
+            let (runner, stopper) =
+                program.into_runner(handovers.clone(), &self.states, self.grace);
+            running.stoppers.push(Box::new(stopper));
+            running.runners.spawn_blocking(move || runner.run());
+        }
+        running
+    }
+}
+
+/// Sources that run, on threads of tokio's blocking pool: they live as long as their source.
+#[derive(Default)]
+struct Running {
+    readers: JoinSet<()>,
+    /// Of commands, which have more time to end.
+    runners: JoinSet<()>,
+    /// Dropping a source's stopper ends its thread.
+    stoppers: Vec<Box<dyn Any + Send>>,
+}
+
+impl Running {
+    /// Waits until all have ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn end(&mut self) {
+        loop {
             tokio::select! {
-                () = stop.cancelled(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
-                () = channel.closed(), if !stopping => deadline = Some(Instant::now() + LONGEST_STOP),
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if stopping => {
-                    warn!(sources = running.len(), "a source hangs, its file system does not answer; not waiting for it");
-                    return;
-                }
-                ended = running.join_next() => ended.into_iter().for_each(report),
-            }
-            if deadline.is_some() {
-                stoppers.clear();
+                Some(ended) = self.readers.join_next() => report(ended),
+                Some(ended) = self.runners.join_next() => report(ended),
+                else => return,
             }
         }
+    }
+}
+
+/// Waits until all of these have ended.
+///
+/// # Cancel safety
+/// Cancel safe.
+async fn all(running: &mut JoinSet<()>) {
+    while let Some(ended) = running.join_next().await {
+        report(ended);
     }
 }
 
@@ -241,6 +327,9 @@ const LONGEST_PREPARATION: Duration = Duration::from_secs(5);
 
 /// Longest wait for a source to stop.
 const LONGEST_STOP: Duration = Duration::from_secs(1);
+
+/// Longest time for a command to end when it was asked to.
+const LONGEST_GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes of one read, and with it about the size of one [`Arrival::Lines`]: large enough to make
 /// system calls cheap, small enough that a full channel of them is not much memory.

@@ -18,6 +18,8 @@ pub enum Spec {
     Stdin(StdinSpec),
     /// `file:PATH`: the lines that are appended to a file, or to all files that match a glob.
     File(FileSpec),
+    /// `exec:COMMAND`: the lines that a command prints.
+    Exec(ExecSpec),
 }
 
 /// `stdin`, with its parameters.
@@ -33,6 +35,24 @@ pub struct FileSpec {
     pattern: Pattern,
     from: From,
     unit: TimeUnit,
+}
+
+/// `exec:COMMAND`, with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ExecSpec {
+    command: String,
+    restart: Restart,
+    unit: TimeUnit,
+}
+
+/// What happens when a command has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Restart {
+    /// It is started again, however it ended.
+    #[default]
+    Always,
+    /// So has the source.
+    Never,
 }
 
 /// Where reading begins in files that are there when the server starts.
@@ -80,7 +100,33 @@ impl FileSpec {
     }
 }
 
+impl ExecSpec {
+    /// What the shell is given, without `exec:` and parameters.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// What happens when it has ended.
+    pub fn restart(&self) -> Restart {
+        self.restart
+    }
+
+    /// What a bare number in `timestamp` counts.
+    pub fn unit(&self) -> TimeUnit {
+        self.unit
+    }
+}
+
 impl Spec {
+    /// Whether it comes to an end by itself.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Self::Stdin(_) => true,
+            Self::File(_) => false,
+            Self::Exec(command) => command.restart == Restart::Never,
+        }
+    }
+
     /// The source's name.
     pub fn name(&self) -> SourceName {
         SourceName::from(self.to_string().as_str())
@@ -92,7 +138,8 @@ impl Spec {
         match (self, other) {
             (Self::Stdin(_), Self::Stdin(_)) => true,
             (Self::File(one), Self::File(other)) => file::are_the_same(one, other),
-            (Self::Stdin(_), Self::File(_)) | (Self::File(_), Self::Stdin(_)) => false,
+            (Self::Exec(one), Self::Exec(other)) => one.command == other.command,
+            (Self::Stdin(_) | Self::File(_) | Self::Exec(_), _) => false,
         }
     }
 }
@@ -113,6 +160,7 @@ impl fmt::Display for Spec {
         match self {
             Self::Stdin(_) => f.write_str("stdin"),
             Self::File(file) => write!(f, "file:{}", file.pattern),
+            Self::Exec(exec) => write!(f, "exec:{}", exec.command),
         }
     }
 }
@@ -121,28 +169,68 @@ fn parse(spec: &str) -> Result<Spec, String> {
     if let Some(file) = spec.strip_prefix("file:") {
         return parse_file(file).map(Spec::File);
     }
-    let (name, parameters) = split_parameters(spec);
+    if let Some(command) = spec.strip_prefix("exec:") {
+        return parse_exec(command).map(Spec::Exec);
+    }
+    let (name, parameters) = split_parameters(spec, KNOWN);
     if name == "stdin" {
         let parameters = Parameters::parse(parameters)?;
-        if parameters.from.is_some() {
-            return Err("only file: sources take \"from\"; leave it out".to_owned());
-        }
+        let parameters = parameters.without_from()?.without_restart()?;
         return Ok(Spec::Stdin(StdinSpec {
             unit: parameters.unit.unwrap_or_default(),
         }));
     }
-    for later in ["exec:", "wss:", "ws:", "nats:"] {
+    for later in ["wss:", "ws:", "nats:"] {
         if spec.starts_with(later) {
             return Err(format!(
-                "{later} sources are not available in this version; write stdin or file:PATH"
+                "{later} sources are not available in this version; write stdin, file:PATH or \
+                 exec:COMMAND"
             ));
         }
     }
-    Err("no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl".to_owned())
+    Err(
+        "no such kind of source; write stdin, file:PATH as in file:signals/*.jsonl, or \
+         exec:COMMAND as in exec:./strategy.py"
+            .to_owned(),
+    )
+}
+
+fn parse_exec(spec: &str) -> Result<ExecSpec, String> {
+    // Of the others a command may hold any, in an address that it fetches.
+    let (command, parameters) = split_parameters(spec, KNOWN_OF_COMMANDS);
+    if command.trim().is_empty() {
+        return Err("no command; write exec:COMMAND as in exec:./strategy.py".to_owned());
+    }
+    if command.contains(char::is_control) {
+        return Err(
+            "a command is one line without control characters; put it into a script, and write \
+             exec: and the script's path"
+                .to_owned(),
+        );
+    }
+    if command.len() > MOST_COMMAND_BYTES {
+        return Err(format!(
+            "the command is {} bytes long, and clients see it as the source's name, at most \
+             {MOST_COMMAND_BYTES} are allowed; put it into a script",
+            command.len()
+        ));
+    }
+    let parameters = Parameters::parse(parameters)
+        .and_then(Parameters::without_from)
+        .map_err(|why| {
+            format!(
+                "{why}; if ?{parameters} belongs to the command, write ?restart=always after it"
+            )
+        })?;
+    Ok(ExecSpec {
+        command: command.to_owned(),
+        restart: parameters.restart.unwrap_or_default(),
+        unit: parameters.unit.unwrap_or_default(),
+    })
 }
 
 fn parse_file(spec: &str) -> Result<FileSpec, String> {
-    let (path, parameters) = split_parameters(spec);
+    let (path, parameters) = split_parameters(spec, KNOWN);
     if path.is_empty() {
         return Err("no path; write file:PATH as in file:signals/*.jsonl".to_owned());
     }
@@ -159,7 +247,7 @@ fn parse_file(spec: &str) -> Result<FileSpec, String> {
             why.msg
         )
     })?;
-    let parameters = Parameters::parse(parameters)?;
+    let parameters = Parameters::parse(parameters)?.without_restart()?;
     Ok(FileSpec {
         pattern,
         from: parameters.from.unwrap_or_default(),
@@ -169,23 +257,28 @@ fn parse_file(spec: &str) -> Result<FileSpec, String> {
 
 /// Parameters start at the last `?` that is followed by a known name and `=`, because `?` is
 /// also a wildcard and may stand in a file's name.
-fn split_parameters(spec: &str) -> (&str, &str) {
+fn split_parameters<'a>(spec: &'a str, known: &[&str]) -> (&'a str, &'a str) {
     spec.rmatch_indices('?')
         .map(|(at, _)| (&spec[..at], &spec[at + 1..]))
         .find(|(_, after)| {
             after
                 .split_once('=')
-                .is_some_and(|(name, _)| KNOWN.contains(&name))
+                .is_some_and(|(name, _)| known.contains(&name))
         })
         .unwrap_or((spec, ""))
 }
 
-const KNOWN: [&str; 2] = ["from", "unit"];
+const KNOWN: &[&str] = &["from", "unit", "restart"];
+const KNOWN_OF_COMMANDS: &[&str] = &["unit", "restart"];
+
+/// It stands in every signal that a client of `signalcast.v2` is sent.
+const MOST_COMMAND_BYTES: usize = 1024;
 
 #[derive(Default)]
 struct Parameters {
     from: Option<From>,
     unit: Option<TimeUnit>,
+    restart: Option<Restart>,
 }
 
 impl Parameters {
@@ -210,9 +303,17 @@ impl Parameters {
                         _ => return Err(format!("unit is \"{value}\"; write ms or s")),
                     })
                     .is_some(),
+                "restart" => parameters
+                    .restart
+                    .replace(match value {
+                        "always" => Restart::Always,
+                        "never" => Restart::Never,
+                        _ => return Err(format!("restart is \"{value}\"; write always or never")),
+                    })
+                    .is_some(),
                 _ => {
                     return Err(format!(
-                        "no parameter \"{name}\"; known are from=start and unit=ms"
+                        "no parameter \"{name}\"; known are from=start, unit=ms and restart=never"
                     ));
                 }
             };
@@ -221,6 +322,20 @@ impl Parameters {
             }
         }
         Ok(parameters)
+    }
+
+    fn without_from(self) -> Result<Self, String> {
+        match self.from {
+            None => Ok(self),
+            Some(_) => Err("only file: sources take \"from\"; leave it out".to_owned()),
+        }
+    }
+
+    fn without_restart(self) -> Result<Self, String> {
+        match self.restart {
+            None => Ok(self),
+            Some(_) => Err("only exec: sources take \"restart\"; leave it out".to_owned()),
+        }
     }
 }
 
@@ -276,6 +391,75 @@ mod tests {
     }
 
     #[test]
+    fn a_command_may_hold_question_marks_of_its_own() {
+        for (spec, command, restart, unit) in [
+            ("exec:./a.py", "./a.py", Restart::Always, TimeUnit::Seconds),
+            (
+                "exec:./a.py -x 'b c'",
+                "./a.py -x 'b c'",
+                Restart::Always,
+                TimeUnit::Seconds,
+            ),
+            (
+                "exec:a?restart=never",
+                "a",
+                Restart::Never,
+                TimeUnit::Seconds,
+            ),
+            (
+                "exec:a?unit=ms&restart=always",
+                "a",
+                Restart::Always,
+                TimeUnit::Milliseconds,
+            ),
+            (
+                "exec:curl x/?from=start&y=1",
+                "curl x/?from=start&y=1",
+                Restart::Always,
+                TimeUnit::Seconds,
+            ),
+            (
+                "exec:curl x/?unit=s?restart=always",
+                "curl x/?unit=s",
+                Restart::Always,
+                TimeUnit::Seconds,
+            ),
+        ] {
+            let Ok(Spec::Exec(exec)) = spec.parse() else {
+                panic!("{spec}");
+            };
+            assert_eq!(
+                (exec.command(), exec.restart(), exec.unit()),
+                (command, restart, unit),
+                "{spec}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_ends_by_itself_is_standard_input_and_a_command_that_is_not_started_again() {
+        for (spec, finite) in [
+            ("stdin", true),
+            ("file:a", false),
+            ("exec:a", false),
+            ("exec:a?restart=never", true),
+        ] {
+            assert_eq!(spec.parse::<Spec>().unwrap().is_finite(), finite, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_the_same_whatever_its_parameters() {
+        let spec = |text: &str| text.parse::<Spec>().unwrap();
+        let command = spec("exec:a?restart=never");
+        assert!(command.reads_the_same(&spec("exec:a?unit=ms")));
+        for other in ["exec:b", "file:a", "stdin"] {
+            assert!(!command.reads_the_same(&spec(other)), "{other}");
+            assert!(!spec(other).reads_the_same(&command), "{other}");
+        }
+    }
+
+    #[test]
     fn a_source_is_named_without_its_parameters() {
         let name = |spec: &str| spec.parse::<Spec>().unwrap().to_string();
         assert_eq!(
@@ -283,6 +467,7 @@ mod tests {
             "file:signals/*.jsonl"
         );
         assert_eq!(name("stdin?unit=ms"), "stdin");
+        assert_eq!(name("exec:./a.py b?restart=never"), "exec:./a.py b");
     }
 
     #[test]
@@ -298,26 +483,41 @@ mod tests {
             "file:a?unit=us",
             "file:a?from=start&uint=ms",
             "file:a?from=start&from=end",
-            "exec:./strategy.py",
+            "file:a?restart=never",
+            "stdin?restart=never",
+            "exec:",
+            "exec: ?unit=ms",
+            "exec:a\nb",
+            "exec:a?restart=no",
+            "exec:curl 'x/?unit=us'",
+            "exec:a?restart=never&from=start",
             "wss://example.org",
             "nats:signals",
         ]
         .map(|spec| spec.parse::<Spec>().unwrap_err().to_string())
         .into();
         insta::assert_snapshot!(refused.join("\n"), @r#"
-        source "": no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl
-        source "signals/live.jsonl": no such kind of source; write stdin, or file:PATH as in file:signals/*.jsonl
+        source "": no such kind of source; write stdin, file:PATH as in file:signals/*.jsonl, or exec:COMMAND as in exec:./strategy.py
+        source "signals/live.jsonl": no such kind of source; write stdin, file:PATH as in file:signals/*.jsonl, or exec:COMMAND as in exec:./strategy.py
         source "stdin?from=start": only file: sources take "from"; leave it out
         source "file:": no path; write file:PATH as in file:signals/*.jsonl
         source "file:signals/": names a folder; write file:signals/*.jsonl for the files in it
         source "file:a**b": bad glob at character 1: recursive wildcards must form a single path component; write [*], [?] or [[] for one that stands for itself
         source "file:a?from=begin": from is "begin"; write start or end
         source "file:a?unit=us": unit is "us"; write ms or s
-        source "file:a?from=start&uint=ms": no parameter "uint"; known are from=start and unit=ms
+        source "file:a?from=start&uint=ms": no parameter "uint"; known are from=start, unit=ms and restart=never
         source "file:a?from=start&from=end": "from" is there twice; leave one out
-        source "exec:./strategy.py": exec: sources are not available in this version; write stdin or file:PATH
-        source "wss://example.org": wss: sources are not available in this version; write stdin or file:PATH
-        source "nats:signals": nats: sources are not available in this version; write stdin or file:PATH
+        source "file:a?restart=never": only exec: sources take "restart"; leave it out
+        source "stdin?restart=never": only exec: sources take "restart"; leave it out
+        source "exec:": no command; write exec:COMMAND as in exec:./strategy.py
+        source "exec: ?unit=ms": no command; write exec:COMMAND as in exec:./strategy.py
+        source "exec:a
+        b": a command is one line without control characters; put it into a script, and write exec: and the script's path
+        source "exec:a?restart=no": restart is "no"; write always or never; if ?restart=no belongs to the command, write ?restart=always after it
+        source "exec:curl 'x/?unit=us'": unit is "us'"; write ms or s; if ?unit=us' belongs to the command, write ?restart=always after it
+        source "exec:a?restart=never&from=start": only file: sources take "from"; leave it out; if ?restart=never&from=start belongs to the command, write ?restart=always after it
+        source "wss://example.org": wss: sources are not available in this version; write stdin, file:PATH or exec:COMMAND
+        source "nats:signals": nats: sources are not available in this version; write stdin, file:PATH or exec:COMMAND
         "#);
     }
 }

@@ -13,13 +13,15 @@ use super::hold::{Hold, Reading};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
-    /// It brings lines as they come: a file is followed, standard input is read.
+    /// It brings lines as they come: a file is followed, standard input is read, a command runs.
     Live,
-    /// There is nothing to read yet: no such file is there, or it waits for clients.
+    /// There is nothing to read yet: no such file is there, it waits for clients, or a command that
+    /// has ended well is about to be started again.
     Waiting,
     /// It came to its end and brings nothing more.
     Ended,
-    /// It can't be read. A file is tried again, and the state changes when that works.
+    /// It can't be read. A file is tried again, a command that did not end well is started again,
+    /// and the state changes when that works.
     Failed,
     /// It was told to read nothing until it is told to go on.
     Paused,
