@@ -3,7 +3,7 @@ use std::mem;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
 use super::json::{Key, Scanner};
 use super::member::Member;
-use super::{Signal, TimeUnit, Timestamp};
+use super::{Signal, TimeUnit, Timestamp, Validity};
 
 /// What a signal is made of, found in a line but not yet read.
 #[derive(Default)]
@@ -69,9 +69,9 @@ impl<'a> Fields<'a> {
                 Some(id) => Some(id.read(Member::id)?),
                 None => None,
             },
-            valid_for: match &self.valid_for {
-                Some(valid_for) => Some(valid_for.read(Member::seconds)?),
-                None => None,
+            validity: match &self.valid_for {
+                Some(valid_for) => Validity::For(valid_for.read(Member::seconds)?),
+                None => Validity::Unlimited,
             },
             extra: mem::take(&mut self.extra).into(),
         })

@@ -24,6 +24,7 @@ mod side;
 mod stored;
 mod symbol;
 mod timestamp;
+mod validity;
 mod value;
 mod wire;
 
@@ -40,6 +41,7 @@ pub use side::{InvalidSide, Side};
 pub use stored::{NotAsRecorded, StoredSignal};
 pub use symbol::{InvalidSymbol, Symbol};
 pub use timestamp::{InvalidTimestamp, TimeUnit, Timestamp};
+pub use validity::Validity;
 pub use wire::{PriceForm, Protocol};
 
 /// One trading signal, as a strategy made it.
@@ -51,7 +53,7 @@ pub struct Signal {
     timestamp: Timestamp,
     is_test: bool,
     id: Option<Id>,
-    valid_for: Option<Duration>,
+    validity: Validity,
     /// The strategy's own keys, ready to stand after the timestamp: `,"quantity":1.50`, each with
     /// its comma, white space between tokens removed. Every token is as it was given, and no key is
     /// there twice or one of ours.
@@ -76,7 +78,7 @@ impl Signal {
             timestamp,
             is_test: false,
             id: None,
-            valid_for: None,
+            validity: Validity::Unlimited,
             extra: Box::default(),
         }
     }
@@ -84,11 +86,16 @@ impl Signal {
     /// Valid for this long at most (`signals.max_age`), or less if it says so itself.
     #[must_use]
     pub fn with_max_age(mut self, max_age: Option<Duration>) -> Self {
-        self.valid_for = match (self.valid_for, max_age) {
-            (Some(own), Some(most)) => Some(own.min(most)),
-            (own, most) => own.or(most),
-        };
+        if let Some(most) = max_age {
+            self.validity = self.validity.at_most(most);
+        }
         self
+    }
+
+    /// From now on it is worth nothing, whatever it says itself: it is recorded while the server is
+    /// halted.
+    pub fn make_void(&mut self) {
+        self.validity = Validity::Void;
     }
 
     /// Buy or sell.
@@ -121,15 +128,14 @@ impl Signal {
         self.id.as_ref()
     }
 
-    /// How long it is worth anything, counted from its timestamp; without it, for ever.
-    pub fn valid_for(&self) -> Option<Duration> {
-        self.valid_for
+    /// How long it is worth anything.
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
-    /// Its timestamp and how long it is valid from there on: from then on it is stale.
+    /// From then on it is stale; `None`: never.
     pub fn stale_after(&self) -> Option<Timestamp> {
-        let valid_for = self.valid_for?;
-        Some(self.timestamp.saturating_add(valid_for))
+        self.validity.end(self.timestamp)
     }
 }
 
@@ -149,11 +155,33 @@ mod tests {
         ] {
             let (symbol, price) = ("A".parse().unwrap(), "1".parse().unwrap());
             let signal = Signal {
-                valid_for: seconds(own),
+                validity: seconds(own).map_or(Validity::Unlimited, Validity::For),
                 ..Signal::live(Side::Buy, symbol, price, Timestamp::new(1000).unwrap())
             };
             let stale = signal.with_max_age(seconds(most)).stale_after();
             assert_eq!(stale.map(Timestamp::get), stale_after);
+        }
+    }
+
+    #[test]
+    fn what_is_void_was_stale_at_all_times() {
+        let valid = [
+            Validity::Unlimited,
+            Validity::For(Duration::from_secs(1)),
+            Validity::For(Duration::MAX),
+        ];
+        for validity in valid {
+            for made in [0, 1000, Timestamp::MAX.get()] {
+                let (symbol, price) = ("A".parse().unwrap(), "1".parse().unwrap());
+                let mut signal = Signal {
+                    validity,
+                    ..Signal::live(Side::Buy, symbol, price, Timestamp::new(made).unwrap())
+                };
+                assert_ne!(signal.stale_after(), Some(Timestamp::MIN), "{validity:?}");
+                signal.make_void();
+                let signal = signal.with_max_age(Some(Duration::from_secs(60)));
+                assert_eq!(signal.stale_after(), Some(Timestamp::MIN));
+            }
         }
     }
 }

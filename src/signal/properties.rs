@@ -260,8 +260,16 @@ fn check_stored(signal: &Signal) -> Result<(), TestCaseError> {
         stale_after: signal.stale_after().map(seconds),
         content: &content,
     };
-    let again = Signal::from_stored(stored);
+    let again = Signal::from_stored(stored.clone());
     prop_assert_eq!(again.as_ref(), Ok(signal), "{}", content);
+    let mut void = signal.clone();
+    void.make_void();
+    let stale_after = void.stale_after().map(seconds);
+    let again = Signal::from_stored(StoredSignal {
+        stale_after,
+        ..stored
+    });
+    prop_assert_eq!(again, Ok(void), "{}", content);
     Ok(())
 }
 

@@ -1,8 +1,6 @@
-use std::time::Duration;
-
 use super::fields::Fields;
 use super::json::Scanner;
-use super::{Id, Price, Side, Signal, Symbol, Timestamp};
+use super::{Id, Price, Side, Signal, Symbol, Timestamp, Validity};
 
 /// A signal as the log keeps it: some of its parts, to be looked at with any tool, and the value
 /// of `content` as clients get it.
@@ -20,7 +18,7 @@ pub struct StoredSignal<'a> {
     pub is_test: bool,
     /// The id that its source gave.
     pub id: Option<Id>,
-    /// Unix seconds.
+    /// Unix seconds; `None`: never. 0: it is void.
     pub stale_after: Option<i64>,
     /// [`Signal::write_content`], the price as a number.
     pub content: &'a str,
@@ -45,15 +43,7 @@ impl Signal {
         };
         let price = price(stored.price).ok_or(NotAsRecorded("price"))?;
         let timestamp = time(stored.timestamp).ok_or(NotAsRecorded("timestamp"))?;
-        let valid_for = match stored.stale_after {
-            None => None,
-            Some(stale_after) => Some(
-                time(stale_after)
-                    .and_then(|at| at.get().checked_sub(timestamp.get()))
-                    .map(Duration::from_secs)
-                    .ok_or(NotAsRecorded("stale_after"))?,
-            ),
-        };
+        let validity = validity(stored.stale_after, timestamp);
         let extra = extra(&stored).ok_or(NotAsRecorded("content"))?;
         Ok(Self {
             side,
@@ -62,7 +52,7 @@ impl Signal {
             timestamp,
             is_test: stored.is_test,
             id: stored.id,
-            valid_for,
+            validity: validity.ok_or(NotAsRecorded("stale_after"))?,
             extra: extra.into(),
         })
     }
@@ -83,6 +73,14 @@ fn price(text: &str) -> Option<Price> {
 
 fn time(seconds: i64) -> Option<Timestamp> {
     Timestamp::new(u64::try_from(seconds).ok()?)
+}
+
+fn validity(stale_after: Option<i64>, timestamp: Timestamp) -> Option<Validity> {
+    let end = match stale_after {
+        None => None,
+        Some(seconds) => Some(time(seconds)?),
+    };
+    Validity::ending(end, timestamp)
 }
 
 /// What stands in the content after the timestamp, if everything before it is as it must be.
@@ -156,6 +154,31 @@ mod tests {
         signal.write_content(crate::signal::PriceForm::Number, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), CONTENT);
         assert_eq!(signal.stale_after(), Timestamp::new(9));
+    }
+
+    #[test]
+    fn what_is_void_is_void_when_it_is_read_back() {
+        for (timestamp, content) in [
+            (7, CONTENT.to_owned()),
+            (0, CONTENT.replace("\"timestamp\":7", "\"timestamp\":0")),
+        ] {
+            let signal = Signal::from_stored(StoredSignal {
+                timestamp,
+                stale_after: Some(0),
+                ..stored(&content)
+            });
+            assert_eq!(signal.unwrap().validity(), Validity::Void);
+        }
+        for (stale_after, validity) in [
+            (None, Validity::Unlimited),
+            (Some(8), Validity::For(std::time::Duration::from_secs(1))),
+        ] {
+            let signal = Signal::from_stored(StoredSignal {
+                stale_after,
+                ..stored(CONTENT)
+            });
+            assert_eq!(signal.unwrap().validity(), validity);
+        }
     }
 
     #[test]

@@ -46,6 +46,9 @@ enum Reason {
 }
 
 impl Timestamp {
+    /// The first one: 1970 begins.
+    pub const MIN: Self = Self(0);
+
     /// The last one: eleven nines. One digit more and it would be milliseconds.
     pub const MAX: Self = Self(99_999_999_999);
 
