@@ -12,6 +12,9 @@ pub mod source;
 /// What a signal is: the domain types, the accepted shapes of a line, the text on the wire.
 pub mod signal;
 
+/// The halt switch: while it is on, nothing is broadcast.
+pub mod halt;
+
 /// One bounded channel from all sources; what is refused goes to the dead letters, the rest is
 /// recorded and published.
 pub mod ingest;

@@ -2,6 +2,7 @@ use std::mem;
 use std::sync::{Arc, OnceLock};
 
 use super::segment::Segment;
+use crate::halt::Change;
 
 /// One step of what was published. A link is followed without a lock: its next is set once.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) enum Published {
     New(Arc<Segment>),
     /// The newest signals again, small segments joined to one.
     Joined(Arc<Segment>),
+    /// Nothing new, but the halt switch stands otherwise from here on.
+    Changed(Change),
 }
 
 impl Link {

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use super::Tail;
 use super::chain::{Link, Published};
 use super::segment::Segment;
+use crate::halt::Change;
 use crate::signal::Seq;
 
 /// One shard's eye on the hub: walks the chain and keeps the hot tail.
@@ -14,6 +15,8 @@ pub struct Follower {
     at: Arc<Link>,
     head: watch::Receiver<Option<Seq>>,
     tail: Tail,
+    /// How the halt switch stands where it has come to, if it was ever thrown.
+    change: Option<Change>,
     /// Bytes of frames it has taken so far, for the hub to see.
     taken: Arc<AtomicU64>,
 }
@@ -29,6 +32,7 @@ impl Follower {
             at,
             head,
             tail,
+            change: None,
             taken,
         }
     }
@@ -36,6 +40,12 @@ impl Follower {
     /// The hot tail, up to where [`Self::advance`] has come.
     pub fn tail(&self) -> &Tail {
         &self.tail
+    }
+
+    /// The newest change of the halt switch up to where [`Self::advance`] has come. It holds for
+    /// all that this has brought at last.
+    pub fn change(&self) -> Option<&Change> {
+        self.change.as_ref()
     }
 
     /// The place of the signal that comes after all that was published so far, also what the tail
@@ -57,7 +67,8 @@ impl Follower {
     }
 
     /// Takes what was published since the last time into the tail and puts the new segments into
-    /// `new`, oldest first: about `most_bytes` of frames, and at least one segment if there is one.
+    /// `new`, oldest first: about `most_bytes` of frames, and at least one segment if there is one;
+    /// less if the halt switch stands otherwise from there on.
     pub fn advance(&mut self, most_bytes: usize, new: &mut Vec<Arc<Segment>>) {
         let mut bytes = 0;
         while bytes < most_bytes
@@ -70,6 +81,12 @@ impl Follower {
                     self.tail.push(Arc::clone(segment));
                 }
                 Some(Published::Joined(segment)) => self.tail.replace_newest(Arc::clone(segment)),
+                // What comes before it goes out first.
+                Some(Published::Changed(_)) if bytes > 0 => break,
+                Some(Published::Changed(change)) => {
+                    change.is_taken_up();
+                    self.change = Some(change.clone());
+                }
                 None => {}
             }
             self.at = next;

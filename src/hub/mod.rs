@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::halt::Change;
 use crate::journal::Recorded;
 use crate::signal::Seq;
 
@@ -115,6 +116,17 @@ impl Hub {
             }
         }
         self.head.send_replace(Some(newest.seq()));
+    }
+
+    /// Lets the halt switch stand otherwise, behind all that was published; `next` is the place of
+    /// what comes after that.
+    pub fn change(&mut self, change: Change, next: Seq) {
+        // A shard that has ended sends nothing either.
+        let shards = self.taken.iter().filter(|taken| taken.strong_count() > 0);
+        change.begins(next, shards.count());
+        self.append(Published::Changed(change));
+        // It is where it was, but whoever follows looks.
+        self.head.send_modify(|_| ());
     }
 
     /// News of the head.

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::mem::discriminant;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,10 +10,11 @@ use tracing::{error, info};
 
 use super::{MOST_BATCH, Parsed, Unrecorded};
 use crate::crash;
+use crate::halt::{Position, Switch};
 use crate::hub::Hub;
 use crate::journal::{Journal, JournalError, Tended};
 use crate::metrics::{Commits, Registry};
-use crate::signal::ReceivedAt;
+use crate::signal::{ReceivedAt, Seq};
 use crate::source::SourceName;
 
 /// The journal's thread: has batches recorded and publishes them. Durable first, broadcast second.
@@ -22,6 +24,7 @@ pub struct Recorder {
     journal: Box<dyn Journal>,
     hub: Hub,
     arriving: Receiver<Parsed>,
+    halts: Heeded,
     duplicates: u64,
     ended: watch::Sender<HashSet<SourceName>>,
     log: watch::Sender<LogState>,
@@ -32,7 +35,8 @@ pub struct Recorder {
 /// The way to the recorder: where ingest hands on what it has parsed.
 #[derive(Debug)]
 pub struct ToRecorder {
-    pub(super) batches: SyncSender<Parsed>,
+    /// Whoever else has a part in it only wakes the recorder: ingest's end is its end.
+    pub(super) batches: Arc<SyncSender<Parsed>>,
     /// When the newest signal of the log was received.
     pub(super) received_at: ReceivedAt,
     pub(super) unrecorded: Unrecorded,
@@ -46,6 +50,14 @@ pub enum LogState {
     Writable,
     /// A batch could not be recorded; it is tried again, and signals wait.
     Failing,
+}
+
+/// The halt switch, as far as the recorder has come to it.
+struct Heeded {
+    switch: Switch,
+    /// The newest change that holds here.
+    number: u64,
+    position: Position,
 }
 
 /// Batches that wait for the recorder. When they are more, ingest waits.
@@ -64,7 +76,7 @@ impl Recorder {
         let received_at = journal.newest_received_at();
         let unrecorded = Unrecorded::default();
         let to_recorder = ToRecorder {
-            batches,
+            batches: Arc::new(batches),
             received_at: received_at.unwrap_or(ReceivedAt::MIN),
             unrecorded: unrecorded.clone(),
         };
@@ -72,6 +84,11 @@ impl Recorder {
             journal,
             hub,
             arriving,
+            halts: Heeded {
+                switch: Switch::unkept(),
+                number: 0,
+                position: Position::Lifted,
+            },
             duplicates: 0,
             ended: watch::Sender::default(),
             log: watch::Sender::default(),
@@ -85,6 +102,21 @@ impl Recorder {
     #[must_use]
     pub fn counting(self, metrics: Commits) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// Does what this switch says, now and whenever it is thrown.
+    #[must_use]
+    pub fn heeding(mut self, switch: Switch, to_recorder: &ToRecorder) -> Self {
+        let batches = Arc::downgrade(&to_recorder.batches);
+        switch.rings(move || {
+            if let Some(batches) = batches.upgrade() {
+                // When it is full the recorder is awake.
+                batches.try_send(Parsed::default()).ok();
+            }
+        });
+        self.halts.switch = switch;
+        self.heed();
+        self
     }
 
     /// Whether the log can be written, as it changes.
@@ -142,7 +174,12 @@ impl Recorder {
         if !batch.is_empty() {
             crash::point("before_commit");
             let start = Instant::now();
-            let appended = self.insist(|journal| journal.append(&mut batch));
+            let appended = self.insist(|journal, position| {
+                if position == Position::Halted {
+                    batch.make_void();
+                }
+                journal.append(&mut batch)
+            });
             crash::point("after_commit");
             self.unrecorded.recorded(irretrievable);
             let duplicates = appended.duplicates.len() as u64;
@@ -160,20 +197,32 @@ impl Recorder {
 
     /// Lets the journal do a little of what is not urgent; returns how long it may wait for more.
     fn tend(&mut self) -> Duration {
-        match self.insist(|journal| journal.tend()) {
+        match self.insist(|journal, _| journal.tend()) {
             Tended::More => Duration::ZERO,
             Tended::Done => BETWEEN_TENDING,
         }
     }
 
-    /// A log that cannot be written makes everything wait.
+    /// What was recorded before is published, so what the halt switch says holds for all that is
+    /// recorded from now on.
+    fn heed(&mut self) {
+        if let Some(change) = self.halts.switch.news(self.halts.number) {
+            self.halts.number = change.number();
+            self.halts.position = change.position();
+            let next = self.journal.head().map_or(Seq::FIRST, Seq::next);
+            self.hub.change(change, next);
+        }
+    }
+
+    /// A log that cannot be written makes everything wait, but for the halt switch.
     fn insist<T>(
         &mut self,
-        mut attempt: impl FnMut(&mut dyn Journal) -> Result<T, JournalError>,
+        mut attempt: impl FnMut(&mut dyn Journal, Position) -> Result<T, JournalError>,
     ) -> T {
         let (mut failing_since, mut said) = (None, HashSet::new());
         let done = loop {
-            match attempt(&mut *self.journal) {
+            self.heed();
+            match attempt(&mut *self.journal, self.halts.position) {
                 Ok(done) => break done,
                 Err(why) => {
                     self.metrics.not_recorded();
@@ -205,7 +254,6 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
@@ -214,7 +262,7 @@ mod tests {
     use crate::dead_letters::DeadLetters;
     use crate::ingest::Ingest;
     use crate::journal::{Appended, Archive, Batch, Epoch, Memory};
-    use crate::signal::{Seq, TimeUnit};
+    use crate::signal::TimeUnit;
     use crate::source::{Arrival, Bookmark, Handover, Lines, Origin};
 
     /// A log on a disk that is full until somebody makes room.

@@ -60,6 +60,13 @@ impl Batch {
         self.bookmarks.insert(part, bookmark.mark);
     }
 
+    /// Nothing in it is worth anything any more: the server is halted.
+    pub fn make_void(&mut self) {
+        self.entries
+            .iter_mut()
+            .for_each(|entry| entry.signal.make_void());
+    }
+
     /// Takes what comes after it into the same commit.
     pub fn extend(&mut self, later: Self) {
         self.entries.extend(later.entries);

@@ -14,7 +14,7 @@ use crate::source::{State, States};
 /// What clients of `signalcast.v2` and readers of event streams are told of the server itself.
 #[derive(Debug, serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Announcement<'a> {
+pub(super) enum Announcement<'a> {
     ConnectionEstablished {
         client_id: String,
         timestamp: String,
@@ -29,9 +29,16 @@ enum Announcement<'a> {
         timestamp: String,
         last_seq: u64,
         sources: Sources<'a>,
+        /// Only said if it is so.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        halted: bool,
     },
     /// The end, to somebody who knows no close frame.
     Closed { code: u16, reason: &'static str },
+    /// No signal comes from now on.
+    Halted { reason: &'a str },
+    /// Signals come again.
+    ResumedLive,
 }
 
 /// What the log held when a client was let in.
@@ -45,7 +52,7 @@ pub struct LogRange {
 
 /// `{"stdin":{"state":"live","last_signal_age_ms":5312}}`
 #[derive(Debug)]
-struct Sources<'a>(&'a States);
+pub(super) struct Sources<'a>(&'a States);
 
 #[derive(Debug, serde::Serialize)]
 struct Source {
@@ -91,6 +98,7 @@ impl Session {
                 timestamp: clock::received_now().to_string(),
                 last_seq: self.client.cursor().get() - 1,
                 sources: Sources(&self.settings.sources),
+                halted: self.shard.halts().is_halted(),
             };
             self.tell(&announcement);
         }
@@ -112,7 +120,8 @@ impl Session {
     }
 }
 
-fn tell(client: &Client, framing: Framing, announcement: &Announcement<'_>) {
+/// Puts it where the client gets it next, between two signals.
+pub(super) fn tell(client: &Client, framing: Framing, announcement: &Announcement<'_>) {
     client.spoke_at(Instant::now());
     let mut outlet = client.outlet().borrow_mut();
     let write = |out: &mut Vec<u8>| {

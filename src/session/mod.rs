@@ -12,6 +12,7 @@ mod close;
 mod command;
 mod deadlines;
 mod departures;
+mod halting;
 mod inlet;
 mod judge;
 mod postponed;
@@ -44,6 +45,7 @@ pub use settings::Settings;
 pub use test_signals::TestSignal;
 
 use deadlines::{Deadlines, Due};
+use halting::Noted;
 use inlet::Inlet;
 use postponed::Postponed;
 use reading::{Next, Reading};
@@ -68,6 +70,8 @@ pub struct Session {
     postponed: Option<Box<Postponed>>,
     /// The changes of the shard that it has taken note of.
     changes_seen: u16,
+    /// The same of the halt switch.
+    halts_noted: Noted,
 }
 
 /// Who is served.
@@ -120,6 +124,8 @@ enum Listen {
 enum Standing {
     /// It has everything.
     CaughtUp,
+    /// It is sent nothing more while the server is halted.
+    Held,
     /// Its socket is full.
     Blocked,
     /// It takes more at once, or has sent more, but others want their turn.
@@ -151,6 +157,7 @@ impl Session {
         inlet.push(early);
         if view.protocol == Protocol::V2 {
             announcement::establish(&client, view.framing, log, &settings);
+            halting::greet(&client, view.framing, shard.halts());
         }
         let rate = settings.commands_per_second;
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_add(rate.get()));
@@ -164,6 +171,7 @@ impl Session {
             postponed: None,
             // None of them yet: what let it in may have changed on the way here.
             changes_seen: shard.changes().wrapping_sub(1),
+            halts_noted: Noted::now(shard.halts()),
             shard,
             group,
             principal: who.principal,
@@ -224,7 +232,7 @@ impl Session {
         self.meet_deadlines()?;
         let standing = self.send().map_err(Ended::Broken)?;
         match (self.phase, standing) {
-            (Phase::Open, Standing::CaughtUp) if self.lets_go() => {
+            (Phase::Open, Standing::CaughtUp | Standing::Held) if self.lets_go() => {
                 self.close(Close::GoingAway);
                 return Ok(Standing::Behind);
             }
@@ -234,6 +242,12 @@ impl Session {
                     return Ok(Standing::Behind);
                 }
                 self.group.join(&self.client);
+            }
+            (Phase::Open, Standing::Held) => {
+                self.leave();
+                if self.beat() {
+                    return Ok(Standing::Behind);
+                }
             }
             (Phase::Open, Standing::Blocked | Standing::Behind | Standing::Reading) => {
                 self.shard.behind().add(&self.client);
@@ -265,7 +279,7 @@ impl Session {
     /// next step finds it.
     async fn wait(&mut self, standing: Standing) {
         let mut deadline = self.deadlines.next(&self.principal);
-        if standing == Standing::CaughtUp {
+        if matches!(standing, Standing::CaughtUp | Standing::Held) {
             deadline = deadline.min(self.next_beat().unwrap_or(deadline));
         }
         let (client, socket, reads) = (&self.client, self.client.socket(), self.reads());
@@ -288,6 +302,7 @@ impl Session {
             return;
         }
         self.changes_seen = changes;
+        self.meet_halts();
         let authenticator = Arc::clone(&self.settings.authenticator.borrow());
         if let Err(withdrawn) = authenticator.still_admits(&self.principal) {
             self.close(withdrawn.into());
@@ -331,7 +346,14 @@ impl Session {
             if !client.outlet().borrow_mut().flush(client.socket())? {
                 return Ok(Standing::Blocked);
             }
-            if !matches!(self.phase, Phase::Open) || client.cursor() == shard.next() {
+            if !matches!(self.phase, Phase::Open) {
+                return Ok(Standing::CaughtUp);
+            }
+            self.skip_void();
+            if shard.halts().is_halted() {
+                return Ok(Standing::Held);
+            }
+            if client.cursor() == shard.next() {
                 return Ok(Standing::CaughtUp);
             }
             let mut scratch = shard.scratch().borrow_mut();

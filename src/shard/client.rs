@@ -85,6 +85,12 @@ impl Client {
         self.cursor.set(cursor);
     }
 
+    /// It is to be sent nothing before this place.
+    pub fn skip_to(&self, place: Seq) {
+        debug_assert!(place >= self.cursor.get());
+        self.cursor.set(place);
+    }
+
     /// When it was last sent a message, be it a signal or an answer; a ping is none.
     pub fn last_spoke(&self) -> Instant {
         self.spoke.get()

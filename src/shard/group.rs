@@ -40,6 +40,13 @@ impl Group {
         }
     }
 
+    /// Passes leave everybody alone until they join again.
+    pub(super) fn disband(&self) {
+        for client in self.caught_up.borrow_mut().drain() {
+            client.listing.set(Listing::Nowhere);
+        }
+    }
+
     /// The caught-up client at an index, if there is one.
     pub(super) fn at(&self, index: usize) -> Option<Rc<Client>> {
         self.caught_up.borrow().get(index).map(Rc::clone)

@@ -7,6 +7,7 @@
 mod behind;
 mod client;
 mod group;
+mod halts;
 mod outlet;
 mod pass;
 mod run;
@@ -35,10 +36,12 @@ use crate::signal::Seq;
 pub use behind::Behind;
 pub use client::{Client, Sent};
 pub use group::{Group, Groups};
+pub use halts::Halts;
 pub use outlet::{Offered, Outlet, Received};
 pub use run::{Cut, Run};
 pub use socket::Socket;
 
+use halts::Thrown;
 use pass::{Pass, Progress};
 
 /// What a shard shares with the sessions on its thread.
@@ -56,6 +59,7 @@ pub struct Shard {
     /// How often something has changed that every session looks at.
     changes: Cell<u16>,
     changed: Notify,
+    halts: Halts,
     passing: Cell<bool>,
     passed: Notify,
 }
@@ -155,6 +159,8 @@ async fn run<A, N, S, F>(
     let mut look = interval(BETWEEN_LOOKS);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pass = Pass::new();
+    // A halt may be older than the process, and then holds for the first client already.
+    while pass.go(&shard).await == Progress::More {}
     let mut progress = Progress::Done;
     loop {
         // Whichever is ready, in random order: a feed that never pauses shuts out no connection,
@@ -201,6 +207,7 @@ impl Shard {
             last_call: Cell::new(false),
             changes: Cell::new(0),
             changed: Notify::new(),
+            halts: Halts::default(),
             passing: Cell::new(false),
             passed: Notify::new(),
         }
@@ -237,6 +244,11 @@ impl Shard {
     pub fn recent(&self) -> Vec<Arc<Segment>> {
         let follower = self.follower.borrow();
         follower.tail().segments().map(Arc::clone).collect()
+    }
+
+    /// How the halt switch stands for its clients.
+    pub fn halts(&self) -> &Halts {
+        &self.halts
     }
 
     /// The groups its clients belong to.
@@ -355,12 +367,23 @@ impl Shard {
         self.metrics.stand(behind, lag, follower.tail().footprint());
     }
 
-    /// Takes what is new into the tail, and says where it begins.
-    fn take_new(&self, most_bytes: usize, new: &mut Vec<Arc<Segment>>) -> Seq {
+    /// Takes what is new into the tail, and says where it begins and whether the halt switch stands
+    /// otherwise from there on.
+    fn take_new(&self, most_bytes: usize, new: &mut Vec<Arc<Segment>>) -> (Seq, Thrown) {
         let mut follower = self.follower.borrow_mut();
         let from = follower.tail().next();
         follower.advance(most_bytes, new);
-        from
+        let next = follower.tail().next();
+        (from, self.halts.follow(follower.change(), from, next))
+    }
+
+    /// The halt switch stands otherwise: each client is its own session's affair until that has
+    /// taken note of it.
+    fn tell_of_change(&self) {
+        for group in self.groups.all() {
+            group.disband();
+        }
+        self.tell_sessions();
     }
 }
 

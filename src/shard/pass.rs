@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use super::Shard;
 use super::client::Sent;
 use super::group::Group;
+use super::halts::Thrown;
 use super::run::Run;
 use crate::clock;
 use crate::crash;
@@ -41,13 +42,26 @@ impl Pass {
         }
     }
 
-    /// Brings what is new, as far as it goes at once. [`Progress::Done`] when nothing was new.
+    /// Brings what is new, as far as it goes at once; to nobody while the server is halted.
+    /// [`Progress::Done`] when nothing was new.
     pub(super) async fn go(&mut self, shard: &Shard) -> Progress {
         self.new.clear();
-        let from = shard.take_new(PASS_BYTES, &mut self.new);
+        let (from, thrown) = shard.take_new(PASS_BYTES, &mut self.new);
+        if thrown == Thrown::Yes {
+            shard.tell_of_change();
+        }
         let Some(oldest) = self.new.first() else {
-            return Progress::Done;
+            return if thrown == Thrown::Yes {
+                Progress::More
+            } else {
+                Progress::Done
+            };
         };
+        if shard.halts().is_halted() {
+            // It is nobody's: what was in the groups has left them.
+            shard.passed.notify_waiters();
+            return Progress::More;
+        }
         let read_at = oldest.read_at();
         let mut written = Written::default();
         self.turn = Turn::begin();
