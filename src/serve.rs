@@ -12,6 +12,7 @@ use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetters;
 use crate::disk::Disk;
 use crate::first_start::{self, Announcement, Reader};
+use crate::halt::{Halt, Switch};
 use crate::journal::{Journal, Memory, Sqlite};
 use crate::jwks::{Keeper, Refresh};
 use crate::log::{self, Dropped};
@@ -102,6 +103,7 @@ fn parts(
     metrics: Registry,
 ) -> Result<Parts, Refusals> {
     let journal = journal(config)?;
+    let halts = halts(config)?;
     let finite = config.sources.iter().filter(|spec| spec.is_finite());
     let exit_after = if config.server.exit_on_eof {
         finite.map(Spec::name).collect()
@@ -126,6 +128,7 @@ fn parts(
         exit_after,
         wait_clients: config.server.wait_clients,
         journal,
+        halts,
         disk: Disk::of(&config.data_dir),
         dead_letters,
         max_age: config.signals.max_age,
@@ -147,6 +150,16 @@ fn journal(config: &Config) -> Result<Box<dyn Journal>, Refusals> {
             Err(error) => Err(refusal(config, "data_dir", &error)),
         },
     }
+}
+
+/// Whether the server is halted, as it was when it stopped.
+fn halts(config: &Config) -> Result<Switch, Refusals> {
+    let switch = Switch::open(&config.data_dir);
+    let switch = switch.map_err(|error| refusal(config, "data_dir", &error))?;
+    if let Some(Halt { reason, since }) = switch.halt().as_deref() {
+        warn!(%reason, %since, "still halted: nothing is broadcast until that is lifted");
+    }
+    Ok(switch)
 }
 
 /// Where the sources were when the server stopped.

@@ -303,6 +303,7 @@ async fn readyz_tells_the_log_the_drain_and_the_sources() {
         "checks": {
             "log": "ok",
             "draining": false,
+            "halted": false,
             "sources": { "stdin": { "state": "live" }, "file:later.txt": { "state": "waiting" } },
         },
     });

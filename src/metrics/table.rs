@@ -113,6 +113,8 @@ metrics! {
     HISTORY_FAILURES = counter("signalcast_history_failures_total", Unit::Count, &[], "Tries to read the log back that failed; whoever waits for it tries again");
     /// The head.
     HEAD_SEQ = gauge("signalcast_head_seq", Unit::Count, &[], "Seq of the newest signal of the log; 0 while it is empty");
+    /// The halt switch.
+    HALTED = gauge("signalcast_halted", Unit::Count, &[], "1 while the server is halted: signals are recorded as stale and nobody is sent any");
     /// The hot tail.
     TAIL_BYTES = gauge("signalcast_tail_bytes", Unit::Bytes, &[], "Memory taken by the newest signals, kept as ready frames");
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::gate::Gate;
+use crate::halt::Switch;
 use crate::metrics::Registry;
-use crate::metrics::table::{CLIENTS, CLIENTS_LIMIT, DRAINING, HEAD_SEQ, SOURCE_UP};
+use crate::metrics::table::{CLIENTS, CLIENTS_LIMIT, DRAINING, HALTED, HEAD_SEQ, SOURCE_UP};
 use crate::signal::Seq;
 use crate::source::{State, States};
 
@@ -21,6 +22,12 @@ pub(super) fn clients(metrics: &Registry, gate: &Arc<Gate>, most: usize) {
         clients.set(*count.borrow() as f64);
         draining.set(f64::from(u8::from(gate.draining.is_cancelled())));
     });
+}
+
+/// Whether nothing is broadcast.
+pub(super) fn halted(metrics: &Registry, halts: Switch) {
+    let halted = metrics.gauge(&HALTED, &[]);
+    metrics.at_scrape(move || halted.set(f64::from(u8::from(halts.halt().is_some()))));
 }
 
 /// The newest signal of the log.

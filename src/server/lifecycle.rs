@@ -23,6 +23,7 @@ use super::room::Room;
 use super::shards::{self, ShardParts};
 use super::{Parts, ServerError, gauges, monitoring, routes};
 use crate::disk::Disk;
+use crate::halt::Switch;
 use crate::history::History;
 use crate::hub::{Follower, Hub};
 use crate::ingest::{
@@ -72,7 +73,9 @@ impl Server {
         gauges::head(&metrics, hub.head());
         gauges::sources(&metrics, states.clone());
         let (recorder, to_recorder) = Recorder::new(journal, hub);
-        let recorder = recorder.counting(Commits::new(&metrics));
+        let recorder = recorder
+            .counting(Commits::new(&metrics))
+            .heeding(parts.halts.clone(), &to_recorder);
         let ingest = Ingest::new(to_recorder, parts.dead_letters, parts.max_age)
             .counting(Feeds::new(&metrics, &states))
             .telling(states.clone());
@@ -86,7 +89,8 @@ impl Server {
         ));
         gauges::clients(&metrics, &gate, parts.limits.connections);
         let mut server = Self::of(gate, &recorder, states, parts.drain, parts.exit_after);
-        let readiness = server.readiness(parts.disk);
+        gauges::halted(&metrics, parts.halts.clone());
+        let readiness = server.readiness(parts.disk, parts.halts);
         let room = Room::new(parts.limits.open_files);
         let (deliveries, arriving) = mpsc::channel(DELIVERIES_CAPACITY);
         let shard_parts = ShardParts {
@@ -138,10 +142,11 @@ impl Server {
         }
     }
 
-    fn readiness(&self, disk: Disk) -> Readiness {
+    fn readiness(&self, disk: Disk, halts: Switch) -> Readiness {
         Readiness {
             log: self.log.clone(),
             draining: self.gate.draining.clone(),
+            halts,
             sources: self.sources.clone(),
             disk,
         }

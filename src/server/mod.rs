@@ -12,9 +12,11 @@ mod connection;
 mod fetch;
 mod gate;
 mod gauges;
+mod halt;
 mod http;
 mod intake;
 mod interrupts;
+mod json_body;
 mod lifecycle;
 mod lines;
 mod listener;
@@ -51,6 +53,7 @@ use tokio::sync::watch;
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
 use crate::disk::Disk;
+use crate::halt::Switch;
 use crate::journal::{Journal, JournalError};
 use crate::jwks;
 use crate::metrics::Registry;
@@ -86,6 +89,8 @@ pub struct Parts {
     pub wait_clients: usize,
     /// Where signals are kept.
     pub journal: Box<dyn Journal>,
+    /// Whether anything is broadcast.
+    pub halts: Switch,
     /// The disk that is on.
     pub disk: Disk,
     /// Where unreadable lines go.

@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
 use crate::disk::{Disk, NEARLY_FULL_PERCENT};
+use crate::halt::Switch;
 use crate::ingest::LogState;
 use crate::source::States;
 
@@ -12,6 +13,7 @@ use crate::source::States;
 pub(super) struct Readiness {
     pub(super) log: watch::Receiver<LogState>,
     pub(super) draining: CancellationToken,
+    pub(super) halts: Switch,
     pub(super) sources: States,
     /// The one that the log is on.
     pub(super) disk: Disk,
@@ -20,7 +22,8 @@ pub(super) struct Readiness {
 impl Readiness {
     /// The answer to `/readyz`. How the sources are is only information: clients that are here
     /// lose nothing by a feed that has failed, and those that come would find it no better
-    /// elsewhere. So is how full the disk is: it is a warning, before the log fails.
+    /// elsewhere. So is how full the disk is: it is a warning, before the log fails; and a halt, for
+    /// whoever is here is told when it is over.
     pub(super) fn report(&self) -> (StatusCode, Value) {
         let draining = self.draining.is_cancelled();
         let log = *self.log.borrow();
@@ -43,7 +46,14 @@ impl Readiness {
             .map(|(name, state)| (name.to_string(), json!({ "state": state.as_str() })))
             .collect();
         let disk = said_of(self.disk.used_percent().ok());
-        let checks = json!({ "log": log, "disk": disk, "draining": draining, "sources": sources });
+        let halt = self.halts.halt();
+        let mut checks = json!({
+            "log": log, "disk": disk, "draining": draining, "halted": halt.is_some(),
+        });
+        if let Some(halt) = halt {
+            checks["halt_reason"] = halt.reason.as_str().into();
+        }
+        checks["sources"] = sources.into();
         (code, json!({ "status": status, "checks": checks }))
     }
 }
@@ -60,6 +70,7 @@ fn said_of(used: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signal::ReceivedAt;
 
     #[test]
     fn a_disk_that_is_nearly_full_is_warned_of() {
@@ -80,6 +91,7 @@ mod tests {
         let readiness = Readiness {
             log: looking,
             draining: CancellationToken::new(),
+            halts: Switch::unkept(),
             sources: States::new(["stdin".into()]),
             disk: Disk::of("nowhere".as_ref()),
         };
@@ -89,7 +101,7 @@ mod tests {
         };
         let expected = |status, log, draining| {
             let checks = json!({
-                "log": log, "disk": "unknown", "draining": draining, "sources": { "stdin": { "state": "waiting" } },
+                "log": log, "disk": "unknown", "draining": draining, "halted": false, "sources": { "stdin": { "state": "waiting" } },
             });
             json!({ "status": status, "checks": checks }).to_string()
         };
@@ -100,5 +112,26 @@ mod tests {
         assert_eq!(report(), (200, expected("ready", "ok", false)));
         readiness.draining.cancel();
         assert_eq!(report(), (503, expected("draining", "ok", true)));
+    }
+
+    #[test]
+    fn a_halt_is_told_and_sends_nobody_away() {
+        let (_log, looking) = watch::channel(LogState::Writable);
+        let readiness = Readiness {
+            log: looking,
+            draining: CancellationToken::new(),
+            halts: Switch::unkept(),
+            sources: States::new([]),
+            disk: Disk::of("nowhere".as_ref()),
+        };
+        let reason = "the exchange is down".to_owned().try_into().unwrap();
+        readiness.halts.throw(reason, ReceivedAt::MIN);
+        let (code, body) = readiness.report();
+        let checks = json!({
+            "log": "ok", "disk": "unknown", "draining": false, "halted": true,
+            "halt_reason": "the exchange is down", "sources": {},
+        });
+        assert_eq!(code.as_u16(), 200);
+        assert_eq!(body, json!({ "status": "ready", "checks": checks }));
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Refusal {
     /// Past signals can't be read just now.
     Unreadable,
     Draining,
+    /// What was asked for is not done, or not wholly, in these words.
+    Unfinished(Cow<'static, str>),
     HistoryGone(Gone),
     /// More than is taken at once, in these words.
     PayloadTooLarge(Cow<'static, str>),
@@ -162,7 +164,8 @@ impl Refusal {
             | Self::Unreadable
             | Self::Draining
             | Self::NoRoom
-            | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::NotRecorded
+            | Self::Unfinished(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::HistoryGone(_) => StatusCode::GONE,
             Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -184,9 +187,12 @@ impl Refusal {
             Self::MissingToken => "missing_token",
             Self::InvalidToken(_) => "invalid_token",
             Self::InsufficientScope(_) => "insufficient_scope",
-            Self::Overloaded | Self::Busy | Self::Unreadable | Self::NoRoom | Self::NotRecorded => {
-                "overloaded"
-            }
+            Self::Overloaded
+            | Self::Busy
+            | Self::Unreadable
+            | Self::NoRoom
+            | Self::NotRecorded
+            | Self::Unfinished(_) => "overloaded",
             Self::Draining => "draining",
             Self::HistoryGone(_) => "history_gone",
             Self::PayloadTooLarge(_) => "payload_too_large",
@@ -219,6 +225,7 @@ impl Refusal {
             Self::Busy => "too many are fetching past signals just now; come back in a moment",
             Self::Unreadable => "the log can't be read just now; come back in a moment",
             Self::Draining => "the server is shutting down; come back soon",
+            Self::Unfinished(problem) => problem.as_ref(),
             Self::HistoryGone(gone) => gone.why,
             Self::PayloadTooLarge(problem) => problem.as_ref(),
             Self::UnsupportedMediaType(problem) => problem,
@@ -279,7 +286,8 @@ impl Refusal {
             | Self::Unreadable
             | Self::Draining
             | Self::NoRoom
-            | Self::NotRecorded => {
+            | Self::NotRecorded
+            | Self::Unfinished(_) => {
                 vec![(RETRY_AFTER, RETRY_SECONDS.to_string())]
             }
             Self::MissingToken => vec![(WWW_AUTHENTICATE, REALM.to_owned())],

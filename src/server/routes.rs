@@ -20,7 +20,7 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, publish, sources, stream};
+use super::{connect, fetch, halt, publish, sources, stream};
 use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::Registry;
@@ -63,6 +63,7 @@ pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> 
         publish::route(Arc::clone(gate), intake),
         stream::route(Arc::clone(gate)),
         sources::route(gate, &readiness.sources),
+        halt::route(Arc::clone(gate), readiness.halts.clone()),
         probes(readiness),
     ];
     let answers = known

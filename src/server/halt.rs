@@ -1,0 +1,144 @@
+//! `/halt`: the halt switch, for whoever may throw it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use hyper::body::{Buf, Bytes};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{info, warn};
+use warp::Filter;
+use warp::http::{Method, Response, StatusCode};
+
+use super::answer::{self, turn_away};
+use super::call::{Call, Route, Visit, call};
+use super::gate::Gate;
+use super::json_body;
+use super::refusal::Refusal;
+use crate::auth::{Principal, Scope};
+use crate::clock;
+use crate::halt::{Reason, Stand, Switch, Unfinished};
+
+pub(super) fn route(gate: Arc<Gate>, switch: Switch) -> Route {
+    warp::path!("halt")
+        .and(call(&[Method::GET, Method::POST, Method::DELETE]))
+        .and(warp::method())
+        .and(warp::body::stream())
+        .then(move |call: Call, method: Method, body| {
+            let (gate, switch) = (Arc::clone(&gate), switch.clone());
+            async move {
+                let outcome = handle(&gate, &switch, &call, &method, body).await;
+                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+            }
+        })
+        .boxed()
+}
+
+/// `{"reason":"…"}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Instruction {
+    reason: String,
+}
+
+const FORM: &str = r#"{"reason":"why"}"#;
+
+/// The switch itself waits less long. Beyond this a disk hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn handle<B: Buf>(
+    gate: &Gate,
+    switch: &Switch,
+    call: &Call,
+    method: &Method,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Response<Bytes>, Refusal> {
+    let principal = gate.authorise(call, Scope::Admin).await?;
+    let stand = match *method {
+        Method::POST => {
+            let Instruction { reason } = json_body::read(body, PATIENCE, FORM).await?;
+            let reason = Reason::try_from(reason)
+                .map_err(|why| Refusal::BadRequest(why.to_string().into()))?;
+            halt(switch, &call.visit, &principal, reason).await?
+        }
+        Method::DELETE => lift(switch, &call.visit, &principal).await?,
+        _ => switch.stand(),
+    };
+    Ok(answer::json(StatusCode::OK, &json!(Said::of(&stand))))
+}
+
+async fn halt(
+    switch: &Switch,
+    visit: &Visit,
+    by: &Principal,
+    reason: Reason,
+) -> Result<Stand, Refusal> {
+    warn!(by = by.subject(), %reason, "halted: nothing is broadcast until that is lifted");
+    // At once, whatever becomes of whoever asked for it.
+    let number = switch.throw(reason, clock::received_now());
+    let switch = switch.clone();
+    wait(visit, move || switch.keep(number)).await
+}
+
+async fn lift(switch: &Switch, visit: &Visit, by: &Principal) -> Result<Stand, Refusal> {
+    let was_halted = switch.halt().is_some();
+    let lifting = switch.clone();
+    let outcome = wait(visit, move || lifting.lift()).await;
+    if was_halted && switch.halt().is_none() {
+        info!(by = by.subject(), "the halt is lifted");
+    }
+    outcome
+}
+
+/// Does it on a thread that may block, and answers in time in any case: it goes on all the same.
+async fn wait(
+    visit: &Visit,
+    what: impl FnOnce() -> Result<Stand, Unfinished> + Send + 'static,
+) -> Result<Stand, Refusal> {
+    let done = timeout(PATIENCE, spawn_blocking(what));
+    match visit.opening.while_ours(done).await {
+        Ok(Ok(outcome)) => outcome.map_err(|why| Refusal::Unfinished(why.to_string().into())),
+        Ok(Err(_)) => Err(Refusal::Internal),
+        Err(_) => Err(Refusal::Unfinished(
+            "the data folder hangs, and with it what is to outlive a restart: ask again".into(),
+        )),
+    }
+}
+
+/// `{"halted":true,"reason":"…","since":"…","from_seq":1025}`, `{"halted":false,"to_seq":1030}`
+#[derive(Serialize)]
+struct Said<'a> {
+    halted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_seq: Option<u64>,
+}
+
+impl<'a> Said<'a> {
+    fn of(stand: &'a Stand) -> Self {
+        match stand {
+            Stand::Halted { halt, from } => Self {
+                halted: true,
+                reason: Some(halt.reason.as_str()),
+                since: Some(halt.since.to_string()),
+                from_seq: from.map(|from| from.get()),
+                to_seq: None,
+            },
+            Stand::Lifted { to } => Self {
+                halted: false,
+                reason: None,
+                since: None,
+                from_seq: None,
+                to_seq: *to,
+            },
+        }
+    }
+}
