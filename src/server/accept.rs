@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, error::SendError};
 
+use super::crowd::Question;
 use super::gate::Gate;
 use super::pending::{Opening, Pending};
 
@@ -24,6 +25,15 @@ pub(super) struct Accepted {
     pub(super) told_to_end: AbortRegistration,
 }
 
+/// What a shard has to do besides what it has.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// To serve a connection to its end.
+    Serve(Accepted),
+    /// To answer for its clients.
+    Answer(Question),
+}
+
 /// Hands the connections of one address to the shards, in turn, as long as it is polled.
 ///
 /// # Cancel safety
@@ -31,7 +41,7 @@ pub(super) struct Accepted {
 pub(super) async fn accept(
     listener: TcpListener,
     pending: Arc<Pending>,
-    shards: Vec<mpsc::Sender<Accepted>>,
+    shards: Vec<mpsc::Sender<Errand>>,
     gate: Arc<Gate>,
 ) {
     let mut shards = VecDeque::from(shards);
@@ -47,17 +57,18 @@ pub(super) async fn accept(
         };
         gate.metrics.accepted();
         // A socket that was reset meanwhile.
-        let Ok(mut accepted) = prepare(socket, peer, &pending) else {
+        let Ok(accepted) = prepare(socket, peer, &pending) else {
             continue;
         };
+        let mut errand = Errand::Serve(accepted);
         // While the server drains, a shard ends with its last client; the others go on.
         loop {
             let Some(shard) = shards.pop_front() else {
                 return;
             };
-            match shard.send(accepted).await {
+            match shard.send(errand).await {
                 Ok(()) => break shards.push_back(shard),
-                Err(SendError(refused)) => accepted = refused,
+                Err(SendError(refused)) => errand = refused,
             }
         }
     }

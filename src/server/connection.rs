@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::Abortable;
+use futures::future::{Abortable, Either};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -19,7 +19,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{Instrument, Span, debug, info, info_span};
 
-use super::accept::Accepted;
+use super::accept::{Accepted, Errand};
 use super::call::Route;
 use super::clients::Entrance;
 use super::gate::Gate;
@@ -58,8 +58,16 @@ const TURN: Duration = Duration::from_millis(10);
 /// First byte of a TLS handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// Does what a shard is to do.
+pub(super) fn attend(host: Rc<Host>, shard: Rc<Shard>, errand: Errand) -> impl Future<Output = ()> {
+    match errand {
+        Errand::Serve(accepted) => Either::Left(serve(host, shard, accepted)),
+        Errand::Answer(question) => Either::Right(async move { question.answer(&shard).await }),
+    }
+}
+
 /// Serves one connection to its end.
-pub(super) async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) {
+async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) {
     let peer = accepted.peer;
     // Boxed, so that what the handshakes needed is given back before the session begins.
     let Some(upgraded) = Box::pin(open(&host, &shard, accepted)).await else {
@@ -251,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_a_client_costs_does_not_grow_unnoticed() {
-        assert!(future_size(serve) <= 1024, "{}", future_size(serve));
+        assert!(future_size(attend) <= 1024, "{}", future_size(attend));
         assert!(size_of::<Session>() <= 768, "{}", size_of::<Session>());
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::accept::{self, Accepted};
+use super::accept::{self, Errand};
 use super::gate::Gate;
 use super::intake::Intake;
 use super::interrupts::Interrupts;
@@ -157,7 +157,7 @@ impl Server {
         followers: Vec<Follower>,
         parts: &ShardParts,
         metrics: &Registry,
-    ) -> Result<Vec<mpsc::Sender<Accepted>>, ServerError> {
+    ) -> Result<Vec<mpsc::Sender<Errand>>, ServerError> {
         let shards = shards::start(followers, parts, metrics, &self.stop_shards, &self.died)?;
         self.shards = shards.threads;
         Ok(shards.inboxes)
@@ -166,7 +166,7 @@ impl Server {
     fn accept(
         &mut self,
         listeners: Vec<TcpListener>,
-        inboxes: &[mpsc::Sender<Accepted>],
+        inboxes: &[mpsc::Sender<Errand>],
         room: Room,
     ) {
         let pending = Arc::new(Pending::new(room, self.gate.clients.count()));

@@ -18,7 +18,8 @@ use crate::session::LogRange;
 pub(super) enum Refusal {
     HeadersTooLarge,
     NotFound,
-    NoSuchSource,
+    /// What the path names is not there, in these words.
+    Unknown(&'static str),
     /// Another method than these.
     MethodNotAllowed(&'static [Method]),
     /// Something about the request is wrong, in these words.
@@ -152,7 +153,7 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::NotFound | Self::NoSuchSource => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest(_) | Self::TwoCredentials | Self::NotTls => StatusCode::BAD_REQUEST,
             Self::UpgradeRequired | Self::OtherVersion => StatusCode::UPGRADE_REQUIRED,
@@ -178,7 +179,7 @@ impl Refusal {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::HeadersTooLarge => "headers_too_large",
-            Self::NotFound | Self::NoSuchSource => "not_found",
+            Self::NotFound | Self::Unknown(_) => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::BadRequest(_) | Self::NotTls => "bad_request",
             Self::UpgradeRequired | Self::OtherVersion => "upgrade_required",
@@ -207,7 +208,7 @@ impl Refusal {
         match self {
             Self::HeadersTooLarge => "the headers are over 16 KiB; send fewer or shorter ones",
             Self::NotFound => "there is nothing here; signals are at / and /ws",
-            Self::NoSuchSource => "there is no such source; GET /sources names them",
+            Self::Unknown(problem) => problem,
             Self::MethodNotAllowed(methods) => {
                 return format!("this path takes only {}", list(methods));
             }

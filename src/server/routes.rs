@@ -16,11 +16,12 @@ use warp::{Filter, Rejection};
 use super::answer::{self, turn_away};
 use super::call::{READ, Route, headers_fit, only};
 use super::clients::Entrance;
+use super::crowd::Crowd;
 use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, halt, publish, sources, stream};
+use super::{connect, fetch, halt, publish, roster, sources, stream};
 use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::Registry;
@@ -51,7 +52,12 @@ pub(super) const OF_SIGNALS: &[Method] = &[Method::GET, Method::POST];
 impl Reject for Refusal {}
 
 /// All the server answers over HTTP.
-pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> Route {
+pub(super) fn routes(
+    gate: &Arc<Gate>,
+    readiness: Readiness,
+    intake: Intake,
+    crowd: Crowd,
+) -> Route {
     let metrics = Arc::clone(gate);
     let refuse = move |rejection: Rejection| {
         let answer = turn_away(&metrics.metrics, &refusal(&rejection));
@@ -64,6 +70,7 @@ pub(super) fn routes(gate: &Arc<Gate>, readiness: Readiness, intake: Intake) -> 
         stream::route(Arc::clone(gate)),
         sources::route(gate, &readiness.sources),
         halt::route(Arc::clone(gate), readiness.halts.clone()),
+        roster::route(gate, crowd),
         probes(readiness),
     ];
     let answers = known

@@ -8,8 +8,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::accept::Accepted;
+use super::accept::Errand;
 use super::connection::{self, Host};
+use super::crowd::Crowd;
 use super::gate::Gate;
 use super::intake::Intake;
 use super::past::Log;
@@ -42,7 +43,7 @@ pub(super) struct ShardParts {
 /// Shards that run.
 pub(super) struct Shards {
     /// Where each takes connections from.
-    pub(super) inboxes: Vec<mpsc::Sender<Accepted>>,
+    pub(super) inboxes: Vec<mpsc::Sender<Errand>>,
     pub(super) threads: Vec<JoinHandle<()>>,
 }
 
@@ -54,37 +55,38 @@ pub(super) fn start(
     stop: &Stop,
     died: &CancellationToken,
 ) -> Result<Shards, ServerError> {
-    let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
-    for (index, follower) in followers.into_iter().enumerate() {
-        let (inbox, accepted) = mpsc::channel(INBOX_CAPACITY);
-        inboxes.push(inbox);
+    let ways = followers.iter().map(|_| mpsc::channel(INBOX_CAPACITY));
+    let (inboxes, errands): (Vec<_>, Vec<_>) = ways.unzip();
+    let (crowd, mut threads) = (Crowd::new(&inboxes), Vec::new());
+    for (index, (follower, errands)) in followers.into_iter().zip(errands).enumerate() {
         let watched = parts.gate.authenticator.clone();
         let metrics = Passes::new(metrics, index);
-        let (parts, died) = (parts.clone(), died.clone().drop_guard());
+        let (parts, crowd) = (parts.clone(), crowd.clone());
+        let died = died.clone().drop_guard();
         // Made on the shard's thread, for what its sessions share stays there.
         let host = move || {
-            let host = Rc::new(parts.into_host());
-            move |shard, accepted| {
+            let host = Rc::new(parts.into_host(crowd));
+            move |shard, errand| {
                 // Lives as long as the thread.
                 let _died = &died;
-                connection::serve(Rc::clone(&host), shard, accepted)
+                connection::attend(Rc::clone(&host), shard, errand)
             }
         };
         let stop = stop.clone();
         threads.push(shard::start(
-            index, follower, accepted, watched, stop, metrics, host,
+            index, follower, errands, watched, stop, metrics, host,
         )?);
     }
     Ok(Shards { inboxes, threads })
 }
 
 impl ShardParts {
-    fn into_host(self) -> Host {
+    fn into_host(self, crowd: Crowd) -> Host {
         if let Some(tls) = &self.tls {
             gather_entropy(tls);
         }
         let sources = self.readiness.sources.clone();
-        let routes = routes::routes(&self.gate, self.readiness, self.intake);
+        let routes = routes::routes(&self.gate, self.readiness, self.intake, crowd);
         let log = Log {
             epoch: self.epoch,
             history: self.history.clone(),

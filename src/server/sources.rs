@@ -99,7 +99,9 @@ async fn turn(gate: &Gate, sources: &States, asked: &Asked, call: &Call) -> Resp
             Turn::Pause => sources.pause(name).await,
             Turn::Resume => sources.resume(name),
         };
-        let state = state.ok_or(Refusal::NoSuchSource)?;
+        let state = state.ok_or(Refusal::Unknown(
+            "there is no such source; GET /sources names them",
+        ))?;
         let by = principal.subject();
         match turn {
             Turn::Pause => info!(source = %name, by, "source paused"),

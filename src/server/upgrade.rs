@@ -27,6 +27,13 @@ const SUBPROTOCOLS: [(&str, Protocol); 2] = [
     ("signalcast.v2", Protocol::V2),
 ];
 
+/// What a client asks for who wants this one.
+pub(super) fn name(protocol: Protocol) -> &'static str {
+    let mut known = SUBPROTOCOLS.into_iter();
+    let found = known.find(|(_, known)| *known == protocol);
+    found.map_or("", |(name, _)| name)
+}
+
 impl Handshake {
     /// Reads what a client asks for.
     pub(super) fn parse(headers: &HeaderMap, http: HttpVersion) -> Result<Self, Refusal> {

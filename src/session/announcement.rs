@@ -62,7 +62,13 @@ struct Source {
 }
 
 /// Puts the first frame of a client in front of everything.
-pub(super) fn establish(client: &Client, framing: Framing, log: LogRange, settings: &Settings) {
+pub(super) fn establish(
+    client: &Client,
+    framing: Framing,
+    id: Uuid,
+    log: LogRange,
+    settings: &Settings,
+) {
     if framing == Framing::Events {
         let mut outlet = client.outlet().borrow_mut();
         outlet.control().extend_from_slice(event::RETRY);
@@ -71,7 +77,7 @@ pub(super) fn establish(client: &Client, framing: Framing, log: LogRange, settin
         client,
         framing,
         &Announcement::ConnectionEstablished {
-            client_id: Uuid::now_v7().to_string(),
+            client_id: id.to_string(),
             timestamp: clock::received_now().to_string(),
             heartbeat_interval: settings.heartbeat.as_millis(),
             epoch: settings.epoch.to_string(),

@@ -180,6 +180,7 @@ impl Session {
         // It joins the others of its new group when it has been sent everything.
         self.leave();
         let group = self.shard.groups().of(view);
+        self.card.moves_to(&group);
         let left = mem::replace(&mut self.group, group);
         self.shard.groups().release(&left);
     }

@@ -24,6 +24,8 @@ pub enum Close {
     TokenChanged,
     /// The key that signed the token is trusted no more.
     KeyGone,
+    /// Somebody who may do so sent the client away.
+    Disconnected,
     /// The peer sent commands faster than is allowed.
     TooManyCommands,
     /// The peer sent nothing for too long.
@@ -46,10 +48,10 @@ impl Close {
     }
 
     /// Whether the client has no right any more to what it was to get.
-    pub(super) fn is_about_the_token(self) -> bool {
+    pub(super) fn is_about_the_client(self) -> bool {
         matches!(
             self,
-            Self::Expired | Self::Revoked | Self::TokenChanged | Self::KeyGone
+            Self::Expired | Self::Revoked | Self::TokenChanged | Self::KeyGone | Self::Disconnected
         )
     }
 
@@ -76,6 +78,7 @@ impl Close {
                 CloseCode::Policy,
                 "the key that signed the token is trusted no more: reconnect with a new token",
             ),
+            Self::Disconnected => (CloseCode::Policy, "disconnected by an administrator"),
             Self::TooManyCommands => (CloseCode::Policy, "too many commands a second"),
             Self::Silent => (
                 CloseCode::Error,
@@ -131,6 +134,7 @@ mod tests {
             Revoked,
             TokenChanged,
             KeyGone,
+            Disconnected,
             TooManyCommands,
             Silent,
             LagLost,

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 use crate::auth::Principal;
 use crate::hub::{Framing, View, frame};
-use crate::shard::{Client, Group, Shard};
+use crate::shard::{Card, Client, Group, Shard};
 use crate::signal::Protocol;
 
 pub use announcement::LogRange;
@@ -60,6 +60,7 @@ pub struct Session {
     client: Rc<Client>,
     principal: Principal,
     address: IpAddr,
+    card: Rc<Card>,
     settings: Rc<Settings>,
     inlet: Inlet,
     tests: TestSignals,
@@ -155,8 +156,13 @@ impl Session {
             Framing::Events => Inlet::deaf(),
         };
         inlet.push(early);
+        let client = Rc::new(client);
+        let Who { principal, address } = who;
+        let card = shard
+            .roster()
+            .enter(principal.subject(), address, &client, &group);
         if view.protocol == Protocol::V2 {
-            announcement::establish(&client, view.framing, log, &settings);
+            announcement::establish(&client, view.framing, card.id(), log, &settings);
             halting::greet(&client, view.framing, shard.halts());
         }
         let rate = settings.commands_per_second;
@@ -164,7 +170,7 @@ impl Session {
         Self {
             deadlines: Deadlines::begin(&settings, view.framing, Instant::now()),
             command_rate: RateLimiter::direct(quota),
-            client: Rc::new(client),
+            client,
             tests: TestSignals::new(),
             phase: Phase::Open,
             reading: Reading::Nothing,
@@ -174,8 +180,9 @@ impl Session {
             halts_noted: Noted::now(shard.halts()),
             shard,
             group,
-            principal: who.principal,
-            address: who.address,
+            principal,
+            address,
+            card,
             settings,
             inlet,
         }
@@ -190,6 +197,7 @@ impl Session {
     pub async fn run(&mut self) -> Ended {
         let ended = self.serve().await;
         self.leave();
+        self.shard.roster().leave(&self.card);
         if self.client.outlet().borrow().is_clear() {
             self.client.hang_up();
         } else {
@@ -229,6 +237,9 @@ impl Session {
         }
         let input = self.receive()?;
         self.meet_changes();
+        if self.card.is_sent_away() && matches!(self.phase, Phase::Open) {
+            self.close(Close::Disconnected);
+        }
         self.meet_deadlines()?;
         let standing = self.send().map_err(Ended::Broken)?;
         match (self.phase, standing) {
@@ -391,7 +402,7 @@ impl Session {
         };
         self.phase = Phase::Closing { why, listen };
         self.deadlines.closing();
-        if why.is_about_the_token() {
+        if why.is_about_the_client() {
             // Whatever waits for it in a full socket, it has no right to it any more.
             self.deadlines.await_answer(why);
         }

@@ -146,6 +146,11 @@ impl Client {
         self.handed_over.notified().await;
     }
 
+    /// Wakes the session.
+    pub(super) fn wake(&self) {
+        self.handed_over.notify_one();
+    }
+
     /// What a pass ran into, once.
     pub fn take_fault(&self) -> Option<io::Error> {
         self.fault.take()

@@ -10,6 +10,7 @@ mod group;
 mod halts;
 mod outlet;
 mod pass;
+mod roster;
 mod run;
 mod socket;
 
@@ -38,6 +39,7 @@ pub use client::{Client, Sent};
 pub use group::{Group, Groups};
 pub use halts::Halts;
 pub use outlet::{Offered, Outlet, Received};
+pub use roster::{Card, Listed, Roster};
 pub use run::{Cut, Run};
 pub use socket::Socket;
 
@@ -50,6 +52,7 @@ pub struct Shard {
     follower: RefCell<Follower>,
     groups: Groups,
     behind: Behind,
+    roster: Roster,
     metrics: Passes,
     scratch: RefCell<Scratch>,
     connections: TaskTracker,
@@ -196,6 +199,7 @@ impl Shard {
             follower: RefCell::new(follower),
             groups: Groups::default(),
             behind: Behind::default(),
+            roster: Roster::default(),
             metrics,
             scratch: RefCell::new(Scratch {
                 received: vec![0; RECEIVE_BYTES],
@@ -259,6 +263,11 @@ impl Shard {
     /// Its clients that are behind.
     pub fn behind(&self) -> &Behind {
         &self.behind
+    }
+
+    /// All its clients, for whoever asks who is there.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// What it counts.
