@@ -18,7 +18,7 @@ use crate::jwks::{Keeper, Refresh};
 use crate::log::{self, Dropped};
 use crate::metrics::Registry;
 use crate::metrics::table::{BUILD_INFO, LOG_LINES_DROPPED};
-use crate::reload::Reload;
+use crate::reload::{Reload, Revoker};
 use crate::server::{self, Parts, Process, ServerError};
 use crate::source::{Bookmarks, Sources, Spec};
 use crate::supervisor;
@@ -61,8 +61,8 @@ pub fn run(config: &Config, program: &str, process: Process) -> Result<(), Serve
         Reader::Program
     };
     let metrics = metrics(config, log.dropped());
-    let (reload, issuer) = Reload::new(config, &prepared, &metrics);
-    let parts = parts(config, &reload, issuer, metrics)?;
+    let (reload, revoker, issuer) = Reload::new(config, &prepared, &metrics);
+    let parts = parts(config, &reload, revoker, issuer, metrics)?;
     let _reloader = reload.start().map_err(ServerError::Start)?;
     server::run(process, parts, |bound| {
         let mut stdout = io::stdout().lock();
@@ -99,6 +99,7 @@ fn metrics(config: &Config, dropped: Dropped) -> Registry {
 fn parts(
     config: &Config,
     reload: &Reload,
+    revoker: Revoker,
     issuer: Option<(Keeper, Refresh)>,
     metrics: Registry,
 ) -> Result<Parts, Refusals> {
@@ -122,6 +123,7 @@ fn parts(
         metrics,
         tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
         authenticator: reload.authenticator(),
+        revoker,
         issuer,
         failed_tries_per_minute: config.auth.failed_tries_per_minute,
         sources,

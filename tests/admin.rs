@@ -1,14 +1,15 @@
-//! What an admin can do over HTTP besides halting: see who is connected, send somebody away.
+//! What an admin can do over HTTP besides halting: see who is connected, send somebody away, revoke.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::jwt::{claims, with};
-use common::{Answer, TestClient, TestServer, patiently};
+use common::{Answer, Folder, TestClient, TestServer, patiently};
 use serde_json::{Value, json};
 use tokio::time::interval;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -269,6 +270,7 @@ async fn only_an_admin_may() {
     for (method, path, body) in [
         ("GET", "/clients".to_owned(), ""),
         ("DELETE", format!("/clients/{id}"), ""),
+        ("POST", "/tokens/revoke".to_owned(), r#"{"sub":"bot-1"}"#),
     ] {
         let answer = call_with(&server, &reader, method, &path, body).await;
         let code = (answer.status, answer.code());
@@ -278,5 +280,136 @@ async fn only_an_admin_may() {
         let answer = call(&server, "PUT", &path, body).await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some(method)));
     }
+    // Nothing was revoked.
+    drop(client(&server, &claims(), "/", V1).await);
     server.stop();
+}
+
+/// What is revoked, in words.
+async fn revoke(server: &TestServer, what: &Value) -> String {
+    let answer = call(server, "POST", "/tokens/revoke", &what.to_string()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(body.as_object().unwrap().len(), 1);
+    body["revoked"].as_str().unwrap().to_owned()
+}
+
+async fn expect_revoked(client: &mut TestClient) {
+    let (code, reason) = client.expect_close().await;
+    assert_eq!((code, reason.contains("revoked")), (1008, true), "{reason}");
+}
+
+/// A client with a new opaque token, which a server knows within two seconds.
+async fn newcomer(server: &TestServer, token: &str) -> TestClient {
+    let mut pause = interval(Duration::from_millis(100));
+    let come = async {
+        loop {
+            pause.tick().await;
+            if let Ok(client) = server.client_at("/", token).await {
+                return client;
+            }
+        }
+    };
+    patiently("a place", come).await
+}
+
+#[tokio::test]
+async fn what_is_revoked_lets_nobody_in_from_that_moment_on() {
+    let folder = Arc::new(Folder::new());
+    let server = TestServer::start_in(Arc::clone(&folder), "--server-shards 2");
+    let mut stays = client(&server, &with("sub", "stays"), "/", V1).await;
+    let opaque = folder.token("--opaque --sub bot-2");
+    let by_id = folder.token("--opaque --sub bot-3");
+    let list = common::text(&folder.run("token list").stdout);
+    let row = list.lines().find(|line| line.contains("bot-3")).unwrap();
+    let named = server.mint(&with("jti", "t-1"));
+    let by_jti = server.mint(&with("jti", "t-2"));
+    let nameless = server.mint(&with("sub", "bot-4"));
+    let of_subject = server.mint(&with("sub", "bot-5"));
+    for (token, what, words) in [
+        (&opaque, json!({ "token": opaque }), "the opaque token "),
+        (&by_id, json!({ "token": row[..16] }), "the opaque token "),
+        (
+            &named,
+            json!({ "token": named }),
+            r#"the JWT "t-1" of "bot-1""#,
+        ),
+        (&by_jti, json!({ "jti": "t-2" }), r#"the JWT "t-2""#),
+        (
+            &nameless,
+            json!({ "token": nameless }),
+            r#"a JWT of "bot-4""#,
+        ),
+        (
+            &of_subject,
+            json!({ "sub": "bot-5" }),
+            r#"all tokens of "bot-5" issued until now"#,
+        ),
+    ] {
+        let mut connected = newcomer(&server, token).await;
+        let said = revoke(&server, &what).await;
+        assert!(said.starts_with(words), "{said}");
+        // Not within two seconds, but now.
+        let bearer = format!("Authorization: Bearer {token}\r\n");
+        let answer = server.ask("/", &bearer).await;
+        let code = (answer.status, answer.code());
+        assert_eq!(code, (401, "invalid_token".to_owned()), "{what}");
+        let since = Instant::now();
+        expect_revoked(&mut connected).await;
+        assert!(since.elapsed() < Duration::from_secs(1), "{what}");
+        // As the command, which says that it was so before.
+        let target = match &what {
+            Value::Object(what) if what.contains_key("token") => what["token"].as_str().unwrap(),
+            Value::Object(what) if what.contains_key("jti") => "--jti t-2",
+            _ => "--sub bot-5",
+        };
+        let output = folder.run(&format!("token revoke {target}"));
+        let text = common::text(&output.stdout) + &common::text(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        if !target.starts_with("--sub") {
+            assert!(text.contains("already at "), "{text}");
+        }
+        revoke(&server, &what).await;
+    }
+    stays.send("test").await;
+    assert!(stays.text().await.contains(r#""is_test":true"#));
+    let log = server.stop();
+    for token in [&opaque, &by_id, &named, &by_jti, &nameless, &of_subject] {
+        assert!(!log.contains(token.as_str()), "{log}");
+    }
+    // It is in the file: another process knows it, too.
+    let server = TestServer::start_in(folder, "");
+    let bearer = format!("Authorization: Bearer {named}\r\n");
+    assert_eq!(server.ask("/", &bearer).await.status, 401);
+    server.stop();
+}
+
+#[tokio::test]
+async fn what_cannot_be_revoked_is_said_and_holds_no_token() {
+    let server = TestServer::start("");
+    let unknown = format!("sgc_{}", "a".repeat(43));
+    for (body, status, words) in [
+        ("", 400, "not JSON"),
+        ("{}", 400, "name one thing"),
+        (r#"{"token":""}"#, 400, "name one thing"),
+        (r#"{"jti":" "}"#, 400, "name one thing"),
+        (r#"{"sub":"a","jti":"b"}"#, 400, "name one thing"),
+        (r#"{"sub":"a","reason":"b"}"#, 400, "not what is expected"),
+        (r#"{"sub":7}"#, 400, "not what is expected"),
+        (r#"{"token":"secret"}"#, 400, "neither a token nor the id"),
+        (r#"{"token":"se.cr.et"}"#, 400, "can't be read"),
+        (r#"{"token":"0123456789abcdef"}"#, 404, "no such token"),
+        (
+            &json!({ "token": unknown }).to_string(),
+            404,
+            "no such token",
+        ),
+    ] {
+        let answer = call(&server, "POST", "/tokens/revoke", body).await;
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+        assert!(answer.body.contains(words), "{body}: {}", answer.body);
+        assert!(!answer.body.contains("secret") && !answer.body.contains("sgc_"));
+    }
+    let log = server.stop();
+    assert!(!log.contains("secret"), "{log}");
 }

@@ -7,6 +7,7 @@ mod certificate;
 mod expiry;
 mod kept;
 mod news;
+mod revoker;
 mod stamp;
 
 use std::io;
@@ -33,6 +34,9 @@ use crate::metrics::{Registry, Reloads};
 use certificate::Certificate;
 use kept::{Kept, Outcome};
 use news::News;
+use revoker::Asked;
+
+pub use revoker::{Revoker, RevokerError};
 
 /// Keeps certificate, keys and tokens up to date until it is dropped.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub struct Reload {
     tokens: Kept<TokenBook>,
     authenticator: Arc<watch::Sender<Arc<Authenticator>>>,
     key_refresh: Option<Refresh>,
+    asked: Asked,
     metrics: Reloads,
 }
 
@@ -93,13 +98,14 @@ fn authenticator(
 }
 
 impl Reload {
-    /// What was loaded at the start, to be kept up to date. Beside it, if `auth.jwks` is a URL, who
-    /// keeps the keys behind that up to date, to be run by the server, and how to ask for them.
+    /// What was loaded at the start, to be kept up to date. Beside it how to revoke a token, and, if
+    /// `auth.jwks` is a URL, who keeps the keys behind that up to date, to be run by the server, and
+    /// how to ask for them.
     pub fn new(
         config: &Config,
         prepared: &Prepared,
         metrics: &Registry,
-    ) -> (Self, Option<(Keeper, Refresh)>) {
+    ) -> (Self, Revoker, Option<(Keeper, Refresh)>) {
         let identity = prepared.identity.as_ref();
         let mut key_files = config.auth.jwt_key.clone();
         let authenticator = authenticator(config, &prepared.keys, &prepared.book, None);
@@ -117,7 +123,9 @@ impl Reload {
         if let Some(identity) = identity {
             metrics.certificate(identity.expires_at());
         }
+        let (revoker, asked) = Revoker::new(config);
         let reload = Self {
+            asked,
             config: config.clone(),
             certificate: identity.map(|identity| Certificate::new(config, identity)),
             keys: Kept::new(key_files, prepared.keys.clone()),
@@ -126,7 +134,7 @@ impl Reload {
             key_refresh: issuer.as_ref().map(|(_, refresh)| refresh.clone()),
             metrics,
         };
-        (reload, issuer)
+        (reload, revoker, issuer)
     }
 
     /// The certificate as it changes; none with plaintext.
@@ -182,6 +190,11 @@ impl Reload {
                     Cause::Look
                 }
                 _ = look.tick() => Cause::Look,
+                Some(ask) = self.asked.recv() => {
+                    // Whoever asked may be gone.
+                    ask.send(self.reload_tokens()).ok();
+                    continue;
+                }
             };
             self.reload(cause);
         }
@@ -195,21 +208,10 @@ impl Reload {
         }
         let (config, now) = (&self.config, (Instant::now(), wall));
         let keys = self.keys.look(cause, now, || load_keys(config));
-        let had_tokens = self.tokens.current() != &TokenBook::default();
-        let tokens = self
-            .tokens
-            .look(cause, now, || load_tokens(config, had_tokens));
+        let tokens = self.look_at_tokens(cause, now);
         // One that is the same would have every connection checked again for nothing.
         if keys == Outcome::Taken || tokens == Outcome::Taken {
-            let (keys, book) = (self.keys.current(), self.tokens.current());
-            self.authenticator.send_modify(|holds| {
-                let set = match &config.auth.jwks {
-                    // It comes from elsewhere.
-                    Some(Jwks::Url(_)) => holds.key_set().cloned(),
-                    _ => None,
-                };
-                *holds = authenticator(config, keys, book, set);
-            });
+            self.renew();
         }
         if let (Cause::Asked, Some(refresh)) = (cause, &self.key_refresh) {
             refresh.ask();
@@ -217,6 +219,43 @@ impl Reload {
         let metrics = &self.metrics;
         report(KEYS, &keys, self.keys.current().warnings(), metrics);
         report(TOKENS, &tokens, self.tokens.current().warnings(), metrics);
+    }
+}
+
+impl Reload {
+    /// Reads the tokens alone, and at once. True if what their file says holds now.
+    fn reload_tokens(&mut self) -> bool {
+        let now = (Instant::now(), SystemTime::now());
+        let tokens = self.look_at_tokens(Cause::Asked, now);
+        if tokens == Outcome::Taken {
+            self.renew();
+        }
+        // It may have been seen already.
+        if tokens != Outcome::Unchanged {
+            let warnings = self.tokens.current().warnings();
+            report(TOKENS, &tokens, warnings, &self.metrics);
+        }
+        !matches!(tokens, Outcome::Refused(_))
+    }
+
+    fn look_at_tokens(&mut self, cause: Cause, now: (Instant, SystemTime)) -> Outcome {
+        let config = &self.config;
+        let had_tokens = self.tokens.current() != &TokenBook::default();
+        self.tokens
+            .look(cause, now, || load_tokens(config, had_tokens))
+    }
+
+    /// Lets those keys and tokens hold that were read last.
+    fn renew(&self) {
+        let (config, keys, book) = (&self.config, self.keys.current(), self.tokens.current());
+        self.authenticator.send_modify(|holds| {
+            let set = match &config.auth.jwks {
+                // It comes from elsewhere.
+                Some(Jwks::Url(_)) => holds.key_set().cloned(),
+                _ => None,
+            };
+            *holds = authenticator(config, keys, book, set);
+        });
     }
 }
 

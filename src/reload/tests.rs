@@ -20,7 +20,7 @@ fn the_development_certificate_stays_refused_where_others_come_from() {
     let prepared = crate::first_start::prepare(&config, SystemTime::now()).unwrap();
     // As if it had begun with another one.
     config.server.listen = vec!["0.0.0.0:8080".parse().unwrap()];
-    let (mut reload, _) = Reload::new(&config, &prepared, &Registry::default());
+    let (mut reload, ..) = Reload::new(&config, &prepared, &Registry::default());
     let certificate = reload.certificate.as_mut().unwrap();
     let outcome = certificate.reload(
         &config,

@@ -97,6 +97,7 @@ impl Server {
             gate: Arc::clone(&server.gate),
             readiness: readiness.clone(),
             intake: Intake::new(Publisher::new(&deliveries), parts.limits.handshake),
+            revoker: parts.revoker,
             epoch,
             history,
             tls: parts.tls,

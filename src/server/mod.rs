@@ -32,6 +32,7 @@ mod query;
 mod readiness;
 mod refusal;
 mod renewal;
+mod revoke;
 mod room;
 mod roster;
 mod routes;
@@ -59,6 +60,7 @@ use crate::halt::Switch;
 use crate::journal::{Journal, JournalError};
 use crate::jwks;
 use crate::metrics::Registry;
+use crate::reload::Revoker;
 use crate::session::TestSignal;
 use crate::source::{SourceName, Sources};
 
@@ -79,6 +81,8 @@ pub struct Parts {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who gets in, as it changes.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
+    /// How to let somebody in no more.
+    pub revoker: Revoker,
     /// Who keeps its keys up to date, if they come from a URL.
     pub issuer: Option<(jwks::Keeper, jwks::Refresh)>,
     /// Refused tokens per address and minute; `None`: no limit.

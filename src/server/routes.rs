@@ -21,10 +21,11 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, halt, publish, roster, sources, stream};
+use super::{connect, fetch, halt, publish, revoke, roster, sources, stream};
 use crate::auth::Principal;
 use crate::hub::View;
 use crate::metrics::Registry;
+use crate::reload::Revoker;
 use crate::session::LogRange;
 use crate::signal::Seq;
 
@@ -57,6 +58,7 @@ pub(super) fn routes(
     readiness: Readiness,
     intake: Intake,
     crowd: Crowd,
+    revoker: Revoker,
 ) -> Route {
     let metrics = Arc::clone(gate);
     let refuse = move |rejection: Rejection| {
@@ -71,6 +73,7 @@ pub(super) fn routes(
         sources::route(gate, &readiness.sources),
         halt::route(Arc::clone(gate), readiness.halts.clone()),
         roster::route(gate, crowd),
+        revoke::route(Arc::clone(gate), revoker),
         probes(readiness),
     ];
     let answers = known

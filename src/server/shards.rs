@@ -21,6 +21,7 @@ use crate::history::History;
 use crate::hub::Follower;
 use crate::journal::Epoch;
 use crate::metrics::{Passes, Registry};
+use crate::reload::Revoker;
 use crate::session::{Departures, Settings, TestSignal};
 use crate::shard::{self, INBOX_CAPACITY, Stop};
 
@@ -30,6 +31,7 @@ pub(super) struct ShardParts {
     pub(super) gate: Arc<Gate>,
     pub(super) readiness: Readiness,
     pub(super) intake: Intake,
+    pub(super) revoker: Revoker,
     pub(super) epoch: Epoch,
     pub(super) history: History,
     /// `None`: plaintext.
@@ -86,7 +88,7 @@ impl ShardParts {
             gather_entropy(tls);
         }
         let sources = self.readiness.sources.clone();
-        let routes = routes::routes(&self.gate, self.readiness, self.intake, crowd);
+        let routes = routes::routes(&self.gate, self.readiness, self.intake, crowd, self.revoker);
         let log = Log {
             epoch: self.epoch,
             history: self.history.clone(),

@@ -13,7 +13,9 @@ pub use crate::auth::Target;
 pub use inspect::inspect;
 pub use issue::{Issue, Kind, issue};
 pub use list::list;
-pub use revoke::revoke;
+pub use revoke::{NotRevoked, revoke};
+
+pub(crate) use revoke::revoke_in_file;
 
 /// The keys by which a server with these settings judges. Those behind a URL as it last saw them:
 /// whoever runs a command may be off line.

@@ -1,22 +1,46 @@
 use std::time::SystemTime;
 
 use super::last_known_keys;
-use crate::auth::{Target, TokenFile};
+use crate::auth::{RevokeError, Target, TokenFile};
 use crate::config::{Config, Problem, Refusals};
 use crate::credentials::book_refused;
+use crate::key_file::UnusableFile;
+
+/// Nothing was revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRevoked {
+    /// There is no such token.
+    #[error(transparent)]
+    Target(#[from] RevokeError),
+    /// The file of tokens can't be used.
+    #[error(transparent)]
+    File(#[from] UnusableFile),
+}
 
 /// Revokes, and says in words what.
 ///
 /// # Errors
 /// There is no such token, or the file can't be used.
 pub fn revoke(config: &Config, target: &Target, now: SystemTime) -> Result<String, Refusals> {
-    let refuse = |error| book_refused(config, &error);
-    let mut file = TokenFile::hold(&config.auth.tokens).map_err(refuse)?;
+    revoke_in_file(config, target, now).map_err(|why| match why {
+        NotRevoked::Target(error) => Problem::said(error).with("TOKEN").into(),
+        NotRevoked::File(error) => book_refused(config, &error),
+    })
+}
+
+/// The same, for whoever tells it otherwise.
+///
+/// # Errors
+/// There is no such token, or the file can't be used.
+pub(crate) fn revoke_in_file(
+    config: &Config,
+    target: &Target,
+    now: SystemTime,
+) -> Result<String, NotRevoked> {
+    let mut file = TokenFile::hold(&config.auth.tokens)?;
     // Revoking must work without them.
     let keys = last_known_keys(config).unwrap_or_default();
-    let words = file
-        .revoke(target, &keys, now)
-        .map_err(|error| Problem::said(error).with("TOKEN"))?;
-    file.save(config.auth.leeway, now).map_err(refuse)?;
+    let words = file.revoke(target, &keys, now)?;
+    file.save(config.auth.leeway, now)?;
     Ok(words)
 }

@@ -1,0 +1,119 @@
+//! `POST /tokens/revoke`: what `signalcast token revoke` does, for whoever may.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::Stream;
+use hyper::body::{Buf, Bytes};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{error, info};
+use warp::Filter;
+use warp::http::{Method, Response, StatusCode};
+
+use super::answer::{self, turn_away};
+use super::call::{Call, Route, call};
+use super::gate::Gate;
+use super::json_body;
+use super::refusal::Refusal;
+use crate::auth::{RevokeError, Scope, Target, Token};
+use crate::reload::{Revoker, RevokerError};
+use crate::token::NotRevoked;
+
+pub(super) fn route(gate: Arc<Gate>, revoker: Revoker) -> Route {
+    warp::path!("tokens" / "revoke")
+        .and(call(&[Method::POST]))
+        .and(warp::body::stream())
+        .then(move |call: Call, body| {
+            let (gate, revoker) = (Arc::clone(&gate), revoker.clone());
+            async move {
+                let outcome = revoke(&gate, revoker, &call, body).await;
+                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+            }
+        })
+        .boxed()
+}
+
+/// One of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Instruction {
+    token: Option<String>,
+    jti: Option<String>,
+    sub: Option<String>,
+}
+
+const FORM: &str = r#"{"token":"…"}, {"jti":"…"} or {"sub":"…"}"#;
+
+/// For what comes of a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A command that changes the file may hold it for some seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn revoke<B: Buf>(
+    gate: &Gate,
+    revoker: Revoker,
+    call: &Call,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Response<Bytes>, Refusal> {
+    let principal = gate.authorise(call, Scope::Admin).await?;
+    let instruction: Instruction = json_body::read(body, BODY_PATIENCE, FORM).await?;
+    let target = target(instruction)?;
+    let revoking = spawn_blocking(move || revoker.revoke(&target, SystemTime::now()));
+    let revoked = call
+        .visit
+        .opening
+        .while_ours(timeout(PATIENCE, revoking))
+        .await;
+    let words = match revoked {
+        Ok(Ok(revoked)) => revoked.map_err(|why| refusal(&why))?,
+        Ok(Err(_)) => return Err(Refusal::Internal),
+        Err(_) => {
+            return Err(Refusal::Unfinished(
+                "the file of tokens hangs, and with it the revocation: ask again".into(),
+            ));
+        }
+    };
+    info!(by = principal.subject(), what = words, "revoked");
+    Ok(answer::json(StatusCode::OK, &json!({ "revoked": words })))
+}
+
+fn target(instruction: Instruction) -> Result<Target, Refusal> {
+    let Instruction { token, jti, sub } = instruction;
+    let target = match (token, jti, sub) {
+        (Some(token), None, None) => Some((Target::Token(Token::new(token.trim())), token)),
+        (None, Some(jti), None) => Some((Target::Jti(jti.clone()), jti)),
+        (None, None, Some(sub)) => Some((Target::Subject(sub.clone()), sub)),
+        _ => None,
+    };
+    match target {
+        Some((target, text)) if !text.trim().is_empty() => Ok(target),
+        _ => Err(Refusal::BadRequest(
+            format!("name one thing to revoke: {FORM}").into(),
+        )),
+    }
+}
+
+fn refusal(why: &RevokerError) -> Refusal {
+    let words = match why {
+        RevokerError::NotRevoked(NotRevoked::Target(why)) => match why {
+            RevokeError::Unknown => return Refusal::Unknown("there is no such token"),
+            RevokeError::NotAToken => "token is neither a token nor the id of an opaque one".into(),
+            RevokeError::Ambiguous => {
+                "token is the beginning of several ids; write a longer one".into()
+            }
+            RevokeError::Unreadable(why) => {
+                format!("token can't be read: {why}; send it whole, or its jti or sub").into()
+            }
+        },
+        RevokerError::NotRevoked(NotRevoked::File(file)) => {
+            error!(%file, "a token could not be revoked");
+            return Refusal::Unfinished(format!("nothing is revoked: {file}").into());
+        }
+        RevokerError::NotRead => return Refusal::Unfinished(why.to_string().into()),
+    };
+    Refusal::BadRequest(words)
+}
