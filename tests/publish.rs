@@ -395,7 +395,7 @@ async fn what_is_too_large_is_refused_without_being_read_to_its_end() {
 
 #[tokio::test]
 async fn a_body_may_come_in_chunks_and_slowly_but_not_stall() {
-    let server = TestServer::start("--limits-handshake 1s");
+    let server = TestServer::start("--limits-handshake 2s");
     let head = format!(
         "POST /signals HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: text/plain\r\n\
          Transfer-Encoding: chunked\r\n\r\n",
@@ -404,7 +404,7 @@ async fn a_body_may_come_in_chunks_and_slowly_but_not_stall() {
     let mut publisher = Publisher::of(&server).await;
     publisher.stream.write_all(head.as_bytes()).await.unwrap();
     // Longer than a whole handshake may take, twice over.
-    let mut pause = tokio::time::interval(Duration::from_millis(250));
+    let mut pause = tokio::time::interval(Duration::from_millis(300));
     for piece in "buy AB 1\nsell CD".split_inclusive(|_| true) {
         pause.tick().await;
         let chunk = format!("1\r\n{piece}\r\n");
@@ -495,6 +495,20 @@ async fn signals_max_age_and_symbols_of_readers_hold_for_what_is_published() {
     assert_eq!(told.len(), 3);
     assert_eq!(all.json().await["stale"], true);
     assert_eq!(next(&mut fresh, 1).await, [(3, "A2".to_owned())]);
+}
+
+#[tokio::test]
+async fn neither_sources_that_wait_nor_those_that_have_ended_hold_up_what_is_published() {
+    let mut server = TestServer::start("--wait-clients 1");
+    server.feed("buy FED 1\n");
+    let mut publisher = Publisher::of(&server).await;
+    assert_eq!(publisher.publish(TEXT, "buy A 1").await, [(1, 1, false)]);
+    let mut client = client(&server, "/").await;
+    assert_eq!(next(&mut client, 1).await, [(2, "FED".to_owned())]);
+    drop(server.take_feed());
+    server.logged("source ended").await;
+    assert_eq!(publisher.publish(TEXT, "buy B 1").await, [(1, 3, false)]);
+    assert_eq!(next(&mut client, 1).await, [(3, "B".to_owned())]);
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Answer, Folder, TestServer, patiently};
+use futures::StreamExt;
 use futures::future::{join_all, poll_immediate};
+use futures::stream::FuturesUnordered;
 use publishing::{NDJSON, Publisher, TEXT, accepted, bearer, client, line, next, request};
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -335,4 +337,48 @@ async fn a_drain_brings_a_long_answer_to_its_end() {
     assert_eq!(accepted(&answer).len(), SIGNALS);
     let (status, log) = server.wait();
     assert!(status.success(), "{log}");
+}
+
+/// Four of the largest bodies, or so, are held until they are in the log.
+#[tokio::test]
+async fn while_the_log_fails_what_waits_for_it_is_bounded_and_the_rest_is_turned_away_at_once() {
+    const LINES: usize = 240;
+    let server = TestServer::start(&format!("{MEASURED} --plaintext --limits-handshake 60s"));
+    let held = Held::of(&server);
+    let note = "x".repeat(64_000);
+    let body = |number: usize| -> String {
+        let line = |n| {
+            let id = format!("{number}-{n}");
+            format!(r#"{{"id":"{id}","side":"buy","symbol":"X","price":1,"note":"{note}"}}"#) + "\n"
+        };
+        (0..LINES).map(line).collect()
+    };
+    let before = server.resident_bytes();
+    let bring = async |number: usize| {
+        let mut publisher = Publisher::of(&server).await;
+        // What is refused is not read to its end.
+        publisher.send(NDJSON, &body(number)).await.ok();
+        (number, publisher.answer().await)
+    };
+    let mut bringing: FuturesUnordered<_> = (0..8).map(bring).collect();
+    let mut refused = Vec::new();
+    while refused.len() < 4 {
+        let (number, answer) = patiently("refusal", bringing.next()).await.unwrap();
+        if let Ok(answer) = answer {
+            assert_eq!((answer.status, &*answer.code()), (503, "overloaded"));
+            assert!(answer.body.contains("nothing was taken"), "{}", answer.body);
+        }
+        refused.push(number);
+    }
+    let grown = server.resident_bytes() - before;
+    assert!(grown < 256 << 20, "{grown}");
+    held.release();
+    while let Some((number, answer)) = patiently("answer", bringing.next()).await {
+        let told = accepted(&answer.unwrap());
+        assert_eq!(told.len(), LINES, "{number}");
+    }
+    // There is room again.
+    let (_, answer) = bring(refused[0]).await;
+    assert_eq!(accepted(&answer.unwrap()).len(), LINES);
+    assert_eq!(stored(&server.folder).len(), 5 * LINES);
 }
