@@ -279,13 +279,14 @@ async fn files_are_held_whatever_becomes_of_them() {
     folder.append("grown.txt", &lines("G", 1..=3));
     // Rotated twice: what came in between has a name that does not match.
     let path = |name: &str| folder.path(name);
-    folder.append("renamed.txt", &lines("R", 1..=1));
+    // More than one read.
+    folder.append("renamed.txt", &lines("R", 1..=20_000));
     fs::rename(path("renamed.txt"), path("renamed.1")).unwrap();
-    folder.append("renamed.txt", &lines("R", 2..=2));
+    folder.append("renamed.txt", &lines("R", 20_001..=20_001));
     looks(&mut client).await;
     fs::rename(path("renamed.1"), path("renamed.2")).unwrap();
     fs::rename(path("renamed.txt"), path("renamed.1")).unwrap();
-    folder.append("renamed.txt", &lines("R", 3..=3));
+    folder.append("renamed.txt", &lines("R", 20_002..=20_002));
     folder.append("deleted.txt", &lines("D", 1..=1));
     looks(&mut client).await;
     fs::remove_file(path("deleted.txt")).unwrap();
@@ -296,8 +297,13 @@ async fn files_are_held_whatever_becomes_of_them() {
     looks(&mut client).await;
     silence(&mut client, (source, "paused")).await;
     steer(&server, source, "resume").await;
-    let come = signals(&mut client, 3 + 3 + 1 + 15).await;
-    for (symbol, numbers) in [("G", 1..=3), ("R", 1..=3), ("D", 1..=1), ("T", 31..=45)] {
+    let come = signals(&mut client, 3 + 20_002 + 1 + 15).await;
+    for (symbol, numbers) in [
+        ("G", 1..=3),
+        ("R", 1..=20_002),
+        ("D", 1..=1),
+        ("T", 31..=45),
+    ] {
         let of_file = come.iter().filter(|text| text.starts_with(symbol));
         let of_file: Vec<String> = of_file.cloned().collect();
         assert_eq!(of_file, expected(symbol, numbers));

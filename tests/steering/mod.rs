@@ -43,13 +43,11 @@ pub async fn watcher(server: &TestServer) -> TestClient {
     client
 }
 
-/// Waits for a heartbeat in which each of these sources is in this state.
+/// Waits for a heartbeat in which each of these sources is in this state. Nothing else may come.
 pub async fn stand(client: &mut TestClient, expected: &[(&str, &str)]) -> Value {
     loop {
         let said = client.json().await;
-        if said["type"] != "heartbeat" {
-            continue;
-        }
+        assert_eq!(said["type"], "heartbeat", "{said}");
         let is_so = |(name, state): &(&str, &str)| said["sources"][name]["state"] == *state;
         if expected.iter().all(is_so) {
             return said;
