@@ -3,7 +3,7 @@ use std::mem;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
 use super::json::{Key, Scanner};
 use super::member::Member;
-use super::{Signal, TimeUnit, Timestamp, Validity};
+use super::{SideWords, Signal, TimeUnit, Timestamp, Validity};
 
 /// What a signal is made of, found in a line but not yet read.
 #[derive(Default)]
@@ -49,12 +49,13 @@ impl<'a> Fields<'a> {
         &mut self,
         unit: TimeUnit,
         received_at: Timestamp,
+        words: &SideWords,
     ) -> Result<Signal, InvalidSignal> {
         let side = required(&self.side, "the side", r#""type":"buy" or "type":"sell""#)?;
         let symbol = required(&self.symbol, "the symbol", r#""symbol":"BTCUSDT""#)?;
         let price = required(&self.price, "the price", r#""price":75000.00"#)?;
         Ok(Signal {
-            side: side.read(Member::side)?,
+            side: side.read(|side| side.side(words))?,
             symbol: symbol.read(Member::symbol)?,
             price: price.read(Member::price)?,
             timestamp: match &self.timestamp {

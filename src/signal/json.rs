@@ -102,17 +102,26 @@ impl<'a> Scanner<'a> {
         if self.peek() == Some(b'{') {
             self.any_object()?;
         } else {
-            let mut has_more = self.open(b']')?;
-            while has_more {
-                self.value()?;
-                has_more = self.another(b']', "a comma or ]")?;
-            }
-            self.depth -= 1;
+            self.array(|scanner| scanner.value().map(drop))?;
         }
         Ok(Nested {
             raw: &self.text[start..self.at],
             has_blanks: self.blanks > blanks,
         })
+    }
+
+    /// An array: `element` is called at each value and has to read it.
+    pub(super) fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), InvalidSignal>,
+    ) -> Result<(), InvalidSignal> {
+        let mut has_more = self.open(b']')?;
+        while has_more {
+            element(self)?;
+            has_more = self.another(b']', "a comma or ]")?;
+        }
+        self.depth -= 1;
+        Ok(())
     }
 
     /// Enters an object or array; whether there is anything in it.

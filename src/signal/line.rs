@@ -1,6 +1,6 @@
 use super::excerpt::Excerpt;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
-use super::{Side, Signal, TimeUnit, Timestamp};
+use super::{SideWords, Signal, TimeUnit, Timestamp};
 use super::{canonical, object};
 
 impl Signal {
@@ -23,6 +23,19 @@ impl Signal {
         unit: TimeUnit,
         received_at: Timestamp,
     ) -> Result<Option<Self>, InvalidSignal> {
+        Self::parse_line_of(line, unit, received_at, &SideWords::NONE)
+    }
+
+    /// The same in a line of somebody who has words of his own for buy and sell.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn parse_line_of(
+        line: &[u8],
+        unit: TimeUnit,
+        received_at: Timestamp,
+        words: &SideWords,
+    ) -> Result<Option<Self>, InvalidSignal> {
         let line = trim(line);
         if line.is_empty() || line.starts_with(b"#") {
             return Ok(None);
@@ -31,18 +44,23 @@ impl Signal {
         if line.starts_with('{') {
             return match canonical::read(line, unit) {
                 Some(signal) => Ok(Some(signal)),
-                None => object::read(line, unit, received_at).map(Some),
+                None => object::read(line, unit, received_at, words).map(Some),
             };
         }
-        read_words(line, unit, received_at).map(Some)
+        read_words(line, unit, received_at, words).map(Some)
     }
 }
 
 /// `SIDE SYMBOL PRICE [TIMESTAMP] [test]` with any blanks between.
-fn read_words(line: &str, unit: TimeUnit, received_at: Timestamp) -> Result<Signal, InvalidSignal> {
+fn read_words(
+    line: &str,
+    unit: TimeUnit,
+    received_at: Timestamp,
+    sides: &SideWords,
+) -> Result<Signal, InvalidSignal> {
     let mut words = line.split_ascii_whitespace();
     let first = words.next().unwrap_or_default();
-    let side = first.parse::<Side>().map_err(|_| other_json(first))?;
+    let side = sides.side(first).map_err(|_| other_json(first))?;
     let symbol = words.next().ok_or(MISSING_SYMBOL)?;
     let symbol = symbol
         .parse()

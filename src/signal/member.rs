@@ -6,7 +6,7 @@ use super::excerpt::Excerpt;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
 use super::number::Number;
 use super::value::{Value, write_string};
-use super::{Id, Price, Side, Symbol, TimeUnit, Timestamp};
+use super::{Id, Price, Side, SideWords, Symbol, TimeUnit, Timestamp};
 
 /// A key and its value.
 #[derive(Clone, Copy)]
@@ -55,8 +55,8 @@ impl<'a> Member<'a> {
         }
     }
 
-    pub(super) fn side(&self) -> Result<Side, InvalidField> {
-        Ok(self.text(r#""buy" or "sell""#)?.parse()?)
+    pub(super) fn side(&self, words: &SideWords) -> Result<Side, InvalidField> {
+        Ok(words.side(&self.text(r#""buy" or "sell""#)?)?)
     }
 
     pub(super) fn symbol(&self) -> Result<Symbol, InvalidField> {

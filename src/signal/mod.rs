@@ -5,6 +5,7 @@ use std::time::Duration;
 
 mod canonical;
 mod digits;
+mod document;
 mod escape;
 mod excerpt;
 mod fields;
@@ -21,6 +22,7 @@ mod received_at;
 mod rfc3339;
 mod seq;
 mod side;
+mod side_words;
 mod stored;
 mod symbol;
 mod timestamp;
@@ -31,6 +33,7 @@ mod wire;
 #[cfg(test)]
 mod properties;
 
+pub use document::{Document, Found};
 pub use id::{Id, InvalidId};
 pub use invalid::InvalidSignal;
 pub use pattern::{InvalidPattern, SymbolFilter};
@@ -38,6 +41,7 @@ pub use price::{InvalidPrice, Price};
 pub use received_at::{InvalidTime, ReceivedAt};
 pub use seq::Seq;
 pub use side::{InvalidSide, Side};
+pub use side_words::{InvalidSideWord, SideWord, SideWords};
 pub use stored::{NotAsRecorded, StoredSignal};
 pub use symbol::{InvalidSymbol, Symbol};
 pub use timestamp::{InvalidTimestamp, TimeUnit, Timestamp};
@@ -70,7 +74,7 @@ impl Signal {
     }
 
     /// The least that a signal is.
-    fn live(side: Side, symbol: Symbol, price: Price, timestamp: Timestamp) -> Self {
+    pub fn live(side: Side, symbol: Symbol, price: Price, timestamp: Timestamp) -> Self {
         Self {
             side,
             symbol,
@@ -81,6 +85,19 @@ impl Signal {
             validity: Validity::Unlimited,
             extra: Box::default(),
         }
+    }
+
+    /// The same signal, which nobody may trade on if this is so.
+    #[must_use]
+    pub fn as_test(self, is_test: bool) -> Self {
+        Self { is_test, ..self }
+    }
+
+    /// The same signal; if its source gave it no id, with this one.
+    #[must_use]
+    pub fn or_id(mut self, id: impl FnOnce() -> Id) -> Self {
+        self.id.get_or_insert_with(id);
+        self
     }
 
     /// Valid for this long at most (`signals.max_age`), or less if it says so itself.

@@ -7,7 +7,7 @@ use super::invalid::{InvalidField, InvalidSignal, Reason};
 use super::json::{Key, Scanner};
 use super::member::Member;
 use super::value::Value;
-use super::{Signal, TimeUnit, Timestamp};
+use super::{SideWords, Signal, TimeUnit, Timestamp};
 
 /// The signal in a JSON object, in either shape. Which one it is shows only when it has been read:
 /// keys come in any order.
@@ -15,6 +15,7 @@ pub(super) fn read(
     text: &str,
     unit: TimeUnit,
     received_at: Timestamp,
+    words: &SideWords,
 ) -> Result<Signal, InvalidSignal> {
     let mut object = Object::default();
     let mut scanner = Scanner::new(text);
@@ -25,7 +26,7 @@ pub(super) fn read(
     } else {
         object.flat()
     };
-    fields.signal(unit, received_at)
+    fields.signal(unit, received_at, words)
 }
 
 /// The members of a line's own object.

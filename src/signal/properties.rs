@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::Scanner;
-use super::{PriceForm, Signal, StoredSignal, TimeUnit, Timestamp, canonical, object};
+use super::{PriceForm, SideWords, Signal, StoredSignal, TimeUnit, Timestamp, canonical, object};
 
 fn read(line: &str) -> Result<Option<Signal>, String> {
     let received_at = Timestamp::new(1_720_000_000).unwrap();
@@ -277,7 +277,7 @@ fn check_stored(signal: &Signal) -> Result<(), TestCaseError> {
 fn check_canonical(line: &str) -> Result<bool, TestCaseError> {
     let short = canonical::read(line, TimeUnit::Seconds);
     if let Some(short) = &short {
-        let long = object::read(line, TimeUnit::Seconds, Timestamp::MAX);
+        let long = object::read(line, TimeUnit::Seconds, Timestamp::MAX, &SideWords::NONE);
         let long = long.map_err(|why| why.to_string());
         prop_assert_eq!(long.as_ref(), Ok(short), "{}", line);
     }
