@@ -15,6 +15,9 @@ pub mod signal;
 /// The halt switch: while it is on, nothing is broadcast.
 pub mod halt;
 
+/// Doors for senders that can't set headers: what their bodies mean.
+pub mod hook;
+
 /// One bounded channel from all sources; what is refused goes to the dead letters, the rest is
 /// recorded and published.
 pub mod ingest;
