@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use signalcast::cli::{self, Command, Stop};
-use signalcast::config::table::{Arity, Kind, SETTINGS, Setting};
+use signalcast::config::table::{Arity, HOOK_SETTINGS, Kind, SETTINGS, Setting};
 use signalcast::config::{Config, Jwks, LogFormat, Surroundings, Transport};
 
 /// One way to start the program, in a folder of its own.
@@ -670,4 +670,196 @@ fn a_slip_in_any_flag_still_finds_it() {
             assert_eq!(said, expected);
         }
     }
+}
+
+#[test]
+fn a_hooks_settings_have_one_name_in_three_places() {
+    let file = "[hooks.trading_view]\nsecret_file = \"f\"\nallow = [\"10.0.0.0/8\"]\n\n[hooks.trading_view.map]\nsymbol = \"/s\"\nside = \"/f\"\nprice = \"/p\"\ntimestamp = \"=1720000000\"\nis_test = \"=true\"\n";
+    let start = Start::new()
+        .file(file)
+        .variable("SIGNALCAST_HOOKS_TRADING_VIEW_SECRET_FILE", "v")
+        .variable(
+            "SIGNALCAST_HOOKS_TRADING_VIEW_WORDS",
+            "exit=sell\n go long = buy\n",
+        )
+        .variable("SIGNALCAST_HOOKS_TRADING_VIEW_MAP_SIDE", "/v");
+    let flags = "--hooks-trading-view-map-side /o~1f --hooks-trading-view-map-id=/id \
+                 --hooks-b-secret-file b --hooks-b-allow 192.0.2.1 --hooks-b-allow fd00::/8";
+    let config = start.serve(flags);
+    let names: Vec<&str> = config.hooks.iter().map(|hook| hook.name.as_str()).collect();
+    assert_eq!(names, ["b", "trading_view"]);
+    let printed = start.printed(flags);
+    let (_, hooks) = printed.split_once("\n[hooks.b]\n").expect(&printed);
+    insta::assert_snapshot!(hooks, @r#"
+    secret_file = "b"  # --hooks-b-secret-file
+    allow = ["192.0.2.1", "fd00::/8"]  # --hooks-b-allow
+    words = []  # default
+
+    [hooks.b.map]
+    # symbol is not set  # default
+    # side is not set  # default
+    # price is not set  # default
+    # timestamp is not set  # default
+    # id is not set  # default
+    # is_test is not set  # default
+
+    [hooks.trading_view]
+    secret_file = "v"  # SIGNALCAST_HOOKS_TRADING_VIEW_SECRET_FILE
+    allow = ["10.0.0.0/8"]  # signalcast.toml:3
+    words = ["exit=sell", "go long = buy"]  # SIGNALCAST_HOOKS_TRADING_VIEW_WORDS
+
+    [hooks.trading_view.map]
+    symbol = "/s"  # signalcast.toml:6
+    side = "/o~1f"  # --hooks-trading-view-map-side
+    price = "/p"  # signalcast.toml:8
+    timestamp = "=1720000000"  # signalcast.toml:9
+    id = "/id"  # --hooks-trading-view-map-id
+    is_test = "=true"  # signalcast.toml:10
+    "#);
+    let saved = Start::new().file(&printed);
+    assert_eq!(
+        format!("{:#?}", saved.serve("--data-dir=data").hooks),
+        format!("{:#?}", config.hooks)
+    );
+}
+
+#[test]
+fn every_setting_of_a_hook_can_be_set_in_each_of_three_places() {
+    for setting in HOOK_SETTINGS {
+        let value = match setting.key.rsplit('.').next().unwrap() {
+            "allow" => "10.0.0.0/8",
+            "words" => "exit=sell",
+            _ => "/some/where",
+        };
+        let name = setting.last_part();
+        let toml = match setting.arity {
+            Arity::One => format!("\"{value}\""),
+            Arity::List => format!("[\"{value}\"]"),
+        };
+        let flag = setting.flag().replace("NAME", "a-b");
+        let variable = String::leak(setting.variable().replace("NAME", "A_B"));
+        let section = setting.section().replace("NAME", "a_b");
+        let from_file = Start::new().file(&format!("[{section}]\n{name} = {toml}\n"));
+        let from_variable = Start::new().variable(variable, value);
+        for (start, flags, origin) in [
+            (&from_file, String::new(), "signalcast.toml:2".to_owned()),
+            (&from_variable, String::new(), variable.to_owned()),
+            (
+                &Start::new(),
+                format!("--{flag}={value}"),
+                format!("--{flag}"),
+            ),
+            (
+                &from_variable,
+                format!("--{flag} {value}"),
+                format!("--{flag}"),
+            ),
+        ] {
+            // What else a hook needs.
+            let others = ["secret-file", "map-symbol", "map-side", "map-price"];
+            let others: Vec<String> = others
+                .iter()
+                .map(|other| format!("--hooks-a-b-{other}=/x"))
+                .filter(|other| !other.starts_with(&format!("--{flag}=")))
+                .collect();
+            let printed = start.printed(&format!("{flags} {} --data-dir=d", others.join(" ")));
+            let expected = format!("\n{name} = {toml}  # {origin}\n");
+            assert!(
+                printed.contains(&expected),
+                "{expected} is not in {printed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn mistakes_in_hooks_are_told_with_the_nearest_setting() {
+    let file = r#"[hooks]
+secret_file = "x"
+[hooks.TradingView]
+allow = []
+[hooks.tv]
+secretfile = "x"
+allow = ["10.0.0.7/8"]
+words = { exit = "sell" }
+[hooks.tv.mapp]
+symbol = "/s"
+[hook.tv]
+allow = []
+"#;
+    let start = Start::new()
+        .file(file)
+        .variable("SIGNALCAST_HOOKS_TV_SECRET", "x")
+        .variable("SIGNALCAST_HOOKS_tv_ALLOW", "x");
+    let flags = "--hooks-tv-map-simbol=/s --hooks-a-b-word x=buy --hooks-NAME-words x=buy \
+                 --hooks-tv-secret-file= --hooks-tv-secret-file=x";
+    insta::assert_snapshot!(start.refused(&format!("serve {flags}")), @r#"
+    signalcast: --hooks-tv-map-simbol: there is no such flag; did you mean --hooks-tv-map-symbol?
+    signalcast: --hooks-a-b-word: there is no such flag; did you mean --hooks-a-b-words?
+    signalcast: --hooks-NAME-words: says NAME where the hook's name belongs; call it what it is called in its URL
+    signalcast: --hooks-tv-secret-file: is there twice; leave one
+    signalcast: signalcast.toml:2: hooks.secret_file: there is no such setting; did you mean hooks.NAME.secret_file?
+    signalcast: signalcast.toml:3: hooks.TradingView: "TradingView" is no name for a hook; write 1 to 32 of a-z 0-9 _
+    signalcast: signalcast.toml:6: hooks.tv.secretfile: there is no such setting; did you mean hooks.tv.secret_file?
+    signalcast: signalcast.toml:8: hooks.tv.words: is of the wrong type (table); write words = ["…"]
+    signalcast: signalcast.toml:9: hooks.tv.mapp: there is no such setting; did you mean hooks.tv.map?
+    signalcast: signalcast.toml:11: hook: there is no such setting; did you mean hooks?
+    signalcast: SIGNALCAST_HOOKS_TV_SECRET: there is no such variable; did you mean SIGNALCAST_HOOKS_TV_SECRET_FILE?
+    signalcast: SIGNALCAST_HOOKS_tv_ALLOW: there is no such variable; did you mean SIGNALCAST_HOOKS_TV_ALLOW?
+    signalcast: --hooks-tv-secret-file: is empty; write something or leave it out
+    signalcast: signalcast.toml:7: hooks.tv.allow: "10.0.0.7/8" has bits set beyond its length; write 10.0.0.0/8 for the network, or 10.0.0.7 for the one address
+    "#);
+}
+
+#[test]
+fn each_value_of_a_hook_that_cannot_be_is_refused_with_what_to_write() {
+    let all = [
+        "--hooks-a-secret-file=/dev/null",
+        "--hooks-a-map-symbol=/s",
+        "--hooks-a-map-side=/a",
+        "--hooks-a-map-price=/p",
+    ];
+    let refused = |flags: &str| {
+        let names: Vec<&str> = flags
+            .split_whitespace()
+            .filter_map(|flag| flag.split('=').next())
+            .collect();
+        let others = all.into_iter().filter(|other| {
+            !names
+                .iter()
+                .any(|name| other.starts_with(&format!("{name}=")))
+        });
+        let others: Vec<&str> = others.collect();
+        let told = Start::new().refused(&format!("serve {flags} {}", others.join(" ")));
+        // That there is no secret in it is not what this is about.
+        let told: Vec<&str> = told
+            .lines()
+            .filter(|line| !line.contains("/dev/null"))
+            .collect();
+        format!("{flags}\n  {}", told.join("\n  "))
+    };
+    let refusals = [
+        "--hooks-a-secret-file=",
+        "--hooks-a-allow nowhere",
+        "--hooks-a-words exit",
+        "--hooks-a-words exit=hold",
+        "--hooks-a-words long=sell",
+        "--hooks-a-words exit=sell --hooks-a-words EXIT=buy",
+        "--hooks-a-map-symbol s",
+        "--hooks-a-map-symbol /~2",
+        "--hooks-a-map-symbol=",
+        "--hooks-a-map-side =hold",
+        "--hooks-a-map-price =75,000",
+        "--hooks-a-map-timestamp =soon",
+        "--hooks-a-map-id =1",
+        "--hooks-a-map-id 1",
+        "--hooks-a-map-is-test =maybe",
+    ]
+    .map(refused);
+    let nothing_else = Start::new().refused("serve --hooks-a-map-id /id");
+    insta::assert_snapshot!(format!(
+        "{}\nnothing but --hooks-a-map-id\n  {}",
+        refusals.join("\n"),
+        nothing_else.replace('\n', "\n  ")
+    ));
 }

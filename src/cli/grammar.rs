@@ -1,15 +1,19 @@
 //! What may be typed, for clap. Values stay texts: clap would stop at the first bad one.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, Command};
 
 use super::replay_options::SPEED;
 use super::token_issue::{SCOPES, TTL};
-use crate::config::table::{Arity, Kind, SETTINGS, Setting};
+use crate::config::named::{self, Place};
+use crate::config::table::{Arity, HOOK_SETTINGS, Kind, SETTINGS, Setting};
 use crate::config::{Config, TOKEN_VARIABLE, URL_VARIABLE};
 use crate::listen::USUAL_CA;
 
-/// The whole command line.
-pub(super) fn command() -> Command {
+/// The whole command line, the flags of the hooks that these arguments name among it.
+pub(super) fn command(args: &[OsString]) -> Command {
     Command::new(env!("CARGO_PKG_NAME"))
         .version(env!("CARGO_PKG_VERSION"))
         .about("Broadcasts trading signals over WebSocket: every signal, in order, exact to the digit")
@@ -19,7 +23,7 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(serve())
+        .subcommand(serve().args(flags_of_hooks(args)))
         .subcommand(token())
         .subcommand(cert())
         .subcommand(listen())
@@ -40,6 +44,7 @@ fn serve() -> Command {
                 .help("Print all settings as they hold, with where each came from, as a file of settings, and start nothing"),
         )
         .args(setting_flags(|_| true))
+        .args(HOOK_SETTINGS.iter().map(shown_flag))
 }
 
 fn token() -> Command {
@@ -263,12 +268,28 @@ fn setting_flags(wanted: fn(&Setting) -> bool) -> impl Iterator<Item = Arg> {
         .iter()
         .filter(move |setting| wanted(setting))
         .flat_map(|setting| {
-            let shown = setting_flag(setting, setting.shown_flag()).help(setting.full_help());
             let full = setting
                 .short
                 .map(|_| setting_flag(setting, setting.flag()).hide(true));
-            std::iter::once(shown).chain(full)
+            std::iter::once(shown_flag(setting)).chain(full)
         })
+}
+
+fn shown_flag(setting: &Setting) -> Arg {
+    setting_flag(setting, setting.shown_flag()).help(setting.full_help())
+}
+
+/// The flags of hooks that stand among the arguments. The help shows them with NAME for the name.
+fn flags_of_hooks(args: &[OsString]) -> impl Iterator<Item = Arg> {
+    let written = args.iter().filter_map(|arg| {
+        let flag = arg.to_str()?.strip_prefix("--")?;
+        let flag = flag.split_once('=').map_or(flag, |(flag, _)| flag);
+        let (setting, _) = named::of_hook(flag, Place::Flag)?;
+        Some((flag.to_owned(), setting))
+    });
+    let distinct: BTreeMap<String, &Setting> = written.collect();
+    let flags = distinct.into_iter();
+    flags.map(|(flag, setting)| setting_flag(setting, flag).hide(true))
 }
 
 fn setting_flag(setting: &Setting, long: String) -> Arg {

@@ -8,15 +8,16 @@ use clap::{Arg, ArgMatches, Command, Error};
 
 use super::Stop;
 use super::grammar::command;
+use crate::config::named::{self, Place};
 use crate::config::suggest::{in_another_section, nearest};
-use crate::config::table::Setting;
+use crate::config::table::{HOOK_SETTINGS, Setting};
 use crate::config::{Refusal, Refusals};
 
 /// The arguments taken apart, and what was wrong with those that could not be.
 pub(super) fn matches(mut args: Vec<OsString>) -> Result<(ArgMatches, Refusals), Stop> {
     let mut refusals = Refusals::new();
     loop {
-        let error = match command().try_get_matches_from(&args) {
+        let error = match command(&args).try_get_matches_from(&args) {
             Ok(matches) => return Ok((matches, refusals)),
             Err(error) => error,
         };
@@ -93,7 +94,8 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
     let written = written.split('=').next().unwrap_or(name);
     let at = subcommand(args);
     if at.has_subcommands() {
-        let meant = of_another_command(written).map(|(owner, _)| format!("{owner} {written}"));
+        let meant =
+            of_another_command(written, args).map(|(owner, _)| format!("{owner} {written}"));
         let meant = meant.unwrap_or_else(|| {
             let serve = at.find_subcommand("serve").unwrap_or(&at);
             format!("signalcast serve --{}", nearest_flag(written, serve))
@@ -104,7 +106,7 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
             None,
         );
     }
-    let (refusal, meant) = match of_another_command(written) {
+    let (refusal, meant) = match of_another_command(written, args) {
         Some((owner, arg)) => (
             Refusal::new(
                 written,
@@ -116,7 +118,11 @@ fn unknown_flag(name: &str, place: Option<usize>, args: &[OsString]) -> (Refusal
         None => {
             let near = nearest_flag(written, &at);
             let remedy = format!("did you mean --{near}?");
-            let known = at.get_arguments().find(|arg| arg.get_long() == Some(&near));
+            let shown = named::of_hook(&near, Place::Flag).map(|(setting, _)| setting.flag());
+            let known_as = shown.as_deref().unwrap_or(&near);
+            let known = at
+                .get_arguments()
+                .find(|arg| arg.get_long() == Some(known_as));
             (
                 Refusal::new(written, "there is no such flag", remedy),
                 known.cloned(),
@@ -140,9 +146,9 @@ fn with_value(place: usize, takes_value: bool, args: &[OsString]) -> Range<usize
 }
 
 /// The first of the commands that know this flag, as it is typed, and the flag.
-fn of_another_command(written: &str) -> Option<(String, Arg)> {
+fn of_another_command(written: &str, args: &[OsString]) -> Option<(String, Arg)> {
     let name = written.strip_prefix("--")?;
-    let mut rest = vec![(env!("CARGO_PKG_NAME").to_owned(), command())];
+    let mut rest = vec![(env!("CARGO_PKG_NAME").to_owned(), command(args))];
     while let Some((path, command)) = rest.pop() {
         let mut known = command.get_arguments();
         if let Some(arg) = known.find(|arg| arg.get_long() == Some(name)) {
@@ -158,6 +164,11 @@ fn of_another_command(written: &str) -> Option<(String, Arg)> {
 fn nearest_flag(written: &str, command: &Command) -> String {
     let written = written.trim_start_matches('-');
     let known: Vec<&str> = command.get_arguments().filter_map(Arg::get_long).collect();
+    if let Some(of_hook) = named::nearest(written, Place::Flag)
+        && known.contains(&&*HOOK_SETTINGS[0].flag())
+    {
+        return of_hook;
+    }
     let moved = in_another_section(written).map(Setting::shown_flag);
     if let Some(flag) = moved.filter(|flag| known.contains(&flag.as_str())) {
         return flag;
@@ -177,7 +188,7 @@ fn is_written_as(arg: &OsString, flag: &str) -> bool {
 
 /// The command that these arguments reach.
 fn subcommand(args: &[OsString]) -> Command {
-    let mut reached = command();
+    let mut reached = command(args);
     // Fills in `--help`, so that it can be suggested.
     reached.build();
     for name in &path(args)[1..] {
@@ -191,7 +202,7 @@ fn subcommand(args: &[OsString]) -> Command {
 /// Its name, from the program's on.
 fn path(args: &[OsString]) -> Vec<String> {
     let mut names = vec![env!("CARGO_PKG_NAME").to_owned()];
-    let mut reached = &command();
+    let mut reached = &command(args);
     for arg in args.iter().skip(1) {
         let Some(next) = reached.find_subcommand(arg) else {
             break;

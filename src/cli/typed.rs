@@ -2,7 +2,8 @@ use std::str::FromStr;
 
 use clap::ArgMatches;
 
-use crate::config::table::{Arity, SETTINGS};
+use crate::config::named::{self, Key, Place};
+use crate::config::table::{Arity, HOOK_SETTINGS, SETTINGS, Setting};
 use crate::config::{Layer, Origin, Problem, Refusal, Refusals};
 
 /// The arguments of one command, while mistakes are collected.
@@ -67,31 +68,59 @@ impl Typed<'_> {
     pub(super) fn settings(&mut self) -> Layer {
         let mut layer = Layer::default();
         for setting in SETTINGS {
-            let mut given: Vec<(usize, String, String)> = Vec::new();
             let full = setting.short.map(|_| setting.flag());
-            for flag in std::iter::once(setting.shown_flag()).chain(full) {
-                // Not every command has every setting.
-                let Ok(Some(values)) = self.matches.try_get_many::<String>(&flag) else {
-                    continue;
-                };
-                let places = self.matches.indices_of(&flag).into_iter().flatten();
-                given.extend(
-                    places
-                        .zip(values)
-                        .map(|(place, value)| (place, format!("--{flag}"), value.clone())),
+            let flags = std::iter::once(setting.shown_flag()).chain(full);
+            self.setting(&mut layer, setting, Key::Borrowed(setting.key), flags);
+        }
+        let flags: Vec<String> = self
+            .matches
+            .ids()
+            .map(|id| id.as_str().to_owned())
+            .collect();
+        for flag in flags {
+            if let Some((setting, key)) = named::of_hook(&flag, Place::Flag) {
+                self.setting(&mut layer, setting, key, [flag]);
+            } else if HOOK_SETTINGS.iter().any(|setting| setting.flag() == flag) {
+                self.refuse(
+                    format!("--{flag}"),
+                    "says NAME where the hook's name belongs",
+                    "call it what it is called in its URL",
                 );
             }
-            given.sort_unstable();
-            let Some((_, flag, _)) = given.first().cloned() else {
-                continue;
-            };
-            if setting.arity == Arity::One && given.len() > 1 {
-                self.refuse(&flag, "is there twice", "leave one");
-            }
-            let texts = given.into_iter().map(|(_, _, value)| value).collect();
-            layer.set(setting, texts, Origin::Flag(flag));
         }
         layer
+    }
+
+    /// What these flags, all of one setting, say about it.
+    fn setting(
+        &mut self,
+        layer: &mut Layer,
+        setting: &Setting,
+        key: Key,
+        flags: impl IntoIterator<Item = String>,
+    ) {
+        let mut given: Vec<(usize, String, String)> = Vec::new();
+        for flag in flags {
+            // Not every command has every setting.
+            let Ok(Some(values)) = self.matches.try_get_many::<String>(&flag) else {
+                continue;
+            };
+            let places = self.matches.indices_of(&flag).into_iter().flatten();
+            given.extend(
+                places
+                    .zip(values)
+                    .map(|(place, value)| (place, format!("--{flag}"), value.clone())),
+            );
+        }
+        given.sort_unstable();
+        let Some((_, flag, _)) = given.first().cloned() else {
+            return;
+        };
+        if setting.arity == Arity::One && given.len() > 1 {
+            self.refuse(&flag, "is there twice", "leave one");
+        }
+        let texts = given.into_iter().map(|(_, _, value)| value).collect();
+        layer.set(key, texts, Origin::Flag(flag));
     }
 }
 

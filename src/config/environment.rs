@@ -7,9 +7,10 @@ use std::thread;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::layer::{Layer, Origin};
+use super::named::{self, Place};
 use super::refusal::{Refusal, Refusals};
 use super::suggest::nearest_variable;
-use super::table::{Arity, SETTINGS, VARIABLE_PREFIX};
+use super::table::{Arity, VARIABLE_PREFIX};
 
 /// The part of the outside world that settings depend on.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl Surroundings {
             if !name.starts_with(VARIABLE_PREFIX) || OTHER_VARIABLES.contains(&&*name) {
                 continue;
             }
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+            let Some((setting, key)) = named::find(&name, Place::Variable) else {
                 refusals.push(Refusal::new(
                     &name,
                     "there is no such variable",
@@ -68,7 +69,7 @@ impl Surroundings {
                     .filter(|line| !line.is_empty())
                     .collect(),
             };
-            layer.set(setting, texts, Origin::Variable(name.into_owned()));
+            layer.set(key, texts, Origin::Variable(name.into_owned()));
         }
         (layer, refusals)
     }

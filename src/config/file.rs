@@ -4,9 +4,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::layer::{Layer, Origin};
-use super::refusal::{Refusal, Refusals};
+use super::named::{self, Key, Place};
+use super::refusal::{Problem, Refusal, Refusals};
 use super::suggest::{nearest_key, nearest_section};
-use super::table::{Arity, Fallback, Kind, SETTINGS, Setting};
+use super::table::{Arity, Fallback, Kind, Setting};
 
 /// What the file says. `name` is what the user calls it.
 ///
@@ -57,21 +58,33 @@ impl Reading<'_> {
                 format!("{prefix}.{}", key.get_ref())
             };
             let line = self.line(key.span().start);
-            if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == path) {
-                self.value(setting, line, value);
-            } else if let (DeValue::Table(inner), true) = (value.get_ref(), is_section(&path)) {
+            if let Some((setting, key)) = named::find(&path, Place::File) {
+                self.value(setting, key, line, value);
+            } else if let (DeValue::Table(inner), true) =
+                (value.get_ref(), named::is_section(&path))
+            {
                 self.table(&path, inner);
+            } else if let Some(why) = named::misnamed(prefix, key.get_ref()) {
+                let thing = format!("{}:{line}: {path}", self.name);
+                let refusal = Problem::said(format!("{:?} {why}", key.get_ref())).with(thing);
+                self.refusals.push((line, refusal));
             } else {
                 self.unknown(&path, line, value.get_ref().is_table());
             }
         }
     }
 
-    fn value(&mut self, setting: &'static Setting, line: usize, value: &Spanned<DeValue<'_>>) {
+    fn value(
+        &mut self,
+        setting: &'static Setting,
+        key: Key,
+        line: usize,
+        value: &Spanned<DeValue<'_>>,
+    ) {
         let origin = Origin::File {
             file: self.name.to_owned(),
             line,
-            key: setting.key,
+            key: key.clone(),
         };
         let texts = match (value.get_ref(), setting.arity) {
             (DeValue::Array(items), Arity::List) => items
@@ -81,7 +94,7 @@ impl Reading<'_> {
             (single, _) => scalar(single, setting).map(|text| vec![text]),
         };
         match texts {
-            Some(texts) => self.layer.set(setting, texts, origin),
+            Some(texts) => self.layer.set(key, texts, origin),
             None => {
                 let refusal = Refusal::new(
                     origin,
@@ -112,15 +125,6 @@ impl Reading<'_> {
         let before = self.text.as_bytes().get(..offset).unwrap_or_default();
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
-}
-
-fn is_section(path: &str) -> bool {
-    SETTINGS.iter().any(|setting| {
-        setting
-            .key
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.'))
-    })
 }
 
 /// The text of a value, numbers digit by digit as they stand in the file: a price must not pass

@@ -1,11 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::table::{Fallback, SETTINGS, Setting, setting};
+use super::named::{self, Key};
+use super::table::{Fallback, HOOK_SETTINGS, SETTINGS};
+use crate::hook::HookName;
 
 /// What one place says: flags, variables or the file.
 #[derive(Clone, Debug, Default)]
-pub struct Layer(BTreeMap<&'static str, Given>);
+pub struct Layer(BTreeMap<Key, Given>);
 
 /// The texts somebody gave for a setting, not understood yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +32,16 @@ pub enum Origin {
         /// The line of the key, from 1.
         line: usize,
         /// The key.
-        key: &'static str,
+        key: Key,
     },
     /// Nowhere: the default of this key.
-    Default(&'static str),
+    Default(Key),
 }
 
 impl Layer {
-    /// Notes what was given for a setting; what was noted before for it is forgotten.
-    pub fn set(&mut self, setting: &Setting, texts: Vec<String>, origin: Origin) {
-        self.0.insert(setting.key, Given { texts, origin });
+    /// Notes what was given for the setting of this key; what was noted before for it is forgotten.
+    pub fn set(&mut self, key: impl Into<Key>, texts: Vec<String>, origin: Origin) {
+        self.0.insert(key.into(), Given { texts, origin });
     }
 
     /// What this place says about a setting.
@@ -58,10 +60,11 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Every setting with what holds for it and where that came from.
+/// Every setting with what holds for it and where that came from; of each hook that is named
+/// anywhere, too.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    given: BTreeMap<&'static str, Given>,
+    given: BTreeMap<Key, Given>,
     worked_out: BTreeMap<&'static str, String>,
 }
 
@@ -69,18 +72,30 @@ impl Settings {
     /// Flag beats variable beats file beats default. A list from one place replaces the list from
     /// another whole.
     pub fn merge(flags: &Layer, variables: &Layer, file: &Layer) -> Self {
-        let merged = SETTINGS.iter().map(|setting| {
-            let given = [flags, variables, file]
-                .into_iter()
-                .find_map(|layer| layer.given(setting.key))
-                .cloned()
-                .unwrap_or_else(|| default(setting));
-            (setting.key, given)
+        let layers = [flags, variables, file];
+        let hooks: BTreeSet<HookName> = layers
+            .iter()
+            .flat_map(|layer| layer.0.keys().filter_map(|key| named::hook(key)))
+            .collect();
+        let of_hooks = hooks.iter().flat_map(keys_of_hook);
+        let keys = SETTINGS.iter().map(|setting| Key::Borrowed(setting.key));
+        let merged = keys.chain(of_hooks).map(|key| {
+            let given = layers.iter().find_map(|layer| layer.given(&key)).cloned();
+            let given = given.unwrap_or_else(|| default(&key));
+            (key, given)
         });
         Self {
             given: merged.collect(),
             worked_out: BTreeMap::new(),
         }
+    }
+
+    /// The hooks, in the order of their names.
+    pub fn hooks(&self) -> BTreeSet<HookName> {
+        self.given
+            .keys()
+            .filter_map(|key| named::hook(key))
+            .collect()
     }
 
     /// What holds for this setting.
@@ -110,18 +125,25 @@ impl Settings {
 
     /// The value of a setting nobody set, or that could not be read.
     pub(super) fn default_texts(key: &str) -> &'static [&'static str] {
-        match setting(key).default {
+        match named::setting(key).default {
             Fallback::Texts(texts) => texts,
             Fallback::WorkedOut(_) => &[],
         }
     }
 }
 
-fn default(setting: &Setting) -> Given {
-    let texts = Settings::default_texts(setting.key);
+/// The keys of this hook's settings, in the order of the table.
+pub(super) fn keys_of_hook(name: &HookName) -> impl Iterator<Item = Key> {
+    HOOK_SETTINGS
+        .iter()
+        .map(|setting| named::key(setting, name))
+}
+
+fn default(key: &Key) -> Given {
+    let texts = Settings::default_texts(key);
     Given {
         texts: texts.iter().map(|&text| text.to_owned()).collect(),
-        origin: Origin::Default(setting.key),
+        origin: Origin::Default(key.clone()),
     }
 }
 
@@ -145,7 +167,7 @@ mod tests {
             let layer = |bit: u8, text: &str, origin: Origin| {
                 let mut layer = Layer::default();
                 if places & bit != 0 {
-                    layer.set(setting("server.drain"), vec![text.to_owned()], origin);
+                    layer.set("server.drain", vec![text.to_owned()], origin);
                 }
                 layer
             };
@@ -162,7 +184,7 @@ mod tests {
                     Origin::File {
                         file: "signalcast.toml".to_owned(),
                         line: 7,
-                        key: "server.drain",
+                        key: "server.drain".into(),
                     },
                 ),
             );
@@ -170,5 +192,25 @@ mod tests {
             assert_eq!(given.texts, [expected], "{places:03b}");
             assert_eq!(given.origin.to_string(), origin, "{places:03b}");
         }
+    }
+
+    #[test]
+    fn a_hook_that_is_named_anywhere_has_all_its_settings() {
+        let mut layers = [Layer::default(), Layer::default(), Layer::default()];
+        for (layer, key) in
+            layers
+                .iter_mut()
+                .zip(["hooks.b.words", "hooks.a.allow", "hooks.b.map.id"])
+        {
+            let origin = Origin::Flag(key.to_owned());
+            layer.set(key, vec!["x".to_owned()], origin);
+        }
+        let settings = Settings::merge(&layers[0], &layers[1], &layers[2]);
+        let names: Vec<String> = settings.hooks().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(settings.given("hooks.b.map.id").texts, ["x"]);
+        assert!(settings.is_set("hooks.a.allow") && !settings.is_set("hooks.b.allow"));
+        let unset = &settings.given("hooks.b.secret_file").origin;
+        assert_eq!(unset.to_string(), "hooks.b.secret_file");
     }
 }

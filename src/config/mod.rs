@@ -17,7 +17,9 @@ mod check;
 mod environment;
 mod file;
 mod folders;
+mod hooks;
 mod layer;
+pub(crate) mod named;
 mod print;
 mod refusal;
 mod resolve;
@@ -28,7 +30,9 @@ mod values;
 
 pub use environment::Surroundings;
 pub(crate) use environment::{TOKEN_VARIABLE, URL_VARIABLE};
+pub use hooks::Hook;
 pub use layer::{Given, Layer, Origin, Settings};
+pub use named::Key;
 pub use refusal::{Problem, Refusal, Refusals};
 
 /// What the server does, settled: every setting resolved and checked by itself.
@@ -51,6 +55,8 @@ pub struct Config {
     pub dead_letters: DeadLetters,
     /// Who gets in.
     pub auth: Auth,
+    /// Doors for senders that can't set headers, in the order of their names.
+    pub hooks: Vec<Hook>,
     /// What one client, and all together, may use.
     pub limits: Limits,
     /// The answer to `test`.

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::layer::{Given, Origin};
+use super::layer::{Given, Origin, keys_of_hook};
+use super::named::{self, Key};
 use super::table::{Arity, Fallback, Kind, SETTINGS, Setting};
 use crate::printable::printable;
 
@@ -13,25 +14,32 @@ impl Config {
     /// secrets, it has the names, never what is in them.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
-        let mut section = "";
+        let mut section = String::new();
         // Whatever has no section must stand before the first.
         let (inside, outside): (Vec<_>, Vec<_>) = SETTINGS
             .iter()
             .partition(|setting| !setting.section().is_empty());
-        for setting in outside.into_iter().chain(inside) {
-            if setting.section() != section {
-                section = setting.section();
+        let of_server = outside.into_iter().chain(inside);
+        let hooks = self.settings.hooks();
+        let keys = of_server
+            .map(|setting| Key::Borrowed(setting.key))
+            .chain(hooks.iter().flat_map(keys_of_hook));
+        for key in keys {
+            let own_section = key.rsplit_once('.').map_or("", |(section, _)| section);
+            if own_section != section {
+                own_section.clone_into(&mut section);
                 let _ = writeln!(text, "\n[{section}]");
             }
-            self.write_setting(&mut text, setting);
+            self.write_setting(&mut text, &key);
         }
         text
     }
 
-    fn write_setting(&self, text: &mut String, setting: &Setting) {
+    fn write_setting(&self, text: &mut String, key: &str) {
+        let setting = named::setting(key);
         let name = setting.last_part();
-        let given = self.settings.given(setting.key);
-        let worked_out = self.settings.worked_out(setting.key);
+        let given = self.settings.given(key);
+        let worked_out = self.settings.worked_out(key);
         let values = worked_out.map_or(given.texts.as_slice(), std::slice::from_ref);
         let literals: Vec<String> = values.iter().map(|text| literal(setting, text)).collect();
         let _ = match (setting.arity, literals.first()) {

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::{
-    Auth, Config, DeadLetters, Hub, Journal, JournalKind, Layer, Limits, Log, LogFormat, Problem,
-    Refusal, Refusals, Server, Settings, Signals, Surroundings, TestSignal, Transport, file, units,
-    values,
+    Auth, Config, DeadLetters, Hook, Hub, Journal, JournalKind, Layer, Limits, Log, LogFormat,
+    Problem, Refusal, Refusals, Server, Settings, Signals, Surroundings, TestSignal, Transport,
+    file, units, values,
 };
 use crate::journal::{Durability, Keeping, Retention};
 
@@ -61,6 +61,7 @@ impl Config {
                 max_bytes: read.one("dead_letters.max_bytes", values::bytes(1)),
             },
             auth: Auth::read(&mut read),
+            hooks: Hook::read_all(&mut read),
             limits: Limits::read(&mut read, connections, around.open_files),
             test: TestSignal {
                 symbol: read.one("test.symbol", values::symbol),
@@ -193,8 +194,8 @@ fn most_shards(open_files: Option<u64>) -> usize {
 }
 
 /// Reads settings one by one and collects what is wrong with them.
-struct Reader<'a> {
-    settings: &'a Settings,
+pub(super) struct Reader<'a> {
+    pub(super) settings: &'a Settings,
     refusals: Refusals,
 }
 
@@ -214,7 +215,11 @@ impl Reader<'_> {
     }
 
     /// A setting without a default, or with one that is worked out.
-    fn optional<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
         let text = self.settings.given(key).texts.first()?;
         match parse(text) {
             Ok(value) => Some(value),
@@ -225,7 +230,11 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Vec<T> {
         let mut values = Vec::new();
         for text in &self.settings.given(key).texts {
             match parse(text) {
@@ -265,7 +274,7 @@ impl Reader<'_> {
         (possible, Some(said))
     }
 
-    fn refuse(&mut self, key: &str, problem: &Problem) {
+    pub(super) fn refuse(&mut self, key: &str, problem: &Problem) {
         self.refusals.push(Refusal::new(
             &self.settings.given(key).origin,
             &problem.reason,

@@ -1,5 +1,8 @@
 //! The known name that is nearest to an unknown one.
 
+use std::borrow::Cow;
+
+use super::named::{self, Place};
 use super::table::{SETTINGS, Setting, VARIABLE_PREFIX};
 
 /// The nearest of `known` names to what the user wrote.
@@ -18,7 +21,14 @@ pub(crate) fn nearest<'a>(
 /// The key that is nearest to an unknown one: compared whole, by its last part and by the short
 /// flag, since `listen` is how many would write `server.listen`. One that only stands in the wrong
 /// section is found before all that look alike.
-pub(super) fn nearest_key(written: &str) -> &'static str {
+pub(super) fn nearest_key(written: &str) -> Cow<'static, str> {
+    if let Some(of_hook) = named::nearest(written, Place::File) {
+        return of_hook.into();
+    }
+    nearest_of_server(written).into()
+}
+
+fn nearest_of_server(written: &str) -> &'static str {
     if let Some(setting) = in_another_section(written) {
         return setting.key;
     }
@@ -57,9 +67,14 @@ pub(crate) fn in_another_section(written: &str) -> Option<&'static Setting> {
 }
 
 /// The table of the file that is nearest to an unknown one.
-pub(super) fn nearest_section(written: &str) -> &'static str {
+pub(super) fn nearest_section(written: &str) -> Cow<'static, str> {
+    if let Some(of_hook) = named::nearest_section(written) {
+        return of_hook.into();
+    }
     let sections = SETTINGS.iter().map(Setting::section);
-    nearest(written, sections.filter(|section| !section.is_empty())).unwrap_or("server")
+    let sections = sections.filter(|section| !section.is_empty());
+    let near = nearest(written, sections.chain([named::HOOKS]));
+    near.unwrap_or("server").into()
 }
 
 /// The variable that is nearest to an unknown one: a setting's, unless it is almost one of the
@@ -71,12 +86,15 @@ pub(super) fn nearest_variable(written: &str, others: &[&str]) -> String {
     if let Some(other) = others.iter().find(slip) {
         return (*other).to_owned();
     }
-    let key = nearest_key(&name.to_ascii_lowercase());
+    if let Some(of_hook) = named::nearest(written, Place::Variable) {
+        return of_hook;
+    }
+    let key = nearest_of_server(&name.to_ascii_lowercase());
     super::table::setting(key).variable()
 }
 
 /// 1 for the same, 0 for nothing in common, in any letter case.
-fn likeness(left: &str, right: &str) -> f64 {
+pub(super) fn likeness(left: &str, right: &str) -> f64 {
     strsim::normalized_damerau_levenshtein(&left.to_ascii_lowercase(), &right.to_ascii_lowercase())
 }
 

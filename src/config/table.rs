@@ -1,4 +1,4 @@
-//! The one table of settings. Flags, variables, TOML keys and the help all come from it.
+//! The tables of settings. Flags, variables, TOML keys and the help all come from it.
 
 use std::fmt::Write;
 
@@ -63,7 +63,7 @@ pub enum Fallback {
     WorkedOut(&'static str),
 }
 
-/// The setting of this key.
+/// The setting of this key, none of a hook's.
 ///
 /// # Panics
 /// When there is none, which is a bug: keys that users write are looked up in [`SETTINGS`].
@@ -77,7 +77,7 @@ pub fn setting(key: &str) -> &'static Setting {
 impl Setting {
     /// Its table in the TOML file, empty if it stands outside of all: `auth`.
     pub fn section(&self) -> &'static str {
-        self.key.split_once('.').map_or("", |(section, _)| section)
+        self.key.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
     /// Its name within its section: `issuer`.
@@ -218,6 +218,66 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("log.format", Choice(&["text", "json"]), Texts(&["text"]), "Form of the log: text or json"),
 ];
 
+/// The settings of each hook: NAME in a key stands for what the hook is called.
+pub const HOOK_SETTINGS: &[Setting] = &[
+    Setting::new(
+        "hooks.NAME.secret_file",
+        Path,
+        Texts(&[]),
+        "File with the secret that ends the hook's URL, at least 16 characters, readable by its owner only; NAME is 1 to 32 of a-z 0-9 _, in flags with - for _",
+    ),
+    Setting::new(
+        "hooks.NAME.allow",
+        Network,
+        Texts(&[]),
+        "Addresses or networks (10.0.0.0/8) of its sender; without any, it may be anywhere",
+    )
+    .list(),
+    Setting::new(
+        "hooks.NAME.words",
+        Text("WORD=SIDE"),
+        Texts(&[]),
+        "What its sender says for buy and sell beside the usual words, as in exit=sell",
+    )
+    .list(),
+    Setting::new(
+        "hooks.NAME.map.symbol",
+        Text("PLACE"),
+        Texts(&[]),
+        "Where the symbol is in its sender's JSON: a JSON pointer such as /symbol, or = and what it always is, as in =BTCUSDT",
+    ),
+    Setting::new(
+        "hooks.NAME.map.side",
+        Text("PLACE"),
+        Texts(&[]),
+        "The same for buy or sell",
+    ),
+    Setting::new(
+        "hooks.NAME.map.price",
+        Text("PLACE"),
+        Texts(&[]),
+        "The same for the price",
+    ),
+    Setting::new(
+        "hooks.NAME.map.timestamp",
+        Text("PLACE"),
+        Texts(&[]),
+        "The same for the time; without it, when the signal was received",
+    ),
+    Setting::new(
+        "hooks.NAME.map.id",
+        Text("PLACE"),
+        Texts(&[]),
+        "A JSON pointer to what tells one signal from another; without it, the whole body does",
+    ),
+    Setting::new(
+        "hooks.NAME.map.is_test",
+        Text("PLACE"),
+        Texts(&[]),
+        "The same as for the symbol for whether it is a test, true or false; without it, none is",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -234,7 +294,7 @@ mod tests {
     #[test]
     fn no_two_settings_share_a_flag_or_a_variable() {
         let mut names = HashSet::new();
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().chain(HOOK_SETTINGS) {
             assert!(names.insert(setting.variable()), "{}", setting.key);
             assert!(names.insert(setting.flag()), "{}", setting.key);
             if let Some(short) = setting.short {

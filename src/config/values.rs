@@ -15,7 +15,7 @@ use super::Jwks;
 use super::refusal::Problem;
 use super::suggest::nearest;
 use super::units;
-use crate::signal::{Price, Symbol};
+use crate::signal::{Price, Side, Symbol};
 use crate::source::Spec;
 
 type Parsed<T> = Result<T, Problem>;
@@ -27,6 +27,11 @@ pub(super) fn source(text: &str) -> Parsed<Spec> {
 
 /// The symbol of test signals.
 pub(super) fn symbol(text: &str) -> Parsed<Symbol> {
+    text.parse().map_err(Problem::said)
+}
+
+/// Buy or sell.
+pub(super) fn side(text: &str) -> Parsed<Side> {
     text.parse().map_err(Problem::said)
 }
 
