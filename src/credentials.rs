@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use crate::auth::{KeySet, Keys, TokenBook};
 use crate::certs::{self, Identity};
-use crate::config::{Config, Jwks, Problem, Refusals, Transport};
+use crate::config::{self, Config, Jwks, Problem, Refusals, Transport};
+use crate::hook::{Hook, Hooks, Secret};
 use crate::key_file::UnusableFile;
 
 /// The keys that the settings name, but for those behind a URL: another server must not keep this
@@ -76,6 +77,34 @@ pub(crate) fn load_identity(
 /// It can't be used.
 pub(crate) fn load_book(config: &Config) -> Result<TokenBook, Refusals> {
     TokenBook::load(&config.auth.tokens).map_err(|error| book_refused(config, &error))
+}
+
+/// The hooks with their secrets.
+///
+/// # Errors
+/// All secrets that can't be used.
+pub(crate) fn load_hooks(config: &Config) -> Result<Hooks, Refusals> {
+    let (mut hooks, mut warnings, mut refusals) = (Vec::new(), Vec::new(), Refusals::new());
+    for hook in &config.hooks {
+        match Secret::load(&hook.secret_file) {
+            Ok((secret, warning)) => {
+                warnings.extend(warning);
+                hooks.push(Hook {
+                    name: hook.name.clone(),
+                    secret,
+                    allow: hook.allow.clone(),
+                    reading: hook.reading.clone(),
+                });
+            }
+            Err(error) => {
+                let Problem { reason, remedy } = Problem::said(error);
+                let key = config::Hook::key(&hook.name, "secret_file");
+                refusals.push(config.refusal(&key, reason, remedy));
+            }
+        }
+    }
+    refusals.into_result()?;
+    Ok(Hooks::new(hooks, warnings))
 }
 
 /// What is wrong with a certificate and its key.

@@ -8,8 +8,10 @@ use crate::auth::{Keys, TokenBook, create_signing_key};
 use crate::certs::{self, Identity};
 use crate::config::{Config, Refusal, Refusals, Transport};
 use crate::credentials::{
-    certificate_refused, keys_refused, load_book, load_identity, load_key_set, load_keys,
+    certificate_refused, keys_refused, load_book, load_hooks, load_identity, load_key_set,
+    load_keys,
 };
+use crate::hook::Hooks;
 use crate::key_file::Made;
 
 mod welcome;
@@ -25,6 +27,8 @@ pub struct Prepared {
     pub book: TokenBook,
     /// The certificate; none with plaintext.
     pub identity: Option<Identity>,
+    /// Doors for senders that can't set headers.
+    pub hooks: Hooks,
     /// Whether any of them was made just now.
     pub made: Made,
 }
@@ -37,6 +41,7 @@ impl Prepared {
             .warnings()
             .iter()
             .chain(self.book.warnings())
+            .chain(self.hooks.warnings())
             .chain(identity)
             .map(|line| &**line)
     }
@@ -65,11 +70,13 @@ pub fn prepare(config: &Config, now: SystemTime) -> Result<Prepared, Refusals> {
         note(new.map_err(|error| keys_refused(config, &[error]))?);
     }
     let (keys, identity) = (load_keys(config), load_identity(config, now));
+    let hooks = load_hooks(config)?;
     match (keys, load_book(config), identity) {
         (Ok(keys), Ok(book), Ok(identity)) => Ok(Prepared {
             keys,
             book,
             identity,
+            hooks,
             made,
         }),
         (keys, book, identity) => {
@@ -97,6 +104,7 @@ pub fn look(config: &Config, now: SystemTime) -> Refusals {
         refusals.extend(load_key_set(config).err().unwrap_or_default());
     }
     refusals.extend(load_book(config).err().unwrap_or_default());
+    refusals.extend(load_hooks(config).err().unwrap_or_default());
     refusals
 }
 
@@ -106,7 +114,9 @@ pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let identity = load_identity(config, now).unwrap_or_default();
     let of_identity = identity.iter().flat_map(Identity::warnings);
     let book = load_book(config).unwrap_or_default();
+    let hooks = load_hooks(config).unwrap_or_default();
     let of_files = keys.warnings().iter().chain(book.warnings());
+    let of_files = of_files.chain(hooks.warnings());
     of_files.chain(of_identity).cloned().collect()
 }
 

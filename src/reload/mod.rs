@@ -1,4 +1,4 @@
-//! Certificates, keys and tokens that are replaced while the server runs.
+//! Certificates, keys, tokens and secrets of hooks that are replaced while the server runs.
 //!
 //! On SIGHUP, and when files change, a thread of its own reads them again. New connections see
 //! what is new; what can't be used is told once, and the old stays. Knows nothing of connections.
@@ -26,8 +26,9 @@ use tracing::{error, info, warn};
 use crate::auth::{Authenticator, KeySet, Keys, TokenBook};
 use crate::certs::Shown;
 use crate::config::{Config, Jwks, Refusals};
-use crate::credentials::{load_book, load_keys};
+use crate::credentials::{load_book, load_hooks, load_keys};
 use crate::first_start::Prepared;
+use crate::hook::Hooks;
 use crate::jwks::{Keeper, Refresh};
 use crate::metrics::{Registry, Reloads};
 
@@ -52,6 +53,8 @@ pub struct Reload {
     certificate: Option<Certificate>,
     keys: Kept<Keys>,
     tokens: Kept<TokenBook>,
+    hooks: Kept<Hooks>,
+    shown_hooks: watch::Sender<Hooks>,
     authenticator: Arc<watch::Sender<Arc<Authenticator>>>,
     key_refresh: Option<Refresh>,
     asked: Asked,
@@ -71,6 +74,7 @@ enum Cause {
 const CERTIFICATE: &str = "certificate";
 const KEYS: &str = "keys";
 const TOKENS: &str = "tokens";
+const HOOKS: &str = "hooks";
 
 /// Files are looked at this often even if the kernel tells of no change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -119,7 +123,8 @@ impl Reload {
             }
             None => {}
         }
-        let mut metrics = Reloads::new(metrics, &[CERTIFICATE, KEYS, TOKENS]);
+        let secret_files = config.hooks.iter().map(|hook| hook.secret_file.clone());
+        let mut metrics = Reloads::new(metrics, &[CERTIFICATE, KEYS, TOKENS, HOOKS]);
         if let Some(identity) = identity {
             metrics.certificate(identity.expires_at());
         }
@@ -130,6 +135,8 @@ impl Reload {
             certificate: identity.map(|identity| Certificate::new(config, identity)),
             keys: Kept::new(key_files, prepared.keys.clone()),
             tokens: Kept::new(vec![config.auth.tokens.clone()], prepared.book.clone()),
+            hooks: Kept::new(secret_files.collect(), prepared.hooks.clone()),
+            shown_hooks: watch::Sender::new(prepared.hooks.clone()),
             authenticator,
             key_refresh: issuer.as_ref().map(|(_, refresh)| refresh.clone()),
             metrics,
@@ -145,6 +152,11 @@ impl Reload {
     /// Who gets in, as it changes.
     pub fn authenticator(&self) -> watch::Receiver<Arc<Authenticator>> {
         self.authenticator.subscribe()
+    }
+
+    /// Doors for senders that can't set headers, as they change.
+    pub fn hooks(&self) -> watch::Receiver<Hooks> {
+        self.shown_hooks.subscribe()
     }
 
     /// Begins to look at the files, and takes SIGHUP from now on.
@@ -176,6 +188,7 @@ impl Reload {
         certificate
             .chain(self.keys.files())
             .chain(self.tokens.files())
+            .chain(self.hooks.files())
     }
 
     async fn run(mut self, mut hangups: Signal, news: News) {
@@ -216,9 +229,21 @@ impl Reload {
         if let (Cause::Asked, Some(refresh)) = (cause, &self.key_refresh) {
             refresh.ask();
         }
+        if !config.hooks.is_empty() {
+            self.reload_hooks(cause, now);
+        }
         let metrics = &self.metrics;
         report(KEYS, &keys, self.keys.current().warnings(), metrics);
         report(TOKENS, &tokens, self.tokens.current().warnings(), metrics);
+    }
+
+    fn reload_hooks(&mut self, cause: Cause, now: (Instant, SystemTime)) {
+        let hooks = self.hooks.look(cause, now, || load_hooks(&self.config));
+        let current = self.hooks.current();
+        if hooks == Outcome::Taken {
+            self.shown_hooks.send_replace(current.clone());
+        }
+        report(HOOKS, &hooks, current.warnings(), &self.metrics);
     }
 }
 
