@@ -126,6 +126,7 @@ fn parts(
         revoker,
         issuer,
         failed_tries_per_minute: config.auth.failed_tries_per_minute,
+        hooks: reload.hooks(),
         sources,
         exit_after,
         wait_clients: config.server.wait_clients,

@@ -219,8 +219,8 @@ impl Reload {
         if let Some(certificate) = &mut self.certificate {
             certificate.reload(&self.config, cause, wall, &mut self.metrics);
         }
-        let (config, now) = (&self.config, (Instant::now(), wall));
-        let keys = self.keys.look(cause, now, || load_keys(config));
+        let now = (Instant::now(), wall);
+        let keys = self.keys.look(cause, now, || load_keys(&self.config));
         let tokens = self.look_at_tokens(cause, now);
         // One that is the same would have every connection checked again for nothing.
         if keys == Outcome::Taken || tokens == Outcome::Taken {
@@ -229,7 +229,7 @@ impl Reload {
         if let (Cause::Asked, Some(refresh)) = (cause, &self.key_refresh) {
             refresh.ask();
         }
-        if !config.hooks.is_empty() {
+        if !self.config.hooks.is_empty() {
             self.reload_hooks(cause, now);
         }
         let metrics = &self.metrics;
@@ -245,9 +245,7 @@ impl Reload {
         }
         report(HOOKS, &hooks, current.warnings(), &self.metrics);
     }
-}
 
-impl Reload {
     /// Reads the tokens alone, and at once. True if what their file says holds now.
     fn reload_tokens(&mut self) -> bool {
         let now = (Instant::now(), SystemTime::now());

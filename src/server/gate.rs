@@ -17,6 +17,7 @@ use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
     bearer,
 };
+use crate::hook::NoHook;
 use crate::jwks::Refresh;
 use crate::metrics::{Doors, Registry};
 
@@ -112,6 +113,21 @@ impl Gate {
         }
     }
 
+    /// Counts a try to get in that failed for this reason; the answer to it is this one, unless
+    /// there were too many from this address.
+    pub(super) fn failed(
+        &self,
+        address: IpAddr,
+        reason: &'static str,
+        refusal: Refusal,
+    ) -> Refusal {
+        self.metrics.auth_failed(reason);
+        match self.throttle.failed(address) {
+            Ok(()) => refusal,
+            Err(RetryAfter(wait)) => Refusal::TooManyAttempts(wait),
+        }
+    }
+
     /// A good token always gets in; only refused ones count as tries.
     pub(super) async fn authenticate(
         &self,
@@ -150,5 +166,6 @@ fn counters(metrics: &Registry) -> Doors {
     ];
     let mut failures: Vec<_> = refusals.iter().map(Refusal::code).collect();
     failures.extend(InvalidToken::REASONS);
+    failures.extend(NoHook::REASONS);
     Doors::new(metrics, refusal::CODES, &failures)
 }

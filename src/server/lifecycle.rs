@@ -98,6 +98,7 @@ impl Server {
             readiness: readiness.clone(),
             intake: Intake::new(Publisher::new(&deliveries), parts.limits.handshake),
             revoker: parts.revoker,
+            hooks: parts.hooks,
             epoch,
             history,
             tls: parts.tls,

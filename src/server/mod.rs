@@ -14,6 +14,7 @@ mod fetch;
 mod gate;
 mod gauges;
 mod halt;
+mod hooks;
 mod http;
 mod intake;
 mod interrupts;
@@ -57,6 +58,7 @@ use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
 use crate::disk::Disk;
 use crate::halt::Switch;
+use crate::hook::Hooks;
 use crate::journal::{Journal, JournalError};
 use crate::jwks;
 use crate::metrics::Registry;
@@ -87,6 +89,8 @@ pub struct Parts {
     pub issuer: Option<(jwks::Keeper, jwks::Refresh)>,
     /// Refused tokens per address and minute; `None`: no limit.
     pub failed_tries_per_minute: Option<NonZeroU32>,
+    /// Doors for senders that can't set headers, as they change.
+    pub hooks: watch::Receiver<Hooks>,
     /// Where signals come from, opened when enough clients are there.
     pub sources: Sources,
     /// Sources that end by themselves; when all have, the server does too. Empty: it goes on.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use warp::http::header::CONTENT_TYPE;
 use warp::http::{Method, Response, StatusCode};
@@ -21,8 +22,9 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, halt, publish, revoke, roster, sources, stream};
+use super::{connect, fetch, halt, hooks, publish, revoke, roster, sources, stream};
 use crate::auth::Principal;
+use crate::hook::Hooks;
 use crate::hub::View;
 use crate::metrics::Registry;
 use crate::reload::Revoker;
@@ -52,14 +54,24 @@ pub(super) const OF_SIGNALS: &[Method] = &[Method::GET, Method::POST];
 
 impl Reject for Refusal {}
 
+/// What answers are made of, besides the gate.
+pub(super) struct Parts {
+    pub(super) readiness: Readiness,
+    pub(super) intake: Intake,
+    pub(super) crowd: Crowd,
+    pub(super) revoker: Revoker,
+    pub(super) hooks: watch::Receiver<Hooks>,
+}
+
 /// All the server answers over HTTP.
-pub(super) fn routes(
-    gate: &Arc<Gate>,
-    readiness: Readiness,
-    intake: Intake,
-    crowd: Crowd,
-    revoker: Revoker,
-) -> Route {
+pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
+    let Parts {
+        readiness,
+        intake,
+        crowd,
+        revoker,
+        hooks,
+    } = parts;
     let metrics = Arc::clone(gate);
     let refuse = move |rejection: Rejection| {
         let answer = turn_away(&metrics.metrics, &refusal(&rejection));
@@ -68,7 +80,8 @@ pub(super) fn routes(
     let known = [
         connect::route(Arc::clone(gate)),
         fetch::route(Arc::clone(gate)),
-        publish::route(Arc::clone(gate), intake),
+        publish::route(Arc::clone(gate), intake.clone()),
+        hooks::route(Arc::clone(gate), intake, hooks),
         stream::route(Arc::clone(gate)),
         sources::route(gate, &readiness.sources),
         halt::route(Arc::clone(gate), readiness.halts.clone()),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -18,6 +18,7 @@ use super::proxy::Proxies;
 use super::readiness::Readiness;
 use super::{Limits, ServerError, routes};
 use crate::history::History;
+use crate::hook::Hooks;
 use crate::hub::Follower;
 use crate::journal::Epoch;
 use crate::metrics::{Passes, Registry};
@@ -32,6 +33,7 @@ pub(super) struct ShardParts {
     pub(super) readiness: Readiness,
     pub(super) intake: Intake,
     pub(super) revoker: Revoker,
+    pub(super) hooks: watch::Receiver<Hooks>,
     pub(super) epoch: Epoch,
     pub(super) history: History,
     /// `None`: plaintext.
@@ -88,7 +90,14 @@ impl ShardParts {
             gather_entropy(tls);
         }
         let sources = self.readiness.sources.clone();
-        let routes = routes::routes(&self.gate, self.readiness, self.intake, crowd, self.revoker);
+        let parts = routes::Parts {
+            readiness: self.readiness,
+            intake: self.intake,
+            crowd,
+            revoker: self.revoker,
+            hooks: self.hooks,
+        };
+        let routes = routes::routes(&self.gate, parts);
         let log = Log {
             epoch: self.epoch,
             history: self.history.clone(),
