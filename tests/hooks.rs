@@ -467,3 +467,81 @@ async fn another_secret_holds_at_once_and_one_that_is_no_good_does_not() {
     assert_eq!(Scrape::of(metrics).await.count(reloads), 1);
     server.stop();
 }
+
+/// What stands indented, or in a fence, behind this text of the page.
+fn block(page: &str, behind: &str) -> String {
+    let (_, rest) = page.split_once(behind).expect(behind);
+    if let Some((before, fenced)) = rest.split_once("```toml\n")
+        && !before.contains("\n    ")
+    {
+        return fenced.split_once("```").unwrap().0.to_owned();
+    }
+    let lines = rest.lines().skip_while(|line| !line.starts_with("    "));
+    let lines = lines.take_while(|line| line.starts_with("    "));
+    lines.map(|line| format!("{}\n", &line[4..])).collect()
+}
+
+/// A message as TradingView fills it in.
+fn filled_in(message: &str) -> String {
+    [
+        ("{{strategy.order.action}}", "buy"),
+        ("{{strategy.order.id}}", "Long"),
+        ("{{strategy.market_position}}", "flat"),
+        ("{{exchange}}", "BINANCE"),
+        ("{{ticker}}", "BTCUSDT"),
+        ("{{close}}", "75000.5"),
+        ("{{interval}}", "15"),
+        ("{{timenow}}", "2024-07-03T09:46:40Z"),
+    ]
+    .iter()
+    .fold(message.to_owned(), |text, (placeholder, value)| {
+        text.replace(placeholder, value)
+    })
+}
+
+#[tokio::test]
+async fn the_worked_example_works() {
+    let page = fs::read_to_string(scrape::repository("docs/tradingview.md")).unwrap();
+    let serve =
+        "--plaintext --listen 127.0.0.1:0 --behind-proxy --server-trusted-proxies 127.0.0.1";
+    let start = |settings: &str| {
+        let folder = Folder::new();
+        folder.append("certs/tradingview.secret", SECRET);
+        let secret = folder.path("certs/tradingview.secret");
+        fs::set_permissions(secret, Permissions::from_mode(0o600)).unwrap();
+        folder.append("signalcast.toml", settings);
+        TestServer::start_in(Arc::new(folder), serve)
+    };
+    let posted = async |server: &TestServer, message: &str| {
+        let path = format!("/hooks/tradingview/{SECRET}");
+        let header = "X-Forwarded-For: 52.89.214.238\r\n";
+        let body = filled_in(message);
+        assert!(!body.contains("{{"), "{body}");
+        accepted(&post_at(server, &path, header, &body).await)
+    };
+
+    let server = start(&block(&page, "nobody else then finds\n"));
+    let mut client = server.client().await;
+    posted(&server, &block(&page, "### Text\n")).await;
+    let frame = client.text().await;
+    assert!(
+        frame.starts_with(
+            r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.5,"timestamp":1720000000}"#
+        ),
+        "{frame}"
+    );
+    posted(&server, &block(&page, "### JSON\n")).await;
+    let expected = block(&page, "bots as they are, in `content`:\n");
+    assert_eq!(client.text().await, expected.trim_end());
+    server.stop();
+
+    let server = start(&block(&page, "what they always are.\n\n    {"));
+    let mut client = server.client().await;
+    posted(&server, &block(&page, "### JSON of another shape\n")).await;
+    let frame = client.text().await;
+    assert_eq!(
+        frame,
+        r#"{"type":"sell","content":{"symbol":"BINANCE:BTCUSDT","price":75000.5,"timestamp":1720000000},"is_test":false}"#
+    );
+    server.stop();
+}
