@@ -8,6 +8,7 @@ use warp::http::{Method, Response};
 
 use super::answer::turn_away;
 use super::call::{Call, Route, call};
+use super::credential::Ways;
 use super::gate::Gate;
 use super::past::Start;
 use super::query::{self, Query};
@@ -32,7 +33,7 @@ async fn connect(gate: &Gate, call: &Call) -> Response<Bytes> {
     let visit = &call.visit;
     let outcome = async {
         let handshake = Handshake::parse(&call.headers, visit.http)?;
-        let principal = gate.authorise(call, Scope::SignalsRead).await?;
+        let principal = gate.let_in(call, Ways::Upgrade, Scope::SignalsRead).await?;
         gate.has_room(visit.address)?;
         let asked = Query::parse(&call.query, query::OF_UPGRADES)?;
         let view = asked.view(handshake.protocol(), &principal)?;

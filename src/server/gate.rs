@@ -7,15 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use warp::http::header::AUTHORIZATION;
 
 use super::Limits;
 use super::call::Call;
 use super::clients::{Clients, Entrance};
+use super::credential::{Credential, Ways};
 use super::refusal::{self, Refusal};
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
-    bearer,
 };
 use crate::hook::NoHook;
 use crate::jwks::Refresh;
@@ -64,15 +63,20 @@ impl Gate {
         }
     }
 
-    /// Who it is, if it may do this. Checks a request in the order in which the protocol
-    /// promises its answers.
+    /// Who it is, if it may do this, by the header `Authorization`. Checks a request in the order
+    /// in which the protocol promises its answers.
     pub(super) async fn authorise(&self, call: &Call, scope: Scope) -> Result<Principal, Refusal> {
-        let values = call
-            .headers
-            .get_all(AUTHORIZATION)
-            .iter()
-            .map(|value| value.as_bytes());
-        let token = bearer(values).map_err(|missing| {
+        self.let_in(call, Ways::Header, scope).await
+    }
+
+    /// The same where browsers, which can't set headers there, have other ways.
+    pub(super) async fn let_in(
+        &self,
+        call: &Call,
+        ways: Ways,
+        scope: Scope,
+    ) -> Result<Principal, Refusal> {
+        let credential = Credential::of(&call.headers, ways).map_err(|missing| {
             let refusal = match missing {
                 NoCredential::Twice => Refusal::TwoCredentials,
                 NoCredential::Missing => Refusal::MissingToken,
@@ -80,7 +84,7 @@ impl Gate {
             self.metrics.auth_failed(refusal.code());
             refusal
         })?;
-        let principal = self.authenticate(&token, call.visit.address).await?;
+        let principal = self.identify(credential, call.visit.address).await?;
         if !principal.has(scope) {
             let refusal = Refusal::InsufficientScope(scope);
             self.metrics.auth_failed(refusal.code());
@@ -128,6 +132,17 @@ impl Gate {
         }
     }
 
+    async fn identify(
+        &self,
+        credential: Credential,
+        address: IpAddr,
+    ) -> Result<Principal, Refusal> {
+        match credential {
+            Credential::Token(token) => self.authenticate(&token, address).await,
+            Credential::Unreadable(problem) => Err(self.refuse(problem, address)),
+        }
+    }
+
     /// A good token always gets in; only refused ones count as tries.
     pub(super) async fn authenticate(
         &self,
@@ -141,14 +156,12 @@ impl Gate {
             refresh.now(self.patience).await;
             judged = self.judge(token);
         }
-        judged.map_err(|problem| {
-            debug!(reason = problem.reason(), %address, "token refused");
-            self.metrics.auth_failed(problem.reason());
-            match self.throttle.failed(address) {
-                Ok(()) => Refusal::InvalidToken(problem),
-                Err(RetryAfter(wait)) => Refusal::TooManyAttempts(wait),
-            }
-        })
+        judged.map_err(|problem| self.refuse(problem, address))
+    }
+
+    fn refuse(&self, problem: InvalidToken, address: IpAddr) -> Refusal {
+        debug!(reason = problem.reason(), %address, "token refused");
+        self.failed(address, problem.reason(), Refusal::InvalidToken(problem))
     }
 
     fn judge(&self, token: &Token) -> Result<Principal, InvalidToken> {

@@ -9,6 +9,7 @@ mod call;
 mod clients;
 mod connect;
 mod connection;
+mod credential;
 mod crowd;
 mod fetch;
 mod gate;

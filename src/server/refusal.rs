@@ -216,7 +216,7 @@ impl Refusal {
             Self::UpgradeRequired => "this is a WebSocket endpoint; ask for an upgrade",
             Self::OtherVersion => "only version 13 of the WebSocket protocol is spoken here",
             Self::TooManyAttempts(_) => "too many refused tokens from your address; wait",
-            Self::TwoCredentials => "there is more than one Authorization header; send one",
+            Self::TwoCredentials => "there is more than one credential; send one",
             Self::MissingToken => "there is no token; send Authorization: Bearer TOKEN",
             Self::InvalidToken(problem) => return problem.to_string(),
             Self::InsufficientScope(scope) => {

@@ -131,7 +131,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 }
 
 /// The members of a comma-separated list, which may be spread over several headers.
-fn tokens<'a>(
+pub(super) fn tokens<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<impl Iterator<Item = &'a str> + use<'a>, Refusal> {
