@@ -94,6 +94,9 @@ pub mod check;
 /// The command `listen`: a client that prints what it receives.
 pub mod listen;
 
+/// The command `feed`: standard input to a running server, each line once.
+pub mod feed;
+
 /// The command `replay`: past signals once more, at the pace at which they came.
 pub mod replay;
 

@@ -12,7 +12,7 @@ use signalcast::cli::{self, Command, Stop};
 use signalcast::config::{Config, Refusals, Surroundings};
 use signalcast::serve::{self, ServeError};
 use signalcast::server::Process;
-use signalcast::{bench, cert, check, listen, replay, token};
+use signalcast::{bench, cert, check, feed, listen, replay, token};
 use tikv_jemallocator::Jemalloc;
 
 /// Cheaper than the system's for the many short-lived allocations of handshakes and TLS records, and
@@ -58,6 +58,7 @@ fn run(command: Command, process: Option<io::Result<Process>>) -> anyhow::Result
         }
         Command::Check(check) => return run_check(&check),
         Command::Listen(options) => listen::run(&options)?,
+        Command::Feed(options) => return run_feed(&options),
         Command::Replay(options) => replay::run(&options)?,
         Command::Bench(options) => return run_bench(&options),
     }
@@ -81,6 +82,12 @@ fn run_check(subjects: &Check) -> anyhow::Result<ExitCode> {
     let report = check::run(subjects, io::stdout().lock())?;
     let code = if report.is_fine() { 0 } else { FAILED };
     Ok(said(&format!("{report}\n"), code))
+}
+
+/// Exit code 1 if there was a line that is no signal.
+fn run_feed(options: &feed::Options) -> anyhow::Result<ExitCode> {
+    let done = feed::run(options)?;
+    Ok(ExitCode::from(if done.refused == 0 { 0 } else { FAILED }))
 }
 
 /// Exit code 1 if a client did not get everything once and in order.

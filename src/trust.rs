@@ -1,5 +1,6 @@
 //! Whose certificates are believed when this program is the client.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,4 +37,20 @@ pub(crate) fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     Ok(roots)
+}
+
+/// What to say when somebody can't show to be who was meant; none for other errors. `plain` is how
+/// an address begins without TLS.
+pub(crate) fn untrusted(error: &io::Error, plain: &str) -> Option<String> {
+    let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    match cause {
+        rustls::Error::InvalidCertificate(_) => Some(format!(
+            "{cause}; if the server is the right one, name its authority with --ca"
+        )),
+        // What plaintext looks like to TLS.
+        rustls::Error::InvalidMessage(_) => Some(format!(
+            "no TLS is spoken there; write {plain} if that is meant"
+        )),
+        _ => None,
+    }
 }

@@ -465,6 +465,7 @@ fn help_tells_each_command() {
         ("serve_help", "serve --help"),
         ("token_issue_help", "token issue --help"),
         ("listen_help", "listen --help"),
+        ("feed_help", "feed --help"),
         ("replay_help", "replay --help"),
         ("check_help", "check --help"),
         ("bench_help", "bench --help"),

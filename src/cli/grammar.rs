@@ -27,6 +27,7 @@ pub(super) fn command(args: &[OsString]) -> Command {
         .subcommand(token())
         .subcommand(cert())
         .subcommand(listen())
+        .subcommand(feed())
         .subcommand(replay())
         .subcommand(check())
         .subcommand(super::bench_grammar::grammar())
@@ -160,6 +161,25 @@ fn listen() -> Command {
         .arg(config_file())
 }
 
+fn feed() -> Command {
+    Command::new("feed")
+        .about("Brings standard input to a running server, each line once, and ends when the server has all of it")
+        .after_help(format!("{FEED_NOTE} The token, of the scope signals:publish, may also stand in ${TOKEN_VARIABLE}, where other users of the machine can't see it."))
+        .arg(
+            Arg::new("url")
+                .value_name("URL")
+                .help(format!("The server, such as https://127.0.0.1:8080 [default: ${URL_VARIABLE}]")),
+        )
+        .arg(once("token", "TOKEN", "The token to show"))
+        .arg(once("token-file", "PATH", "A file that holds it"))
+        .arg(once(
+            "ca",
+            "PATH",
+            format!("Certificate authority to trust besides the system's, PEM [default: {USUAL_CA}, if it is there]"),
+        ))
+        .arg(config_file())
+}
+
 fn replay() -> Command {
     Command::new("replay")
         .about("Prints past signals from the log of a server on this machine, at the pace at which they came")
@@ -223,6 +243,11 @@ const REVOKING: &[&str] = &[
 const REPLAY_NOTE: &str = "\
 Signals come as frames of signalcast.v2, one a line, whether the server runs or not. They keep their \
 ids: a server that has them in its log drops them as repeated when they are fed to it again.";
+
+const FEED_NOTE: &str = "\
+A line is kept until the server has it in its log, and sent again when the server was away; it carries \
+an id, so that it becomes one signal all the same. Exits with 1 if a line was refused or is not \
+acknowledged; such signals are put into a file to be fed again.";
 
 const DASH_NOTE: &str = "\
 A token on the command line can be seen by other users of the machine, and the shell remembers it: \

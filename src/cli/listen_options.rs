@@ -183,8 +183,24 @@ pub(super) fn token(
 }
 
 fn connector(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<Connector> {
-    let config = trust(typed, around, url, trusting)?;
+    let config = trust(typed, around, Encryption::of(url), trusting)?;
     Some(config.map_or(Connector::Plain, Connector::Rustls))
+}
+
+/// Whether an address is reached over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encryption {
+    None,
+    Tls,
+}
+
+impl Encryption {
+    pub(super) fn of(url: &Uri) -> Self {
+        match url.scheme_str() {
+            Some("ws" | "http") => Self::None,
+            _ => Self::Tls,
+        }
+    }
 }
 
 /// What `trusting` makes of the authorities that are to be trusted: none inside without TLS, none
@@ -192,11 +208,11 @@ fn connector(typed: &mut Typed<'_>, around: &Surroundings, url: &Uri) -> Option<
 pub(super) fn trust<T>(
     typed: &mut Typed<'_>,
     around: &Surroundings,
-    url: &Uri,
+    encryption: Encryption,
     trusting: impl Fn(Option<&Path>) -> Result<T, String>,
 ) -> Option<Option<T>> {
     let named = typed.once("ca");
-    if url.scheme_str() == Some("ws") {
+    if encryption == Encryption::None {
         return Some(None);
     }
     let usual = || {

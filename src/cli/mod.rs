@@ -10,13 +10,14 @@ use crate::auth::Token;
 use crate::bench;
 use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
-use crate::{first_start, listen, replay, token};
+use crate::{feed, first_start, listen, replay, token};
 
 mod bench_feed;
 mod bench_grammar;
 mod bench_options;
 mod cert;
 mod check_subjects;
+mod feed_options;
 mod grammar;
 mod listen_options;
 mod mistakes;
@@ -48,6 +49,8 @@ pub enum Command {
     Listen(listen::Options),
     /// Print past signals.
     Replay(replay::Options),
+    /// Bring standard input to a server.
+    Feed(feed::Options),
     /// Load a server and measure it.
     Bench(Box<bench::Options>),
 }
@@ -106,6 +109,7 @@ pub fn parse(args: Vec<OsString>, around: &Surroundings) -> Result<Command, Stop
         ["bench"] => {
             bench_options::read(&mut typed, around).map(|options| Command::Bench(Box::new(options)))
         }
+        ["feed"] => feed_options::read(&mut typed, around).map(Command::Feed),
         ["replay"] => replay_options::read(&mut typed, config).map(Command::Replay),
         _ => listen_options::read(&mut typed, around).map(Command::Listen),
     };

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::printable::printable;
+use crate::trust::untrusted;
 
 /// Listening is over.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,7 @@ impl Lost {
             Error::Url(_) | Error::HttpFormat(_) => {
                 Self::ForGood(ListenError::Address(Box::new(error)))
             }
-            Error::Io(error) => match tls(&error) {
+            Error::Io(error) => match untrusted(&error, "ws://") {
                 Some(message) => Self::ForGood(ListenError::Untrusted(message)),
                 None => Self::for_now(error.to_string()),
             },
@@ -167,21 +168,6 @@ struct ErrorBody {
     epoch: Option<String>,
     first_seq: Option<u64>,
     last_seq: Option<u64>,
-}
-
-/// What to say about a certificate that does not convince; none for other errors.
-fn tls(error: &io::Error) -> Option<String> {
-    let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    match cause {
-        rustls::Error::InvalidCertificate(_) => Some(format!(
-            "{cause}; if the server is the right one, name its authority with --ca"
-        )),
-        // What plaintext looks like to TLS.
-        rustls::Error::InvalidMessage(_) => {
-            Some("no TLS is spoken there; write ws:// if that is meant".to_owned())
-        }
-        _ => None,
-    }
 }
 
 /// Whatever a server asks for, it is asked again by then.

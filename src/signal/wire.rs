@@ -1,4 +1,4 @@
-use super::{Signal, digits};
+use super::{Id, Signal, digits};
 
 /// How a server and a client talk after the upgrade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,6 +30,24 @@ impl Signal {
         self.write_content(PriceForm::Number, out);
         put(out, r#","is_test":"#);
         put(out, if self.is_test { "true}" } else { "false}" });
+    }
+
+    /// Appends the signal as a line of a feed, under this id: all that was given, so that another
+    /// server makes the same of it.
+    pub fn write_line(&self, id: &Id, out: &mut Vec<u8>) {
+        put(out, r#"{"type":""#);
+        put(out, self.side.as_str());
+        put(out, r#"","id":""#);
+        put(out, id.as_str());
+        put(out, r#"","content":"#);
+        self.write_content(PriceForm::Number, out);
+        put(out, r#","is_test":"#);
+        put(out, if self.is_test { "true" } else { "false" });
+        if let Some(valid_for) = self.valid_for() {
+            put(out, r#","valid_for":"#);
+            digits::write(out, valid_for.as_secs(), 0);
+        }
+        put(out, "}");
     }
 
     /// Appends the value of `content`, which is the same in every frame but for the form of the

@@ -1,0 +1,192 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::http::header::RETRY_AFTER;
+use hyper::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::FeedError;
+use crate::printable::printable;
+
+/// An answer to some lines, whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: Bytes,
+}
+
+/// What became of them.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The server has all of them.
+    Accepted,
+    /// It has none, and won't have those at these places, counted from 1, for these reasons.
+    Refused(HashMap<usize, String>),
+    /// It has none: they were too many at once.
+    TooMany,
+    /// It has none, or nobody knows; another try may do better, after this time at the earliest.
+    NotNow { why: String, at_least: Duration },
+    /// It has none, and would not the next time.
+    ForGood(FeedError),
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    accepted: Vec<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    refused: Vec<RefusedLine>,
+}
+
+#[derive(Deserialize)]
+struct RefusedLine {
+    line: usize,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    code: String,
+    message: String,
+}
+
+/// Whatever a server asks for, it is asked again by then.
+const LONGEST_ASKED: Duration = Duration::from_secs(120);
+
+impl Answer {
+    /// What it means for `count` lines.
+    pub(super) fn verdict(&self, count: usize) -> Verdict {
+        match self.status {
+            StatusCode::CREATED if self.accepts(count) => Verdict::Accepted,
+            StatusCode::UNPROCESSABLE_ENTITY => self.refused(count),
+            StatusCode::PAYLOAD_TOO_LARGE => Verdict::TooMany,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => self.not_now(),
+            status if status.is_server_error() => self.not_now(),
+            status if status.is_client_error() && self.error().is_some() => {
+                Verdict::ForGood(FeedError::Refused(self.words()))
+            }
+            _ => self.stranger(),
+        }
+    }
+
+    fn accepts(&self, count: usize) -> bool {
+        let said = serde_json::from_slice::<Accepted>(&self.text);
+        said.is_ok_and(|said| said.accepted.len() == count)
+    }
+
+    fn refused(&self, count: usize) -> Verdict {
+        let lines: Option<HashMap<usize, String>> = serde_json::from_slice::<Refused>(&self.text)
+            .ok()
+            .map(|said| said.refused)
+            .map(|lines| lines.into_iter().map(|it| (it.line, it.reason)).collect());
+        // One that refuses what was not sent would be asked for ever.
+        match lines {
+            Some(lines) if !lines.is_empty() && lines.keys().all(|at| (1..=count).contains(at)) => {
+                Verdict::Refused(lines)
+            }
+            _ => self.stranger(),
+        }
+    }
+
+    fn not_now(&self) -> Verdict {
+        let asked = self.headers.get(RETRY_AFTER);
+        let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+        Verdict::NotNow {
+            why: format!("refused: {}", self.words()),
+            at_least: Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_ASKED),
+        }
+    }
+
+    fn stranger(&self) -> Verdict {
+        Verdict::ForGood(FeedError::Stranger(self.status.to_string()))
+    }
+
+    fn words(&self) -> String {
+        let Some(ErrorBody { code, message }) = self.error() else {
+            return self.status.to_string();
+        };
+        let remedy = match &*code {
+            "missing_token" => "; give one with --token, --token-file or SIGNALCAST_TOKEN",
+            _ => "",
+        };
+        let (code, message) = (printable(&code), printable(&message));
+        format!("{message} ({code}, {}){remedy}", self.status.as_u16())
+    }
+
+    fn error(&self) -> Option<ErrorBody> {
+        serde_json::from_slice(&self.text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: u16, text: &'static str) -> Verdict {
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: [(RETRY_AFTER, "5".parse().unwrap())].into_iter().collect(),
+            text: Bytes::from_static(text.as_bytes()),
+        };
+        answer.verdict(2)
+    }
+
+    #[test]
+    fn only_a_whole_acknowledgement_is_one() {
+        let both = r#"{"accepted":[{"line":1,"seq":1,"id":"a","duplicate":false},{"line":2,"seq":2,"id":"b","duplicate":true}]}"#;
+        assert!(matches!(verdict(201, both), Verdict::Accepted));
+        for (status, text) in [
+            (201, r#"{"accepted":[{"line":1}]}"#),
+            (201, ""),
+            (200, both),
+            (204, ""),
+            (301, ""),
+            (404, "<html>"),
+        ] {
+            let said = verdict(status, text);
+            let is_stranger = matches!(said, Verdict::ForGood(FeedError::Stranger(_)));
+            assert!(is_stranger, "{status} {text}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_known_by_its_place() {
+        let said = verdict(422, r#"{"refused":[{"line":2,"reason":"no"}]}"#);
+        let Verdict::Refused(lines) = said else {
+            panic!("{said:?}")
+        };
+        assert_eq!(lines, HashMap::from([(2, "no".to_owned())]));
+        for text in [
+            r#"{"refused":[]}"#,
+            r#"{"refused":[{"line":3,"reason":"no"}]}"#,
+            r#"{"refused":[{"line":0,"reason":"no"}]}"#,
+            "{}",
+        ] {
+            let said = verdict(422, text);
+            assert!(matches!(said, Verdict::ForGood(_)), "{text}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_won_t_is_told() {
+        for status in [408, 429, 500, 502, 503, 504] {
+            let Verdict::NotNow { at_least, .. } = verdict(status, "<html>") else {
+                panic!("{status}")
+            };
+            assert_eq!(at_least, Duration::from_secs(5));
+        }
+        let body = r#"{"type":"error","code":"missing_token","message":"there is no token"}"#;
+        let Verdict::ForGood(FeedError::Refused(words)) = verdict(401, body) else {
+            panic!("401 is for good")
+        };
+        assert_eq!(
+            words,
+            "there is no token (missing_token, 401); give one with --token, --token-file or SIGNALCAST_TOKEN"
+        );
+        assert!(matches!(verdict(413, body), Verdict::TooMany));
+    }
+}

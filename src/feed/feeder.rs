@@ -1,0 +1,217 @@
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Verdict;
+use super::input::Chunk;
+use super::leftover;
+use super::options::Options;
+use super::post::{NoAnswer, Post};
+use super::unacknowledged::Unacknowledged;
+use super::{Done, FeedError};
+use crate::backoff::Backoff;
+use crate::printable::printable;
+
+/// Brings what is read to the server.
+pub(super) struct Feeder<'a> {
+    options: &'a Options,
+    chunks: mpsc::Receiver<io::Result<Chunk>>,
+    /// Nothing more will be read.
+    is_read: bool,
+    /// Why, if that was not the end.
+    broken: Option<io::Error>,
+    stop: CancellationToken,
+    post: Post<'a>,
+    lines: Unacknowledged,
+    done: Done,
+    backoff: Backoff,
+    /// What the server did wrong last, for saying it once.
+    trouble: Option<String>,
+}
+
+/// Once somebody has stopped us, what was read has this long to get there.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// What was just being read when we gave up has this long to come.
+const LAST_READ: Duration = Duration::from_millis(200);
+
+impl<'a> Feeder<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        chunks: mpsc::Receiver<io::Result<Chunk>>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            options,
+            chunks,
+            is_read: false,
+            broken: None,
+            stop,
+            post: Post::new(options),
+            lines: Unacknowledged::default(),
+            done: Done::default(),
+            backoff: options.backoff.clone(),
+            trouble: None,
+        }
+    }
+
+    /// Goes on until the server has everything. What is wrong is said to `err`.
+    pub(super) async fn feed(mut self, mut err: impl Write) -> Result<Done, FeedError> {
+        let stop = self.stop.clone();
+        let stopped = async {
+            stop.cancelled().await;
+            sleep(LAST_WAIT).await;
+        };
+        let outcome = tokio::select! {
+            outcome = self.bring_all(&mut err) => outcome,
+            () = stopped => Err(FeedError::Stopped),
+        };
+        match outcome {
+            Ok(()) => Ok(self.done),
+            Err(why) => Err(self.give_up(why, &mut err).await),
+        }
+    }
+
+    async fn bring_all(&mut self, err: &mut impl Write) -> Result<(), FeedError> {
+        loop {
+            self.fill(err).await;
+            if self.lines.is_empty() {
+                return match self.broken.take() {
+                    Some(why) => Err(FeedError::Input(why)),
+                    None if self.stop.is_cancelled() => Err(FeedError::Stopped),
+                    None => Ok(()),
+                };
+            }
+            self.bring(err).await?;
+        }
+    }
+
+    /// Takes what was read, and waits for more only when there is nothing to send.
+    async fn fill(&mut self, err: &mut impl Write) {
+        if self.stop.is_cancelled() {
+            // What was read already still comes.
+            self.chunks.close();
+        }
+        while !self.is_read && self.lines.has_room() {
+            let chunk = match self.chunks.try_recv() {
+                Err(mpsc::error::TryRecvError::Empty) if self.lines.is_empty() => {
+                    tokio::select! {
+                        chunk = self.chunks.recv() => chunk,
+                        () = self.stop.cancelled() => None,
+                    }
+                }
+                Err(mpsc::error::TryRecvError::Empty) => return,
+                chunk => chunk.ok(),
+            };
+            self.take(chunk, err);
+        }
+    }
+
+    fn take(&mut self, chunk: Option<io::Result<Chunk>>, err: &mut impl Write) {
+        match chunk {
+            Some(Ok(chunk)) => {
+                for (number, why) in chunk.refused {
+                    self.refuse(number, &why, err);
+                }
+                self.lines.push(chunk.lines);
+            }
+            Some(Err(why)) => {
+                self.broken = Some(why);
+                self.is_read = true;
+            }
+            None => self.is_read = true,
+        }
+    }
+
+    /// Sends some lines, once.
+    async fn bring(&mut self, err: &mut impl Write) -> Result<(), FeedError> {
+        let (count, text) = self.lines.batch();
+        let verdict = match self.post.send(&text).await {
+            Ok(answer) => answer.verdict(count),
+            Err(NoAnswer::ForGood(why)) => Verdict::ForGood(why),
+            Err(NoAnswer::ForNow(why)) => Verdict::NotNow {
+                why,
+                at_least: Duration::ZERO,
+            },
+        };
+        match verdict {
+            Verdict::Accepted => {
+                self.lines.acknowledged(count);
+                self.done.acknowledged += count as u64;
+            }
+            Verdict::Refused(mut reasons) => {
+                let mut places: Vec<usize> = reasons.keys().copied().collect();
+                places.sort_unstable();
+                let numbers = self.lines.refused(&HashSet::from_iter(places.clone()));
+                for (number, place) in numbers.into_iter().zip(places) {
+                    let why = reasons.remove(&place).unwrap_or_default();
+                    self.refuse(number, &printable(&why), err);
+                }
+            }
+            Verdict::TooMany if self.lines.send_fewer(count) => {}
+            Verdict::TooMany => {
+                let words = "a single line is too long for the server".to_owned();
+                return Err(FeedError::Refused(words));
+            }
+            Verdict::NotNow { why, at_least } => {
+                self.wait(&why, at_least, err).await;
+                return Ok(());
+            }
+            Verdict::ForGood(why) => return Err(why),
+        }
+        if self.trouble.take().is_some() {
+            self.say("going on", err);
+        }
+        self.backoff = self.options.backoff.clone();
+        Ok(())
+    }
+
+    /// Waits before the next try, and says why when that is news.
+    async fn wait(&mut self, why: &str, at_least: Duration, err: &mut impl Write) {
+        if self.trouble.as_deref() != Some(why) {
+            self.say(&format!("{why}; trying again until it works"), err);
+            self.trouble = Some(why.to_owned());
+        }
+        sleep(self.backoff.next().max(at_least)).await;
+    }
+
+    /// Keeps what the server may not have.
+    async fn give_up(mut self, why: FeedError, err: &mut impl Write) -> FeedError {
+        self.chunks.close();
+        let rest = async {
+            while let Some(chunk) = self.chunks.recv().await {
+                self.take(Some(chunk), err);
+            }
+        };
+        // Who waits for standard input brings nothing more.
+        timeout(LAST_READ, rest).await.ok();
+        let lines = self.lines.into_lines();
+        let Some(first) = lines.first() else {
+            return why;
+        };
+        let (why, count) = (Box::new(why), lines.len());
+        match leftover::keep(&self.options.folder, &lines) {
+            Ok(file) => FeedError::Unacknowledged { why, count, file },
+            Err(file) => FeedError::Lost {
+                why,
+                count,
+                first: first.number,
+                file,
+            },
+        }
+    }
+
+    fn refuse(&mut self, number: u64, why: &str, err: &mut impl Write) {
+        self.done.refused += 1;
+        // Whoever has closed that does not want to know.
+        let _ = writeln!(err, "signalcast: stdin:{number}: line refused: {why}");
+    }
+
+    fn say(&self, what: &str, err: &mut impl Write) {
+        let _ = writeln!(err, "signalcast: {}: {what}", self.options.url);
+    }
+}

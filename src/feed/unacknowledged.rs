@@ -1,0 +1,143 @@
+use std::collections::{HashSet, VecDeque};
+
+use hyper::body::Bytes;
+
+use super::line::Line;
+
+/// Lines that the server may not have, in order.
+#[derive(Debug)]
+pub(super) struct Unacknowledged {
+    lines: VecDeque<Line>,
+    /// Most lines that are sent at once.
+    most: usize,
+}
+
+/// Lines that are kept at most, apart from one read; then nothing more is read.
+const CAPACITY: usize = 20_000;
+
+/// Lines that are sent at once at most: a server takes 10,000, and a signal must not wait long for
+/// those that came with it.
+const MOST_LINES: usize = 1000;
+
+/// Bytes that are sent at once, about.
+const MOST_BYTES: usize = 1024 * 1024;
+
+impl Default for Unacknowledged {
+    fn default() -> Self {
+        Self {
+            lines: VecDeque::new(),
+            most: MOST_LINES,
+        }
+    }
+}
+
+impl Unacknowledged {
+    pub(super) fn has_room(&self) -> bool {
+        self.lines.len() < CAPACITY
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub(super) fn push(&mut self, lines: Vec<Line>) {
+        self.lines.extend(lines);
+    }
+
+    /// The oldest ones, as many as are sent at once: how many, and their text.
+    pub(super) fn batch(&self) -> (usize, Bytes) {
+        let mut text = Vec::new();
+        let mut count = 0;
+        for line in self.lines.iter().take(self.most) {
+            if count > 0 && text.len() + line.text.len() > MOST_BYTES {
+                break;
+            }
+            text.extend_from_slice(&line.text);
+            count += 1;
+        }
+        (count, text.into())
+    }
+
+    /// The server has the oldest ones, so many.
+    pub(super) fn acknowledged(&mut self, count: usize) {
+        self.lines.drain(..count);
+    }
+
+    /// The server won't have these of the oldest; returns where they stood in standard input.
+    /// `places` count from 1, as the server does.
+    pub(super) fn refused(&mut self, places: &HashSet<usize>) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        let mut place = 0;
+        self.lines.retain(|line| {
+            place += 1;
+            let is_refused = places.contains(&place);
+            if is_refused {
+                numbers.push(line.number);
+            }
+            !is_refused
+        });
+        numbers
+    }
+
+    /// The server won't have so many at once; false if it was a single line.
+    pub(super) fn send_fewer(&mut self, count: usize) -> bool {
+        self.most = (count / 2).max(1);
+        count > 1
+    }
+
+    pub(super) fn into_lines(self) -> Vec<Line> {
+        self.lines.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(count: u64, bytes: usize) -> Unacknowledged {
+        let mut lines = Unacknowledged::default();
+        lines.push(
+            (1..=count)
+                .map(|number| Line {
+                    number,
+                    text: vec![b'x'; bytes],
+                })
+                .collect(),
+        );
+        lines
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_lines_and_in_bytes() {
+        for (count, bytes, expected) in [
+            (0, 1, 0),
+            (10, 100, 10),
+            (5000, 100, 1000),
+            (5000, 65_000, 16),
+            (2, 2 * MOST_BYTES, 1),
+        ] {
+            let (lines, text) = of(count, bytes).batch();
+            assert_eq!(lines, expected, "{count} of {bytes}");
+            assert_eq!(text.len(), expected * bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_sent_no_more_and_the_rest_is() {
+        let mut lines = of(5, 1);
+        lines.acknowledged(1);
+        assert_eq!(lines.refused(&HashSet::from([1, 3])), [2, 4]);
+        let left: Vec<u64> = lines.into_lines().iter().map(|line| line.number).collect();
+        assert_eq!(left, [3, 5]);
+    }
+
+    #[test]
+    fn a_server_that_takes_less_gets_less_down_to_a_line() {
+        let mut lines = of(5, 1);
+        assert!(lines.send_fewer(5));
+        assert_eq!(lines.batch().0, 2);
+        assert!(lines.send_fewer(2));
+        assert_eq!(lines.batch().0, 1);
+        assert!(!lines.send_fewer(1));
+    }
+}

@@ -1,0 +1,340 @@
+//! `signalcast feed`: what is piped into it is in the server's log, each line once, whatever happens
+//! on the way.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use common::{Folder, TestServer, patiently};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const PUBLISHING: &str = "--sub strategy-1 --scope signals:publish";
+
+/// A feed of a server, or of whatever listens there.
+struct Feed {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Feed {
+    fn to(folder: &Folder, url: &str, token: &str) -> Self {
+        let mut command: Command = folder.command("feed");
+        let command = command.args([url, "--token", token]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take();
+        Self { child, input }
+    }
+
+    fn of(server: &TestServer) -> Self {
+        let url = server.url("").replace("wss://", "https://");
+        let url = url.replace("ws://", "http://");
+        Self::to(&server.folder, &url, &server.folder.token(PUBLISHING))
+    }
+
+    fn write(&mut self, text: &str) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Ends its input and waits for it.
+    fn end(mut self) -> (i32, String) {
+        drop(self.input.take());
+        self.wait()
+    }
+
+    fn wait(self) -> (i32, String) {
+        let Output { status, stderr, .. } = self.child.wait_with_output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+    }
+}
+
+/// The symbols in the log, in order.
+async fn symbols(server: &TestServer) -> Vec<String> {
+    let headers = format!("Authorization: Bearer {}\r\n", server.token());
+    let (mut symbols, mut after) = (Vec::new(), 0);
+    loop {
+        let target = format!("/signals?after_seq={after}&limit=10000");
+        let page: Value = serde_json::from_str(&server.get(&target, &headers).await.body).unwrap();
+        let signals = page["signals"].as_array().unwrap().iter();
+        symbols.extend(signals.map(|it| it["content"]["symbol"].as_str().unwrap().to_owned()));
+        if page["next_after_seq"] == page["last_seq"] {
+            return symbols;
+        }
+        after = page["next_after_seq"].as_u64().unwrap();
+    }
+}
+
+async fn last_seq(server: &TestServer) -> u64 {
+    let headers = format!("Authorization: Bearer {}\r\n", server.token());
+    let answer = server.get("/signals?limit=1", &headers).await;
+    answer
+        .header("signalcast-last-seq")
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn each_line_is_in_the_log_once_although_the_server_is_killed_five_times() {
+    const LINES: usize = 100_000;
+    const ROUNDS: usize = 5;
+    let mut server = TestServer::start("");
+    let address = server.address;
+    let mut feed = Feed::of(&server);
+    let mut input = feed.input.take().unwrap();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let writing = thread::spawn(move || {
+        for round in 0..=ROUNDS {
+            for n in round * LINES / (ROUNDS + 1)..(round + 1) * LINES / (ROUNDS + 1) {
+                writeln!(input, "buy S{n} 1.50 1720000000").unwrap();
+            }
+            // What follows is fed to a server that has been killed meanwhile.
+            may_go.recv().ok();
+        }
+    });
+    for round in 0..ROUNDS {
+        // Somewhere in the middle of what is being sent.
+        let some = (round * LINES / (ROUNDS + 1) + LINES / 20) as u64;
+        patiently("some of them", async {
+            while last_seq(&server).await < some {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        server.signal(Signal::KILL);
+        let folder = Arc::clone(&server.folder);
+        server.wait();
+        go.send(()).unwrap();
+        server = TestServer::start_in(folder, &format!("--listen {address}"));
+    }
+    go.send(()).unwrap();
+    drop(go);
+    writing.join().unwrap();
+    let (code, said) = feed.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("going on"), "{said}");
+    let expected: Vec<String> = (0..LINES).map(|n| format!("S{n}")).collect();
+    let found = symbols(&server).await;
+    assert!(found == expected, "{} of {LINES}\n{said}", found.len());
+}
+
+#[tokio::test]
+async fn it_ends_when_all_is_acknowledged_and_tells_what_is_no_signal() {
+    for settings in ["", "--plaintext", "--journal none"] {
+        let server = TestServer::start(settings);
+        let mut client = server.client().await;
+        let mut feed = Feed::of(&server);
+        // Each line goes on as soon as it is read.
+        feed.write("buy A 1.50 1720000000\n");
+        assert_eq!(
+            client.text().await,
+            common::wire("buy", "A", "1.50", 1_720_000_000)
+        );
+        feed.write("# a note\n\nhold X 1\n");
+        feed.write(&format!("buy {} 1\n", "x".repeat(70_000)));
+        feed.write("{\"id\":\"mine\",\"side\":\"sell\",\"symbol\":\"B\",\"price\":\"2.0\",\"timestamp\":7,\"q\":1.0}");
+        let (code, said) = feed.end();
+        let sold = client.json().await;
+        assert_eq!(
+            sold["content"].to_string(),
+            r#"{"price":2.0,"q":1.0,"symbol":"B","timestamp":7}"#
+        );
+        assert_eq!(code, 1);
+        let told: Vec<&str> = said.lines().collect();
+        assert_eq!(told.len(), 2, "{said}");
+        assert!(
+            told[0].starts_with("signalcast: stdin:4: line refused: "),
+            "{said}"
+        );
+        assert!(told[0].contains("hold"), "{said}");
+        assert!(
+            told[1].starts_with("signalcast: stdin:5: line refused: the line is 70006 bytes long"),
+            "{said}"
+        );
+        let (code, said) = Feed::of(&server).end();
+        assert_eq!((code, &*said), (0, ""), "nothing to feed");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_is_kept_and_may_be_fed_again_and_again() {
+    let server = TestServer::start("");
+    let url = server.url("").replace("wss://", "https://");
+    let mut feed = Feed::to(&server.folder, &url, &server.folder.token("--sub s"));
+    feed.write("buy A 1\nbuy B 2\n");
+    let (code, said) = feed.end();
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("the token lacks the scope signals:publish (insufficient_scope, 403)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("2 signals that were read are not acknowledged"),
+        "{said}"
+    );
+    let kept = said
+        .split_whitespace()
+        .find(|word| word.contains("signalcast-unacknowledged-"));
+    let kept = server.folder.path(kept.unwrap());
+    assert_eq!(
+        fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let lines = fs::read_to_string(&kept).unwrap();
+    for _ in 0..2 {
+        let mut feed = Feed::of(&server);
+        feed.write(&lines);
+        assert_eq!(feed.end(), (0, String::new()));
+    }
+    assert_eq!(symbols(&server).await, ["A", "B"]);
+}
+
+#[tokio::test]
+async fn somebody_who_stops_it_gets_what_was_read_to_the_server_first() {
+    let server = TestServer::start("");
+    let mut client = server.client().await;
+    let mut feed = Feed::of(&server);
+    feed.write("buy A 1\n");
+    client.text().await;
+    let pid = Pid::from_child(&feed.child);
+    kill_process(pid, Signal::TERM).unwrap();
+    let (code, said) = feed.wait();
+    assert_eq!(code, 1);
+    assert_eq!(
+        said,
+        "signalcast: stopped before the end of standard input\n"
+    );
+}
+
+/// Takes one request, answers with this, and tells what was sent.
+async fn answer_once(listener: &TcpListener, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        stream.read_buf(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() == length.unwrap().parse::<usize>().unwrap() {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            return body.to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_never() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let folder = Folder::new();
+    let mut feed = Feed::to(&folder, &url, "t");
+    feed.write("buy A 1\nbuy B 2\nbuy C 3\n");
+    drop(feed.input.take());
+    let accepted = |count: usize| {
+        let body = format!(r#"{{"accepted":[{}]}}"#, vec!["{}"; count].join(","));
+        format!(
+            "HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let refused = r#"{"refused":[{"line":2,"reason":"not today"}]}"#;
+    let refused = format!(
+        "HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{refused}",
+        refused.len()
+    );
+    // Nobody knows what became of the first.
+    let lost = answer_once(&listener, "").await;
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    let all = answer_once(&listener, busy).await;
+    assert_eq!(lost, all);
+    assert_eq!(answer_once(&listener, &refused).await, all);
+    let lines: Vec<&str> = all.lines().collect();
+    let rest = answer_once(&listener, &accepted(2)).await;
+    assert_eq!(rest.lines().collect::<Vec<_>>(), [lines[0], lines[2]]);
+    let (code, said) = feed.wait();
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("signalcast: stdin:2: line refused: not today\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("refused: 503 Service Unavailable; trying again until it works\n"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_the_one_is_told_from_one_that_is_away() {
+    let server = TestServer::start("");
+    let elsewhere = Folder::new();
+    let url = server.url("").replace("wss://", "https://");
+    let mut feed = Feed::to(&elsewhere, &url, "t");
+    feed.write("buy A 1\n");
+    let (code, said) = feed.end();
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("if the server is the right one, name its authority with --ca"),
+        "{said}"
+    );
+
+    let plain = TestServer::start("--plaintext");
+    let url = plain.url("").replace("ws://", "https://");
+    let mut feed = Feed::to(&elsewhere, &url, "t");
+    feed.write("buy A 1\n");
+    let (_, said) = feed.end();
+    assert!(
+        said.contains("no TLS is spoken there; write http:// if that is meant"),
+        "{said}"
+    );
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut feed = Feed::to(&elsewhere, &url, "t");
+    feed.write("buy A 1\n");
+    answer_once(&listener, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+    let (_, said) = feed.end();
+    assert!(
+        said.contains("200 OK is no answer of a signalcast server; is the address right?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn mistakes_are_told_with_what_to_write() {
+    let folder = Folder::new();
+    let told: Vec<String> = [
+        "feed",
+        "feed ftp://localhost",
+        "feed localhost:8080",
+        "feed https://user:secret@localhost",
+        "feed https://localhost?token=secret",
+        "feed https://localhost --token-file nowhere",
+        "feed https://localhost --token x --ca nowhere.pem",
+    ]
+    .into_iter()
+    .map(|arguments| {
+        let output = folder.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        format!("{arguments}\n{}", String::from_utf8(output.stderr).unwrap())
+    })
+    .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
