@@ -96,7 +96,7 @@ async fn each_line_is_in_the_log_once_although_the_server_is_killed_five_times()
     let address = server.address;
     let mut feed = Feed::of(&server);
     let mut input = feed.input.take().unwrap();
-    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let (go, may_go) = std::sync::mpsc::sync_channel::<()>(ROUNDS + 1);
     let writing = thread::spawn(move || {
         for round in 0..=ROUNDS {
             for n in round * LINES / (ROUNDS + 1)..(round + 1) * LINES / (ROUNDS + 1) {

@@ -62,7 +62,7 @@ pub enum FeedError {
     )]
     Unacknowledged {
         /// The reason.
-        why: Box<FeedError>,
+        why: Box<Self>,
         /// How many.
         count: usize,
         /// Where they are.
@@ -75,7 +75,7 @@ pub enum FeedError {
     )]
     Lost {
         /// The reason.
-        why: Box<FeedError>,
+        why: Box<Self>,
         /// How many.
         count: usize,
         /// The line of the first of them.

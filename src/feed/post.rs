@@ -41,8 +41,11 @@ pub(super) enum NoAnswer {
 /// A connection that is kept.
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>>>,
+    driver: Pin<Box<Driver>>,
 }
+
+/// What moves the bytes.
+type Driver = Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 

@@ -1,4 +1,4 @@
-use super::{Id, Signal, digits};
+use super::{Id, Signal, Validity, digits};
 
 /// How a server and a client talk after the upgrade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ impl Signal {
         self.write_content(PriceForm::Number, out);
         put(out, r#","is_test":"#);
         put(out, if self.is_test { "true" } else { "false" });
-        if let Some(valid_for) = self.valid_for() {
+        if let Validity::For(valid_for) = self.validity {
             put(out, r#","valid_for":"#);
             digits::write(out, valid_for.as_secs(), 0);
         }
