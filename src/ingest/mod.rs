@@ -1,7 +1,7 @@
 //! From raw lines to published signals, on two threads: one parses what the sources bring, the
 //! other has it recorded and publishes it. Each is alone at its work, so the order in which lines
 //! arrive is the order of the log. Neither waits for a client. Signals that come another way, over
-//! HTTP, are brought by a [`Publisher`], parsed, through the same channel.
+//! HTTP, are brought by a `Publisher`, parsed, through the same channel.
 
 mod delivery;
 mod publication;
