@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use hyper::body::Buf;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tracing::debug;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
@@ -35,6 +36,9 @@ const ROOM_KIB: usize = 64 * 1024;
 
 /// Memory of a body grows in steps of this at least.
 const LEAST_STEP: usize = 1024;
+
+/// Bytes that are taken before others may run, when they come without a pause.
+const BETWEEN_YIELDS: usize = 64 * 1024;
 
 impl Bodies {
     /// `patience`: longest time in which nothing comes of a body.
@@ -67,6 +71,7 @@ impl Bodies {
             bytes: Vec::new(),
             room: None,
         };
+        let mut next_yield = BETWEEN_YIELDS;
         loop {
             let Ok(piece) = timeout(self.patience, stream.next()).await else {
                 return refuse("the body does not come; send all of it without a pause");
@@ -78,6 +83,10 @@ impl Bodies {
                     return refuse("the body breaks off, or its chunks are malformed");
                 }
                 None => return Ok(body),
+            }
+            if body.bytes.len() >= next_yield {
+                next_yield = body.bytes.len() + BETWEEN_YIELDS;
+                yield_now().await;
             }
         }
     }
