@@ -54,7 +54,7 @@ async fn publish<B: Buf>(
     let body = intake.bodies.read(&call.headers, body, MOST_BODY).await?;
     let Signals { signals, lines, .. } = Signals::read(&body.bytes, form, unit).await?;
     let source = source(&principal);
-    debug!(%source, signals = signals.len(), "published");
+    debug!(%source, signals = signals.len(), "publishing");
     let signals = ingest::Signals::from(signals).keeping(body.room);
     drop(body.bytes);
     let published = intake.publish(&call.visit, source, signals, intake.patience);
