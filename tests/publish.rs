@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::jwt::claims;
+use common::jwt::{claims, with};
 use common::{Folder, TestServer, patiently};
 use publishing::{
     JSON, NDJSON, Publisher, TEXT, accepted, bearer, client, line, next, refused, request,
@@ -509,6 +509,28 @@ async fn neither_sources_that_wait_nor_those_that_have_ended_hold_up_what_is_pub
     server.logged("source ended").await;
     assert_eq!(publisher.publish(TEXT, "buy B 1").await, [(1, 3, false)]);
     assert_eq!(next(&mut client, 1).await, [(3, "B".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_is_published_while_halted_is_in_the_log_and_sent_to_nobody() {
+    let server = TestServer::start("");
+    let mut client = server.client().await;
+    let admin = format!(
+        "Authorization: Bearer {}\r\n",
+        server.mint(&with("scope", "admin"))
+    );
+    let halt = request(&admin, JSON, r#"{"reason":"a test"}"#).replace("/signals", "/halt");
+    let (_, answer) = server.open(halt.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut publisher = Publisher::of(&server).await;
+    let void = line("a", "VOID");
+    assert_eq!(publisher.publish(NDJSON, &void).await, [(1, 1, false)]);
+    let lift = format!("DELETE /halt HTTP/1.1\r\nHost: localhost\r\n{admin}\r\n");
+    let (_, answer) = server.open(lift.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told = publisher.publish(NDJSON, &(void + "buy LIVE 1")).await;
+    assert_eq!(told, [(1, 1, true), (2, 2, false)]);
+    assert!(client.text().await.contains("LIVE"));
 }
 
 #[tokio::test]
