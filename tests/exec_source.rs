@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use common::{Folder, TestServer, wait_until, wire};
+use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use steering::{pipe, runs, serve, stand, watcher, zombies};
@@ -213,7 +214,7 @@ async fn a_command_that_is_not_there_fails_alone_and_its_shell_says_why() {
     .await;
     server.feed("buy A 1 1\n");
     while client.json().await["type"] != "buy" {}
-    server.logged("exit status: 127").await;
+    server.logged("why=\"exit status: 127\"").await;
     let log = server.stop();
     let said = "the command says source=exec:./no-such-strategy --fast line=";
     let line = log.lines().find(|line| line.contains(said)).unwrap();
@@ -333,6 +334,35 @@ async fn a_command_that_does_not_heed_sigterm_is_killed_within_the_drain() {
     assert!(log.contains("drained in time"), "{log}");
     let letter = folder.read("data/dead-letters.jsonl");
     assert!(letter.contains(r#""line":"buy HALF""#), "{letter}");
+}
+
+#[tokio::test]
+async fn a_command_is_ended_also_while_the_log_cannot_be_written() {
+    const SCRIPT: &str = r#"
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: open("told", "w").close())
+open("pid", "w").write(f"{os.getpid()}\n")
+open("go").readline()
+while True:
+    print("buy A 1 1")
+"#;
+    let folder = folder();
+    folder.append("strategy.py", SCRIPT);
+    let mut go = pipe(&folder, "go");
+    let server = serve(&folder, &["exec:python3 strategy.py"], "--drain 4s");
+    let child = pid(&folder, "pid");
+    let other = Connection::open(folder.path("data/signals.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    writeln!(go).unwrap();
+    server
+        .logged("signals wait until the log can be written")
+        .await;
+    server.signal(Signal::TERM);
+    wait_until("it is told at once", || folder.path("told").exists());
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("could not be recorded and are lost"), "{log}");
+    wait_until("the command is gone", || !runs(child));
 }
 
 #[tokio::test]

@@ -57,8 +57,8 @@ pub(super) struct Stopper {
 enum Outcome {
     /// It has ended with 0.
     Done,
-    /// It has not, or it could not be started.
-    Failed,
+    /// It has not, or it could not be started: for this reason.
+    Failed(String),
     /// The source is to stop, or nobody wants the lines any more.
     Stopped,
 }
@@ -165,14 +165,14 @@ impl Runner {
     /// The source ends with its command.
     fn end(&self, outcome: &Outcome) {
         let source = self.source().clone();
-        let last = if matches!(outcome, Outcome::Done) {
+        let last = if let Outcome::Failed(why) = outcome {
+            self.report.set(State::Failed);
+            error!(%source, why, "source failed; to run the command again, restart the server");
+            Arrival::Failed(source)
+        } else {
             self.report.set(State::Ended);
             info!(%source, "source ended");
             Arrival::Ended(source)
-        } else {
-            self.report.set(State::Failed);
-            error!(%source, "source failed; to run the command again, restart the server");
-            Arrival::Failed(source)
         };
         self.handovers.send(vec![last]);
     }
@@ -180,12 +180,12 @@ impl Runner {
     /// Waits until the command is to be started again; false when it is stopped.
     fn rest(&self, outcome: &Outcome, wait: Duration) -> bool {
         let (source, seconds) = (self.source(), wait.as_secs_f32());
-        if matches!(outcome, Outcome::Done) {
+        if let Outcome::Failed(why) = outcome {
+            self.report.set(State::Failed);
+            warn!(%source, why, seconds, "the command has failed; it is started again after a while");
+        } else {
             self.report.set(State::Waiting);
             info!(%source, seconds, "the command has ended; it is started again after a while");
-        } else {
-            self.report.set(State::Failed);
-            warn!(%source, seconds, "the command has failed; it is started again after a while");
         }
         let until = Instant::now() + wait;
         while Instant::now() < until && !self.bell.is_stopped() {
@@ -203,10 +203,9 @@ impl Runner {
                 self.attend(child)
             }
             Ok(None) => Outcome::Stopped,
-            Err(why) => {
-                error!(%source, %why, "can't start the command; raise the limits of processes and open files (ulimit -u, ulimit -n)");
-                Outcome::Failed
-            }
+            Err(why) => Outcome::Failed(format!(
+                "it can't be started: {why}; are the limits of processes and open files too low (ulimit -u, ulimit -n)?"
+            )),
         }
     }
 
@@ -219,14 +218,10 @@ impl Runner {
             mute_at: None,
             is_stopping: false,
         };
-        let source = self.source();
         match run.read_all() {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(Unwanted)) => Outcome::Stopped,
-            Err(why) => {
-                error!(%source, %why, "the system does not tell what became of the command");
-                Outcome::Failed
-            }
+            Err(why) => Outcome::Failed(format!("nobody knows what became of it: {why}")),
         }
     }
 
@@ -343,15 +338,14 @@ impl Run<'_> {
             (false, false) => self.splitter.cut_off(CutOff::Failed, &mut ready),
         }
         self.hand_over(ready)?;
-        if is_done {
-            info!(%source, "command ended");
-        } else {
-            info!(%source, %status, "command ended badly");
+        if self.is_stopping {
+            info!(%source, %status, "command ended");
+            return Ok(Outcome::Stopped);
         }
-        Ok(match (self.is_stopping, status.success()) {
-            (true, _) => Outcome::Stopped,
-            (false, true) => Outcome::Done,
-            (false, false) => Outcome::Failed,
+        Ok(if status.success() {
+            Outcome::Done
+        } else {
+            Outcome::Failed(status.to_string())
         })
     }
 
