@@ -22,6 +22,9 @@ pub enum InvalidToken {
     /// It looks like one of our opaque tokens and is none.
     #[error("the token is not known here")]
     Unknown,
+    /// It is meant to be a ticket, and none that is good.
+    #[error("the ticket is not known here: it was used or is too old")]
+    UnknownTicket,
     /// Somebody has revoked it.
     #[error("the token has been revoked")]
     Revoked,
@@ -61,6 +64,7 @@ impl InvalidToken {
         "header",
         "signature",
         "unknown",
+        "ticket",
         "revoked",
         "claims",
         "expired",
@@ -77,6 +81,7 @@ impl InvalidToken {
             Self::BadHeader(_) => "header",
             Self::Signature => "signature",
             Self::Unknown => "unknown",
+            Self::UnknownTicket => "ticket",
             Self::Revoked => "revoked",
             Self::UnknownKey => "unknown_key",
             Self::Claim { .. } => "claims",

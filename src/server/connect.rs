@@ -33,9 +33,10 @@ async fn connect(gate: &Gate, call: &Call) -> Response<Bytes> {
     let visit = &call.visit;
     let outcome = async {
         let handshake = Handshake::parse(&call.headers, visit.http)?;
-        let principal = gate.let_in(call, Ways::Upgrade, Scope::SignalsRead).await?;
+        let admission = gate.let_in(call, Ways::Upgrade, Scope::SignalsRead).await?;
         gate.has_room(visit.address)?;
-        let asked = Query::parse(&call.query, query::OF_UPGRADES)?;
+        let asked = Query::parse(&admission.query, query::OF_UPGRADES)?;
+        let principal = admission.principal;
         let view = asked.view(handshake.protocol(), &principal)?;
         let start = asked.start.unwrap_or(Start::Live);
         let first = visit.past.first(start, asked.epoch.as_deref());

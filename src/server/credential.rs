@@ -17,27 +17,38 @@ pub(super) enum Ways {
     Upgrade,
 }
 
+/// What a request brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Brought {
+    pub(super) credential: Credential,
+    /// What else it says behind the question mark.
+    pub(super) query: String,
+}
+
 /// What somebody is to be let in by.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Credential {
     Token(Token),
     /// What is meant to be a token and cannot be read.
     Unreadable(InvalidToken),
+    Ticket(Token),
 }
 
-impl Credential {
-    /// The one that came with these headers. Several are a mistake, for which one counts would be
-    /// a guess.
-    pub(super) fn of(headers: &HeaderMap, ways: Ways) -> Result<Self, NoCredential> {
-        let mut found: Vec<Self> = Vec::new();
+impl Brought {
+    /// The one credential that came. Several are a mistake, for which one counts would be a guess.
+    pub(super) fn of(headers: &HeaderMap, query: &str, ways: Ways) -> Result<Self, NoCredential> {
+        let mut found: Vec<Credential> = Vec::new();
         found.extend(in_authorization(headers)?);
         if ways == Ways::Upgrade {
             found.extend(in_subprotocols(headers));
         }
+        let (inside, query) = in_query(query, ways);
+        found.extend(inside);
         if found.len() > 1 {
             return Err(NoCredential::Twice);
         }
-        found.pop().ok_or(NoCredential::Missing)
+        let credential = found.pop().ok_or(NoCredential::Missing)?;
+        Ok(Self { credential, query })
     }
 }
 
@@ -68,6 +79,25 @@ fn in_subprotocols(headers: &HeaderMap) -> impl Iterator<Item = Credential> {
         })
 }
 
+/// Behind the question mark; and the query without them. Where none is taken they stay, to be
+/// refused as any other parameter that is not taken.
+fn in_query(query: &str, ways: Ways) -> (Vec<Credential>, String) {
+    let (mut found, mut rest) = (Vec::new(), Vec::new());
+    for piece in query.split('&') {
+        match form_urlencoded::parse(piece.as_bytes()).next() {
+            Some((name, value)) if name == TICKET && ways != Ways::Header => {
+                // An empty one is none, as behind `Bearer`.
+                found.extend((!value.is_empty()).then(|| Credential::Ticket(Token::new(value))));
+            }
+            _ => rest.push(piece),
+        }
+    }
+    (found, rest.join("&"))
+}
+
+/// The parameter that holds a ticket.
+const TICKET: &str = "ticket";
+
 /// What stands before a token among the subprotocols.
 const SUBPROTOCOL_PREFIX: &str = "base64url.bearer.authorization.signalcast.";
 
@@ -83,6 +113,10 @@ mod tests {
                 headers.append::<warp::http::HeaderName>(name, value);
                 headers
             })
+    }
+
+    fn of(headers: &HeaderMap, query: &str, ways: Ways) -> Result<Credential, NoCredential> {
+        Brought::of(headers, query, ways).map(|brought| brought.credential)
     }
 
     #[test]
@@ -109,9 +143,8 @@ mod tests {
             (&[(PROTOCOL, &one.to_uppercase())], missing()),
         ] {
             let headers = headers(lines);
-            let found = Credential::of(&headers, Ways::Upgrade);
-            assert_eq!(found, expected, "{lines:?}");
-            let elsewhere = Credential::of(&headers, Ways::Header);
+            assert_eq!(of(&headers, "", Ways::Upgrade), expected, "{lines:?}");
+            let elsewhere = of(&headers, "", Ways::Header);
             assert_eq!(elsewhere.is_ok(), lines.contains(&bearer), "{lines:?}");
         }
     }
@@ -121,11 +154,43 @@ mod tests {
         for encoded in ["YQ==", "Y", "YR", "Y+/a", "YQ.YQ"] {
             let entry = format!("{SUBPROTOCOL_PREFIX}{encoded}");
             let headers = headers(&[("sec-websocket-protocol", &entry)]);
-            let found = Credential::of(&headers, Ways::Upgrade);
+            let found = of(&headers, "", Ways::Upgrade);
             assert!(
                 matches!(found, Ok(Credential::Unreadable(_))),
                 "{encoded}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_ticket_is_taken_out_of_the_query_where_one_is_good() {
+        let ticket = |text: &str| Ok(Credential::Ticket(Token::new(text)));
+        let missing = || Err(NoCredential::Missing);
+        let none = HeaderMap::new();
+        for ways in [Ways::Upgrade] {
+            for (query, expected, rest) in [
+                ("ticket=abc", ticket("abc"), ""),
+                ("a=1&ticket=abc&b=%20", ticket("abc"), "a=1&b=%20"),
+                ("ticke%74=a%62c&&x", ticket("abc"), "&x"),
+                ("ticket=%zz&ticket=", ticket("%zz"), ""),
+                ("ticket=a&ticket=a", Err(NoCredential::Twice), ""),
+                ("ticket=", missing(), ""),
+                ("ticket", missing(), ""),
+                ("Ticket=a", missing(), ""),
+                ("tickets=a", missing(), ""),
+            ] {
+                let brought = Brought::of(&none, query, ways);
+                if let Ok(brought) = &brought {
+                    assert_eq!(brought.query, rest, "{query}");
+                }
+                assert_eq!(brought.map(|it| it.credential), expected, "{query}");
+                assert_eq!(of(&none, query, Ways::Header), missing());
+            }
+        }
+        let bearer = headers(&[("authorization", "Bearer a.b.c")]);
+        let twice = of(&bearer, "ticket=abc", Ways::Upgrade);
+        assert_eq!(twice, Err(NoCredential::Twice));
+        let brought = Brought::of(&bearer, "ticket=abc&x=1", Ways::Header).unwrap();
+        assert_eq!(brought.query, "ticket=abc&x=1", "to be refused");
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::Limits;
 use super::call::Call;
 use super::clients::{Clients, Entrance};
-use super::credential::{Credential, Ways};
+use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
+use super::tickets::Tickets;
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
 };
@@ -30,11 +31,20 @@ pub(super) struct Gate {
     /// How long an upgrade may wait for that.
     patience: Duration,
     throttle: Throttle,
+    pub(super) tickets: Tickets,
     pub(super) clients: Arc<Clients>,
     /// Turns to fetch past signals.
     fetches: Arc<Semaphore>,
     pub(super) draining: CancellationToken,
     pub(super) metrics: Doors,
+}
+
+/// Somebody who may come in.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) principal: Principal,
+    /// What else it asks for behind the question mark, besides to be let in.
+    pub(super) query: String,
 }
 
 /// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
@@ -53,6 +63,7 @@ impl Gate {
             key_refresh,
             patience: limits.handshake,
             throttle: Throttle::new(failed_tries_per_minute),
+            tickets: Tickets::default(),
             clients: Arc::new(Clients::new(
                 limits.connections,
                 limits.connections_per_address,
@@ -66,34 +77,37 @@ impl Gate {
     /// Who it is, if it may do this, by the header `Authorization`. Checks a request in the order
     /// in which the protocol promises its answers.
     pub(super) async fn authorise(&self, call: &Call, scope: Scope) -> Result<Principal, Refusal> {
-        self.let_in(call, Ways::Header, scope).await
+        let admission = self.let_in(call, Ways::Header, scope).await?;
+        Ok(admission.principal)
     }
 
-    /// The same where browsers, which can't set headers there, have other ways.
+    /// Who it is, whatever it may do.
+    pub(super) async fn identify(&self, call: &Call) -> Result<Principal, Refusal> {
+        let admission = self.judge(call, Ways::Header).await?;
+        self.is_open()?;
+        Ok(admission.principal)
+    }
+
+    /// As [`Self::authorise`], where browsers, which can't set headers there, have other ways.
     pub(super) async fn let_in(
         &self,
         call: &Call,
         ways: Ways,
         scope: Scope,
-    ) -> Result<Principal, Refusal> {
-        let credential = Credential::of(&call.headers, ways).map_err(|missing| {
-            let refusal = match missing {
-                NoCredential::Twice => Refusal::TwoCredentials,
-                NoCredential::Missing => Refusal::MissingToken,
-            };
-            self.metrics.auth_failed(refusal.code());
-            refusal
-        })?;
-        let principal = self.identify(credential, call.visit.address).await?;
-        if !principal.has(scope) {
+    ) -> Result<Admission, Refusal> {
+        let admission = self.judge(call, ways).await?;
+        if !admission.principal.has(scope) {
             let refusal = Refusal::InsufficientScope(scope);
             self.metrics.auth_failed(refusal.code());
             return Err(refusal);
         }
-        if self.draining.is_cancelled() {
-            return Err(Refusal::Draining);
-        }
-        Ok(principal)
+        self.is_open()?;
+        Ok(admission)
+    }
+
+    fn is_open(&self) -> Result<(), Refusal> {
+        let draining = self.draining.is_cancelled();
+        (!draining).then_some(()).ok_or(Refusal::Draining)
     }
 
     /// Whether there is a place for one more client from this address. Nobody has it yet: somebody
@@ -132,14 +146,39 @@ impl Gate {
         }
     }
 
-    async fn identify(
-        &self,
-        credential: Credential,
-        address: IpAddr,
-    ) -> Result<Principal, Refusal> {
-        match credential {
-            Credential::Token(token) => self.authenticate(&token, address).await,
-            Credential::Unreadable(problem) => Err(self.refuse(problem, address)),
+    async fn judge(&self, call: &Call, ways: Ways) -> Result<Admission, Refusal> {
+        let brought = Brought::of(&call.headers, &call.query, ways).map_err(|missing| {
+            let refusal = match missing {
+                NoCredential::Twice => Refusal::TwoCredentials,
+                NoCredential::Missing => Refusal::MissingToken,
+            };
+            self.metrics.auth_failed(refusal.code());
+            refusal
+        })?;
+        let address = call.visit.address;
+        let principal = match &brought.credential {
+            Credential::Token(token) => self.authenticate(token, address).await,
+            Credential::Unreadable(problem) => Err(self.refuse(problem.clone(), address)),
+            Credential::Ticket(ticket) => self
+                .redeem(ticket)
+                .map_err(|problem| self.refuse(problem, address)),
+        }?;
+        Ok(Admission {
+            principal,
+            query: brought.query,
+        })
+    }
+
+    /// A ticket lets in whom its maker's token lets in, and only as long as that.
+    fn redeem(&self, ticket: &Token) -> Result<Principal, InvalidToken> {
+        let principal = self.tickets.redeem(ticket, Instant::now().into_std())?;
+        if SystemTime::now() >= principal.expires_at() {
+            return Err(InvalidToken::Expired);
+        }
+        let authenticator = Arc::clone(&self.authenticator.borrow());
+        match authenticator.still_admits(&principal) {
+            Ok(()) => Ok(principal),
+            Err(_) => Err(InvalidToken::Revoked),
         }
     }
 
@@ -149,12 +188,12 @@ impl Gate {
         token: &Token,
         address: IpAddr,
     ) -> Result<Principal, Refusal> {
-        let mut judged = self.judge(token);
+        let mut judged = self.look_at(token);
         if judged == Err(InvalidToken::UnknownKey)
             && let Some(refresh) = &self.key_refresh
         {
             refresh.now(self.patience).await;
-            judged = self.judge(token);
+            judged = self.look_at(token);
         }
         judged.map_err(|problem| self.refuse(problem, address))
     }
@@ -164,7 +203,7 @@ impl Gate {
         self.failed(address, problem.reason(), Refusal::InvalidToken(problem))
     }
 
-    fn judge(&self, token: &Token) -> Result<Principal, InvalidToken> {
+    fn look_at(&self, token: &Token) -> Result<Principal, InvalidToken> {
         let authenticator = Arc::clone(&self.authenticator.borrow());
         authenticator.authenticate(token, SystemTime::now())
     }

@@ -42,6 +42,8 @@ mod shards;
 mod sources;
 mod stream;
 mod takeover;
+mod ticket;
+mod tickets;
 mod upgrade;
 
 use std::collections::HashSet;

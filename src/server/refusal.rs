@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     Overloaded,
     /// Too many fetch past signals.
     Busy,
+    /// Too many tickets wait to be used.
+    TooManyTickets,
     /// Past signals can't be read just now.
     Unreadable,
     Draining,
@@ -162,6 +164,7 @@ impl Refusal {
             Self::InsufficientScope(_) => StatusCode::FORBIDDEN,
             Self::Overloaded
             | Self::Busy
+            | Self::TooManyTickets
             | Self::Unreadable
             | Self::Draining
             | Self::NoRoom
@@ -190,6 +193,7 @@ impl Refusal {
             Self::InsufficientScope(_) => "insufficient_scope",
             Self::Overloaded
             | Self::Busy
+            | Self::TooManyTickets
             | Self::Unreadable
             | Self::NoRoom
             | Self::NotRecorded
@@ -224,6 +228,9 @@ impl Refusal {
             }
             Self::Overloaded => "as many clients as allowed are connected; come back later",
             Self::Busy => "too many are fetching past signals just now; come back in a moment",
+            Self::TooManyTickets => {
+                "as many tickets as allowed wait to be used; come back in a moment"
+            }
             Self::Unreadable => "the log can't be read just now; come back in a moment",
             Self::Draining => "the server is shutting down; come back soon",
             Self::Unfinished(problem) => problem.as_ref(),
@@ -284,6 +291,7 @@ impl Refusal {
             }
             Self::Overloaded
             | Self::Busy
+            | Self::TooManyTickets
             | Self::Unreadable
             | Self::Draining
             | Self::NoRoom

@@ -22,7 +22,7 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, halt, hooks, publish, revoke, roster, sources, stream};
+use super::{connect, fetch, halt, hooks, publish, revoke, roster, sources, stream, ticket};
 use crate::auth::Principal;
 use crate::hook::Hooks;
 use crate::hub::View;
@@ -87,6 +87,7 @@ pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
         halt::route(Arc::clone(gate), readiness.halts.clone()),
         roster::route(gate, crowd),
         revoke::route(Arc::clone(gate), revoker),
+        ticket::route(Arc::clone(gate)),
         probes(readiness),
     ];
     let answers = known

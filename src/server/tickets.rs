@@ -1,0 +1,168 @@
+//! Tickets: what a page that can't set headers is let in by, once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::auth::{InvalidToken, NoRandom, Principal, Token};
+
+/// All that were made and wait to be used. Each is good once, until [`LIFETIME`] after it was made.
+/// Only their SHA-256 is kept.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    state: Mutex<State>,
+}
+
+/// No ticket can be made just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoTicket {
+    #[error("as many tickets as allowed wait to be used")]
+    TooMany,
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+}
+
+/// How long a ticket waits to be used.
+pub(super) const LIFETIME: Duration = Duration::from_secs(30);
+
+/// Tickets that wait to be used, some 4 MB. Whoever wants more comes back in a moment.
+const MOST_UNUSED: usize = 10_000;
+
+/// SHA-256 of a ticket.
+type Name = [u8; 32];
+
+#[derive(Debug, Default)]
+struct State {
+    tickets: HashMap<Name, Ticket>,
+    /// When each of them is too old.
+    ends: BTreeSet<(Instant, Name)>,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    /// Who had it made.
+    principal: Principal,
+    until: Instant,
+}
+
+impl Tickets {
+    /// Another one for whoever this is.
+    pub(super) fn issue(&self, principal: Principal, now: Instant) -> Result<Token, NoTicket> {
+        let mut secret = [0; 32];
+        rand::fill(&mut secret).map_err(|_| NoRandom)?;
+        let ticket = Token::new(URL_SAFE_NO_PAD.encode(secret));
+        let (name, until) = (name(&ticket), now + LIFETIME);
+        let mut state = self.swept(now);
+        if state.tickets.len() >= MOST_UNUSED {
+            return Err(NoTicket::TooMany);
+        }
+        state.tickets.insert(name, Ticket { principal, until });
+        state.ends.insert((until, name));
+        Ok(ticket)
+    }
+
+    /// Uses one up: who had it made, as it was then.
+    pub(super) fn redeem(&self, ticket: &Token, now: Instant) -> Result<Principal, InvalidToken> {
+        let name = name(ticket);
+        let mut state = self.swept(now);
+        let ticket = state.tickets.remove(&name);
+        let Ticket { principal, until } = ticket.ok_or(InvalidToken::UnknownTicket)?;
+        state.ends.remove(&(until, name));
+        Ok(principal)
+    }
+
+    /// What is left at this time.
+    fn swept(&self, now: Instant) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { tickets, ends } = &mut *state;
+        while let Some((until, name)) = ends.first()
+            && *until <= now
+        {
+            tickets.remove(name);
+            ends.pop_first();
+        }
+        state
+    }
+}
+
+fn name(ticket: &Token) -> Name {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest(&SHA256, ticket.reveal().as_bytes()).as_ref());
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    const UNKNOWN: Option<InvalidToken> = Some(InvalidToken::UnknownTicket);
+
+    fn maker() -> Principal {
+        Principal::until(SystemTime::UNIX_EPOCH)
+    }
+
+    fn is_empty(tickets: &Tickets, now: Instant) -> bool {
+        let state = tickets.swept(now);
+        state.tickets.is_empty() && state.ends.is_empty()
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_its_maker() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let ticket = tickets.issue(maker(), now).unwrap();
+        assert_eq!(ticket.reveal().len(), 43);
+        assert_eq!(tickets.redeem(&ticket, now), Ok(maker()));
+        assert_eq!(tickets.redeem(&ticket, now).err(), UNKNOWN);
+        assert_eq!(tickets.redeem(&Token::new(""), now).err(), UNKNOWN);
+        assert!(is_empty(&tickets, now));
+    }
+
+    #[test]
+    fn a_ticket_that_nobody_uses_is_forgotten_after_30_seconds() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let ticket = || tickets.issue(maker(), now).unwrap();
+        let (first, second) = (ticket(), ticket());
+        let last = now + LIFETIME - Duration::from_nanos(1);
+        assert_eq!(tickets.redeem(&first, last), Ok(maker()));
+        assert_eq!(tickets.redeem(&second, now + LIFETIME).err(), UNKNOWN);
+        assert!(is_empty(&tickets, now + LIFETIME));
+    }
+
+    #[test]
+    fn of_many_that_try_at_once_one_gets_in() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let ticket = tickets.issue(maker(), now).unwrap();
+        let let_in = thread::scope(|scope| {
+            let tries: Vec<_> = (0..50)
+                .map(|_| scope.spawn(|| tickets.redeem(&ticket, now).is_ok()))
+                .collect();
+            let outcomes = tries.into_iter().map(|one| one.join().unwrap());
+            outcomes.filter(|is_in| *is_in).count()
+        });
+        assert_eq!(let_in, 1);
+    }
+
+    #[test]
+    fn no_more_than_so_many_wait_to_be_used() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let mut made: Vec<Token> = (0..MOST_UNUSED)
+            .map(|_| tickets.issue(maker(), now).unwrap())
+            .collect();
+        let different: HashSet<&str> = made.iter().map(Token::reveal).collect();
+        assert_eq!(different.len(), MOST_UNUSED);
+        assert_eq!(tickets.issue(maker(), now), Err(NoTicket::TooMany));
+        tickets.redeem(&made.pop().unwrap(), now).unwrap();
+        assert!(tickets.issue(maker(), now).is_ok());
+        assert_eq!(tickets.issue(maker(), now), Err(NoTicket::TooMany));
+        assert!(tickets.issue(maker(), now + LIFETIME).is_ok());
+    }
+}
