@@ -127,6 +127,7 @@ fn parts(
         issuer,
         failed_tries_per_minute: config.auth.failed_tries_per_minute,
         hooks: reload.hooks(),
+        other_ways: config.auth.other_ways,
         sources,
         exit_after,
         wait_clients: config.server.wait_clients,

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::auth::JwtRules;
 use crate::journal::Keeping;
-use crate::server::Limits;
+use crate::server::{Limits, OtherWays};
 use crate::session::TestSignal;
 use crate::source::Spec;
 
@@ -149,6 +149,8 @@ pub struct Auth {
     pub tokens: PathBuf,
     /// Refused credentials per address and minute. None: no limit.
     pub failed_tries_per_minute: Option<NonZeroU32>,
+    /// How those may be let in who can't set headers.
+    pub other_ways: OtherWays,
 }
 
 impl Auth {

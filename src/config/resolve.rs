@@ -9,6 +9,7 @@ use super::{
     file, units, values,
 };
 use crate::journal::{Durability, Keeping, Retention};
+use crate::server::OtherWays;
 
 impl Config {
     /// Reads the file and the variables and settles everything.
@@ -140,6 +141,9 @@ impl Auth {
             leeway: read.one("auth.leeway", units::duration),
             tokens: read.one("auth.tokens", values::path),
             failed_tries_per_minute: read.one("auth.failed_tries_per_minute", values::count_or_off),
+            other_ways: OtherWays {
+                query_token: read.one("auth.query_token", values::switch),
+            },
         }
     }
 }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use warp::http::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 
+use super::OtherWays;
 use super::upgrade::tokens;
 use crate::auth::{InvalidToken, NoCredential, Token, bearer};
 
@@ -36,13 +37,18 @@ pub(super) enum Credential {
 
 impl Brought {
     /// The one credential that came. Several are a mistake, for which one counts would be a guess.
-    pub(super) fn of(headers: &HeaderMap, query: &str, ways: Ways) -> Result<Self, NoCredential> {
+    pub(super) fn of(
+        headers: &HeaderMap,
+        query: &str,
+        ways: Ways,
+        other_ways: OtherWays,
+    ) -> Result<Self, NoCredential> {
         let mut found: Vec<Credential> = Vec::new();
         found.extend(in_authorization(headers)?);
         if ways == Ways::Upgrade {
             found.extend(in_subprotocols(headers));
         }
-        let (inside, query) = in_query(query, ways);
+        let (inside, query) = in_query(query, &ways.parameters(other_ways));
         found.extend(inside);
         if found.len() > 1 {
             return Err(NoCredential::Twice);
@@ -79,24 +85,42 @@ fn in_subprotocols(headers: &HeaderMap) -> impl Iterator<Item = Credential> {
         })
 }
 
-/// Behind the question mark; and the query without them. Where none is taken they stay, to be
-/// refused as any other parameter that is not taken.
-fn in_query(query: &str, ways: Ways) -> (Vec<Credential>, String) {
+/// Behind the question mark, as these parameters; and the query without them. An empty one is no
+/// credential, as nothing behind `Bearer` is none.
+fn in_query(query: &str, parameters: &[(&str, MakeOf)]) -> (Vec<Credential>, String) {
     let (mut found, mut rest) = (Vec::new(), Vec::new());
     for piece in query.split('&') {
-        match form_urlencoded::parse(piece.as_bytes()).next() {
-            Some((name, value)) if name == TICKET && ways != Ways::Header => {
-                // An empty one is none, as behind `Bearer`.
-                found.extend((!value.is_empty()).then(|| Credential::Ticket(Token::new(value))));
-            }
-            _ => rest.push(piece),
+        let pair = form_urlencoded::parse(piece.as_bytes()).next();
+        let known = pair.and_then(|(name, value)| {
+            let known = parameters.iter().find(|(known, _)| *known == name);
+            known.map(|(_, make)| (make, value))
+        });
+        match known {
+            Some((_, value)) if value.is_empty() => {}
+            Some((make, value)) => found.push(make(Token::new(value))),
+            None => rest.push(piece),
         }
     }
     (found, rest.join("&"))
 }
 
-/// The parameter that holds a ticket.
-const TICKET: &str = "ticket";
+/// Makes a credential of what was found.
+type MakeOf = fn(Token) -> Credential;
+
+impl Ways {
+    /// The parameters that hold a credential. Others of such names are refused with the rest of
+    /// the query, as whatever else is not taken.
+    fn parameters(self, other_ways: OtherWays) -> Vec<(&'static str, MakeOf)> {
+        if self == Self::Header {
+            return Vec::new();
+        }
+        let mut parameters: Vec<(_, MakeOf)> = vec![("ticket", Credential::Ticket)];
+        if other_ways.query_token {
+            parameters.push(("token", Credential::Token));
+        }
+        parameters
+    }
+}
 
 /// What stands before a token among the subprotocols.
 const SUBPROTOCOL_PREFIX: &str = "base64url.bearer.authorization.signalcast.";
@@ -116,7 +140,7 @@ mod tests {
     }
 
     fn of(headers: &HeaderMap, query: &str, ways: Ways) -> Result<Credential, NoCredential> {
-        Brought::of(headers, query, ways).map(|brought| brought.credential)
+        Brought::of(headers, query, ways, OtherWays::default()).map(|brought| brought.credential)
     }
 
     #[test]
@@ -179,7 +203,7 @@ mod tests {
                 ("Ticket=a", missing(), ""),
                 ("tickets=a", missing(), ""),
             ] {
-                let brought = Brought::of(&none, query, ways);
+                let brought = Brought::of(&none, query, ways, OtherWays::default());
                 if let Ok(brought) = &brought {
                     assert_eq!(brought.query, rest, "{query}");
                 }
@@ -190,7 +214,49 @@ mod tests {
         let bearer = headers(&[("authorization", "Bearer a.b.c")]);
         let twice = of(&bearer, "ticket=abc", Ways::Upgrade);
         assert_eq!(twice, Err(NoCredential::Twice));
-        let brought = Brought::of(&bearer, "ticket=abc&x=1", Ways::Header).unwrap();
-        assert_eq!(brought.query, "ticket=abc&x=1", "to be refused");
+        let brought = Brought::of(
+            &bearer,
+            "ticket=abc&x=1",
+            Ways::Header,
+            OtherWays::default(),
+        );
+        assert_eq!(brought.unwrap().query, "ticket=abc&x=1", "to be refused");
+    }
+
+    #[test]
+    fn a_token_is_taken_out_of_the_query_if_that_is_allowed() {
+        let allowed = OtherWays {
+            query_token: true,
+            ..OtherWays::default()
+        };
+        let none = HeaderMap::new();
+        let of = |query, ways, other_ways| Brought::of(&none, query, ways, other_ways);
+        let brought = of("tests=false&token=a.b%2Ec", Ways::Upgrade, allowed).unwrap();
+        assert_eq!(brought.credential, Credential::Token(Token::new("a.b.c")));
+        assert_eq!(brought.query, "tests=false");
+        for (query, ways, other_ways, expected) in [
+            ("token=a", Ways::Header, allowed, NoCredential::Missing),
+            (
+                "token=a",
+                Ways::Upgrade,
+                OtherWays::default(),
+                NoCredential::Missing,
+            ),
+            ("token=", Ways::Upgrade, allowed, NoCredential::Missing),
+            (
+                "token=a&token=a",
+                Ways::Upgrade,
+                allowed,
+                NoCredential::Twice,
+            ),
+            (
+                "token=a&ticket=b",
+                Ways::Upgrade,
+                allowed,
+                NoCredential::Twice,
+            ),
+        ] {
+            assert_eq!(of(query, ways, other_ways), Err(expected), "{query}");
+        }
     }
 }

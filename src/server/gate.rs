@@ -8,12 +8,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::Limits;
 use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
 use super::tickets::Tickets;
+use super::{Limits, OtherWays};
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
 };
@@ -31,6 +31,7 @@ pub(super) struct Gate {
     /// How long an upgrade may wait for that.
     patience: Duration,
     throttle: Throttle,
+    other_ways: OtherWays,
     pub(super) tickets: Tickets,
     pub(super) clients: Arc<Clients>,
     /// Turns to fetch past signals.
@@ -55,6 +56,7 @@ impl Gate {
         authenticator: watch::Receiver<Arc<Authenticator>>,
         key_refresh: Option<Refresh>,
         failed_tries_per_minute: Option<NonZeroU32>,
+        other_ways: OtherWays,
         limits: &Limits,
         metrics: &Registry,
     ) -> Self {
@@ -63,6 +65,7 @@ impl Gate {
             key_refresh,
             patience: limits.handshake,
             throttle: Throttle::new(failed_tries_per_minute),
+            other_ways,
             tickets: Tickets::default(),
             clients: Arc::new(Clients::new(
                 limits.connections,
@@ -147,14 +150,15 @@ impl Gate {
     }
 
     async fn judge(&self, call: &Call, ways: Ways) -> Result<Admission, Refusal> {
-        let brought = Brought::of(&call.headers, &call.query, ways).map_err(|missing| {
-            let refusal = match missing {
-                NoCredential::Twice => Refusal::TwoCredentials,
-                NoCredential::Missing => Refusal::MissingToken,
-            };
-            self.metrics.auth_failed(refusal.code());
-            refusal
-        })?;
+        let brought =
+            Brought::of(&call.headers, &call.query, ways, self.other_ways).map_err(|missing| {
+                let refusal = match missing {
+                    NoCredential::Twice => Refusal::TwoCredentials,
+                    NoCredential::Missing => Refusal::MissingToken,
+                };
+                self.metrics.auth_failed(refusal.code());
+                refusal
+            })?;
         let address = call.visit.address;
         let principal = match &brought.credential {
             Credential::Token(token) => self.authenticate(token, address).await,

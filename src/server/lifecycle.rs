@@ -84,6 +84,7 @@ impl Server {
             parts.authenticator,
             key_refresh,
             parts.failed_tries_per_minute,
+            parts.other_ways,
             &parts.limits,
             &metrics,
         ));

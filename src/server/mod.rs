@@ -94,6 +94,8 @@ pub struct Parts {
     pub failed_tries_per_minute: Option<NonZeroU32>,
     /// Doors for senders that can't set headers, as they change.
     pub hooks: watch::Receiver<Hooks>,
+    /// How those may be let in who can't set headers.
+    pub other_ways: OtherWays,
     /// Where signals come from, opened when enough clients are there.
     pub sources: Sources,
     /// Sources that end by themselves; when all have, the server does too. Empty: it goes on.
@@ -122,6 +124,14 @@ pub struct Parts {
     pub limits: Limits,
     /// The answer to `test`.
     pub test: TestSignal,
+}
+
+/// How those who can't set headers may be let in, besides by subprotocols and tickets, as settings
+/// of `auth.*` say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OtherWays {
+    /// By a token in the URL.
+    pub query_token: bool,
 }
 
 /// What clients are allowed, as the settings of `limits.*` say.
