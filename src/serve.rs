@@ -139,6 +139,7 @@ fn parts(
         tail_bytes: config.hub.tail_bytes,
         shards: config.server.shards.get(),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        cors_origins: config.server.cors_origins.clone(),
         drain: config.server.drain,
         limits: config.limits.clone(),
         test: config.test.clone(),

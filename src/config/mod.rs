@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
 use crate::auth::JwtRules;
@@ -98,6 +99,8 @@ pub struct Server {
     pub wait_clients: usize,
     /// Threads that serve clients.
     pub shards: NonZeroUsize,
+    /// Origins whose pages may call the HTTP API, as browsers write them; `*`: all.
+    pub cors_origins: Vec<HeaderValue>,
 }
 
 /// Whether connections are encrypted here.

@@ -121,6 +121,7 @@ impl Server {
                 .optional("server.shards", values::at_most(shards))
                 .or_else(|| NonZeroUsize::new(around.cores.min(shards)))
                 .unwrap_or(NonZeroUsize::MIN),
+            cors_origins: read.list("server.cors_origins", values::origin),
         }
     }
 }

@@ -180,6 +180,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("server.exit_on_eof", Switch, Texts(&["false"]), "End when every finite source has ended and all clients have all signals").short("exit-on-eof"),
     Setting::new("server.wait_clients", Count, Texts(&["0"]), "Open the sources only when this many clients are subscribed").short("wait-clients"),
     Setting::new("server.shards", Count, WorkedOut("the number of cores"), "Threads that serve clients").short("shards"),
+    Setting::new("server.cors_origins", Text("ORIGIN"), Texts(&[]), "Where pages come from (https://app.example.org) whose scripts may call the HTTP API, or *").list(),
     Setting::new("sources", Source, Texts(&["file:signals/*.jsonl"]), "Where signals come from: stdin, file:PATH (a glob too), exec:COMMAND").list().short("source"),
     Setting::new("data_dir", Path, Texts(&["data"]), "Folder for what the server keeps; made if missing"),
     Setting::new("journal.kind", Choice(&["sqlite", "none"]), Texts(&["sqlite"]), "Where signals are kept: sqlite (signals.db in the data folder) or none (in memory only, gone when the process ends)").short("journal"),

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
@@ -99,6 +100,36 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
         ));
     }
     Ok(network)
+}
+
+/// Where a page comes from, as browsers write it (RFC 6454 section 6.2): anything else they would
+/// find to be another one. `*` stands for all.
+pub(super) fn origin(text: &str) -> Parsed<HeaderValue> {
+    let none = || {
+        Problem::new(
+            format!("{text:?} is no origin"),
+            "write one such as https://app.example.org, or *",
+        )
+    };
+    if text == "*" {
+        return Ok(HeaderValue::from_static("*"));
+    }
+    let url: Uri = text.parse().map_err(|_| none())?;
+    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+        return Err(none());
+    };
+    let port = match (scheme.to_ascii_lowercase().as_str(), authority.port_u16()) {
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
+        (_, Some(port)) => format!(":{port}"),
+    };
+    let written = format!("{scheme}://{}{port}", authority.host()).to_ascii_lowercase();
+    if written != text {
+        return Err(Problem::new(
+            format!("{text:?} is not how a browser writes an origin"),
+            format!("write {written}"),
+        ));
+    }
+    HeaderValue::try_from(written).map_err(|_| none())
 }
 
 /// A URL is told from a path by its `://`.

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tower_http::cors::CorsLayer;
 use tracing::{Instrument, Span, debug, info, info_span};
 
 use super::accept::{Accepted, Errand};
@@ -38,6 +39,8 @@ pub(super) struct Host {
     pub(super) gate: Arc<Gate>,
     /// Answers requests.
     pub(super) routes: Route,
+    /// What browsers are told of pages of other sites, if anything.
+    pub(super) cors: Option<CorsLayer>,
     pub(super) log: Log,
     /// `None`: plaintext.
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
@@ -210,6 +213,7 @@ async fn upgrade(
     opening.waits(Stage::Silent);
     let visitor = Visitor {
         routes: &host.routes,
+        cors: host.cors.as_ref(),
         shard,
         log: &host.log,
         proxies: &host.proxies,

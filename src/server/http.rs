@@ -21,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
+use tower_http::cors::CorsLayer;
+use tower_layer::Layer as _;
 use tracing::debug;
 use warp::http::{Method, Request, Response, Version};
 
@@ -39,6 +41,7 @@ use crate::shard::Shard;
 /// Whoever comes with requests on one connection.
 pub(super) struct Visitor<'a> {
     pub(super) routes: &'a Route,
+    pub(super) cors: Option<&'a CorsLayer>,
     pub(super) shard: &'a Shard,
     pub(super) log: &'a Log,
     pub(super) proxies: &'a Proxies,
@@ -82,7 +85,10 @@ impl Visitor<'_> {
     pub(super) async fn answer(&self, io: impl Transport, deadline: Instant) -> Option<Upgraded> {
         let admitted = Arc::new(Mutex::new(None));
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
-        let routes = &routes;
+        // Besides, what browsers are told of other sites' pages.
+        let shared = |cors: &CorsLayer| cors.layer(warp::service(self.routes.clone()));
+        let shared = self.cors.map(shared).map(TowerToHyperService::new);
+        let (routes, shared) = (&routes, &shared);
         let takeover = Takeover::default();
         let answer = |mut request: Request<Incoming>| {
             let (admitted, takeover) = (Arc::clone(&admitted), &takeover);
@@ -90,7 +96,10 @@ impl Visitor<'_> {
                 self.opening.waits(Stage::Begun);
                 let visit = self.visit(&request, Arc::clone(&admitted)).await;
                 request.extensions_mut().insert(visit);
-                let answer = routes.call(request).await;
+                let answer = match shared {
+                    Some(shared) => shared.call(request).await,
+                    None => routes.call(request).await,
+                };
                 if let Ok(answer) = &answer
                     && wants_events(&admitted)
                 {

@@ -21,7 +21,7 @@ use super::proxy::Proxies;
 use super::readiness::Readiness;
 use super::room::Room;
 use super::shards::{self, ShardParts};
-use super::{Parts, ServerError, gauges, monitoring, routes};
+use super::{Parts, ServerError, cors, gauges, monitoring, routes};
 use crate::disk::Disk;
 use crate::halt::Switch;
 use crate::history::History;
@@ -105,6 +105,7 @@ impl Server {
             tls: parts.tls,
             limits: parts.limits,
             proxies: Proxies::new(&parts.trusted_proxies),
+            cors: cors::layer(&parts.cors_origins),
             departures: Arc::clone(&server.departures),
             test: parts.test,
         };

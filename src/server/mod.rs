@@ -9,6 +9,7 @@ mod call;
 mod clients;
 mod connect;
 mod connection;
+mod cors;
 mod credential;
 mod crowd;
 mod fetch;
@@ -56,6 +57,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use warp::http::HeaderValue;
 
 use crate::auth::Authenticator;
 use crate::dead_letters::DeadLetters;
@@ -118,6 +120,8 @@ pub struct Parts {
     pub shards: usize,
     /// Proxies whose word for a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may call the HTTP API; `*`: all.
+    pub cors_origins: Vec<HeaderValue>,
     /// Longest time from the stop signal to the end.
     pub drain: Duration,
     /// What clients are allowed.

@@ -59,7 +59,7 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 const MOST_LOOKED_AT: u64 = 100_000;
 
 /// The header that says where to go on.
-const NEXT_AFTER_SEQ: &str = "signalcast-next-after-seq";
+pub(super) const NEXT_AFTER_SEQ: &str = "signalcast-next-after-seq";
 
 impl Page {
     /// The page that was asked for. Reads the log stretch by stretch and lets others run in

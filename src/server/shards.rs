@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
 use tracing::warn;
 
 use super::accept::Errand;
@@ -40,6 +41,7 @@ pub(super) struct ShardParts {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) limits: Limits,
     pub(super) proxies: Proxies,
+    pub(super) cors: Option<CorsLayer>,
     pub(super) departures: Arc<Departures>,
     pub(super) test: TestSignal,
 }
@@ -120,6 +122,7 @@ impl ShardParts {
         Host {
             gate: self.gate,
             routes,
+            cors: self.cors,
             log,
             tls: self.tls,
             handshake_timeout: self.limits.handshake,
