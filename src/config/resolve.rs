@@ -144,6 +144,7 @@ impl Auth {
             failed_tries_per_minute: read.one("auth.failed_tries_per_minute", values::count_or_off),
             other_ways: OtherWays {
                 query_token: read.one("auth.query_token", values::switch),
+                first_message: read.one("auth.first_message", values::switch),
             },
         }
     }

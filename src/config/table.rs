@@ -203,6 +203,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("auth.failed_tries_per_minute", Count, Texts(&["20"]), "Refused tokens per address and minute before 429; 0: no limit"),
     // Proxies, browsers and their histories note URLs down.
     Setting::new("auth.query_token", Switch, Texts(&["false"]), "Take a token from the URL, too (?token=TOKEN): for clients that can do nothing else, since URLs end up in logs"),
+    Setting::new("auth.first_message", Switch, Texts(&["false"]), "Open a WebSocket without a token, too, and take that from the first message, within 10 s"),
     Setting::new("limits.connections", Count, WorkedOut("100000, or the open-file limit less 200"), "Most connections at once"),
     Setting::new("limits.connections_per_address", Count, Texts(&["off"]), "Most connections from one address (IPv4, or IPv6 /64), or off"),
     Setting::new("limits.handshake", Duration, Texts(&["10s"]), "Longest time for TLS and the upgrade together"),

@@ -15,7 +15,7 @@ use warp::{Filter, Rejection};
 use super::past::Past;
 use super::pending::OpeningHandle;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
-use super::routes::Subscriber;
+use super::routes::Newcomer;
 use super::upgrade::HttpVersion;
 
 /// A request, but for its path, its method and its body.
@@ -41,7 +41,7 @@ pub(super) struct Visit {
     pub(super) opening: OpeningHandle,
     /// A drain waits for what is tracked here.
     pub(super) answering: TaskTracker,
-    pub(super) admitted: Arc<Mutex<Option<Subscriber>>>,
+    pub(super) admitted: Arc<Mutex<Option<Newcomer>>>,
 }
 
 /// What answers requests for one path.

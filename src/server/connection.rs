@@ -1,7 +1,7 @@
 //! One connection from accept to its end: TLS, HTTP, and when it asks for it, the session.
 //!
-//! It is [`Accepted`] first, then [`Upgraded`] (to an event stream, too) with a [`Subscriber`] who
-//! was let in, then a [`Subscription`]; each is made of the one before.
+//! It is [`Accepted`] first, then [`Upgraded`] (to an event stream, too), then [`Entered`] with a
+//! [`Subscriber`] who was let in, then a [`Subscription`]; each is made of the one before.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Abortable, Either};
+use hyper::body::Bytes;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -23,15 +24,16 @@ use tracing::{Instrument, Span, debug, info, info_span};
 use super::accept::{Accepted, Errand};
 use super::call::Route;
 use super::clients::Entrance;
+use super::first_message::introduce;
 use super::gate::Gate;
 use super::http::{Upgraded, Visitor, turn_away};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::routes::Subscriber;
+use super::routes::{Newcomer, Subscriber};
 use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
-use crate::session::{Ended, Session, Settings, Who};
+use crate::session::{Ended, Session, Settings, Stranger, Who};
 use crate::shard::{Client, Outlet, Shard};
 
 /// How the connections of one shard are served.
@@ -73,10 +75,10 @@ pub(super) fn attend(host: Rc<Host>, shard: Rc<Shard>, errand: Errand) -> impl F
 async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) {
     let peer = accepted.peer;
     // Boxed, so that what the handshakes needed is given back before the session begins.
-    let Some(upgraded) = Box::pin(open(&host, &shard, accepted)).await else {
+    let Some(entered) = Box::pin(open(&host, &shard, accepted)).await else {
         return;
     };
-    let mut subscription = upgraded.begin(&host, &shard, peer);
+    let mut subscription = entered.begin(&host, &shard, peer);
     let span = subscription.span.clone();
     let running = subscription.session.run().instrument(span);
     let ended = shard.sessions().track_future(running).await;
@@ -90,7 +92,25 @@ struct Subscription {
     _entrance: Entrance,
 }
 
-impl Upgraded {
+/// A connection to somebody who was let in.
+struct Entered {
+    subscriber: Subscriber,
+    line: Line,
+}
+
+/// What is left of the way in.
+enum Line {
+    Upgraded {
+        socket: TcpStream,
+        outlet: Outlet,
+        /// What the client sent right behind its request.
+        early: Bytes,
+    },
+    /// It said who it is only then.
+    Introduced(Box<Stranger>),
+}
+
+impl Entered {
     /// Makes the session. A function of its own, so that what goes into it takes no room in the
     /// task that runs it.
     fn begin(self, host: &Host, shard: &Rc<Shard>, peer: SocketAddr) -> Subscription {
@@ -108,20 +128,27 @@ impl Upgraded {
             info_span!("session", peer = %address, proxy = %peer, subject = principal.subject())
         };
         span.in_scope(|| info!(after = cursor.get() - 1, "subscribed"));
-        if view.framing == Framing::Events {
-            // It answers no ping: that its machine acknowledges what it is sent is its one sign of
-            // life. A system that can't watch that goes on until it gives up by itself.
-            let silence = Some(host.sessions.silence);
-            let socket = SockRef::from(&self.socket);
-            socket.set_tcp_user_timeout(silence).ok();
-        }
-        let mut outlet = Outlet::new(self.tls);
-        outlet.control().extend_from_slice(&self.head);
-        let client = Client::new(self.socket, outlet, cursor);
         let settings = Rc::clone(&host.sessions);
         let shard = Rc::clone(shard);
         let who = Who { principal, address };
-        let session = Session::new(shard, client, who, &view, log, settings, &self.early);
+        let session = match self.line {
+            Line::Upgraded {
+                socket,
+                outlet,
+                early,
+            } => {
+                if view.framing == Framing::Events {
+                    // It answers no ping: that its machine acknowledges what it is sent is its one
+                    // sign of life. A system that can't watch that goes on until it gives up by
+                    // itself.
+                    let silence = Some(settings.silence);
+                    SockRef::from(&socket).set_tcp_user_timeout(silence).ok();
+                }
+                let client = Client::new(socket, outlet, cursor);
+                Session::new(shard, client, who, &view, log, settings, &early)
+            }
+            Line::Introduced(stranger) => stranger.admit(shard, cursor, who, &view, log, settings),
+        };
         Subscription {
             session: Box::new(session),
             span,
@@ -155,16 +182,16 @@ impl Subscription {
 
 /// From the accepted socket to a WebSocket or an event stream; `None` when the connection was for
 /// something else, or ended.
-async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> Option<Upgraded> {
+async fn open(host: &Host, shard: &Rc<Shard>, accepted: Accepted) -> Option<Entered> {
     let Accepted {
         socket,
         peer,
         opening,
         told_to_end,
     } = accepted;
-    let upgrade = upgrade(host, shard, socket, peer, &opening);
-    match Abortable::new(upgrade, told_to_end).await {
-        Ok(Ok(upgraded)) => return upgraded,
+    let enter = enter(host, shard, socket, peer, &opening);
+    match Abortable::new(enter, told_to_end).await {
+        Ok(Ok(entered)) => return entered,
         Ok(Err(error)) => {
             host.gate.metrics.handshake_failed(failure(&error));
             debug!(%peer, %error, "connection ended before its upgrade");
@@ -186,6 +213,45 @@ fn failure(error: &io::Error) -> HandshakeFailure {
         io::ErrorKind::InvalidData => HandshakeFailure::Tls,
         _ => HandshakeFailure::Closed,
     }
+}
+
+async fn enter(
+    host: &Host,
+    shard: &Rc<Shard>,
+    socket: std::net::TcpStream,
+    peer: SocketAddr,
+    opening: &Opening,
+) -> io::Result<Option<Entered>> {
+    let Some(upgraded) = upgrade(host, shard, socket, peer, opening).await? else {
+        return Ok(None);
+    };
+    let Upgraded {
+        socket,
+        tls,
+        early,
+        head,
+        newcomer,
+    } = upgraded;
+    let mut outlet = Outlet::new(tls);
+    outlet.control().extend_from_slice(&head);
+    Ok(match newcomer {
+        Newcomer::Known(subscriber) => Some(Entered {
+            subscriber,
+            line: Line::Upgraded {
+                socket,
+                outlet,
+                early,
+            },
+        }),
+        Newcomer::Unknown(wish) => {
+            let stranger = Stranger::new(socket, outlet, &early);
+            let introduced = introduce(host, shard, stranger, &wish, opening).await;
+            introduced.map(|(stranger, subscriber)| Entered {
+                subscriber,
+                line: Line::Introduced(Box::new(stranger)),
+            })
+        }
+    })
 }
 
 async fn upgrade(

@@ -99,16 +99,41 @@ impl Gate {
         scope: Scope,
     ) -> Result<Admission, Refusal> {
         let admission = self.judge(call, ways).await?;
-        if !admission.principal.has(scope) {
-            let refusal = Refusal::InsufficientScope(scope);
-            self.metrics.auth_failed(refusal.code());
-            return Err(refusal);
-        }
+        self.check(&admission.principal, scope)?;
         self.is_open()?;
         Ok(admission)
     }
 
-    fn is_open(&self) -> Result<(), Refusal> {
+    /// Whether somebody who has no credential may say later who it is.
+    pub(super) fn asks_later(&self, call: &Call) -> bool {
+        let ways = self.other_ways;
+        let brought = || Brought::of(&call.headers, &call.query, Ways::Upgrade, ways);
+        ways.first_message && brought().err() == Some(NoCredential::Missing)
+    }
+
+    /// Who somebody is who has said it later, if it may read signals.
+    pub(super) async fn introduce(
+        &self,
+        token: &Token,
+        address: IpAddr,
+    ) -> Result<Principal, Refusal> {
+        let principal = self.authenticate(token, address).await?;
+        self.check(&principal, Scope::SignalsRead)?;
+        self.is_open()?;
+        Ok(principal)
+    }
+
+    fn check(&self, principal: &Principal, scope: Scope) -> Result<(), Refusal> {
+        if !principal.has(scope) {
+            let refusal = Refusal::InsufficientScope(scope);
+            self.metrics.auth_failed(refusal.code());
+            return Err(refusal);
+        }
+        Ok(())
+    }
+
+    /// Whether the server goes on.
+    pub(super) fn is_open(&self) -> Result<(), Refusal> {
         let draining = self.draining.is_cancelled();
         (!draining).then_some(()).ok_or(Refusal::Draining)
     }

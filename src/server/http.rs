@@ -31,7 +31,7 @@ use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
-use super::routes::{PAST_SIGNALS, Subscriber};
+use super::routes::{Newcomer, PAST_SIGNALS};
 use super::takeover::Takeover;
 use super::upgrade::HttpVersion;
 use crate::hub::Framing;
@@ -58,7 +58,7 @@ pub(super) struct Upgraded {
     pub(super) early: Bytes,
     /// What it is to be sent before anything else.
     pub(super) head: Vec<u8>,
-    pub(super) subscriber: Subscriber,
+    pub(super) newcomer: Newcomer,
 }
 
 /// What HTTP is spoken over.
@@ -118,7 +118,7 @@ impl Visitor<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let cut_short = takeover.has_begun() && talk != Talk::TakenOver;
-        let Some(subscriber) = admitted.filter(|_| !cut_short) else {
+        let Some(newcomer) = admitted.filter(|_| !cut_short) else {
             hang_up(io).await;
             return None;
         };
@@ -128,14 +128,14 @@ impl Visitor<'_> {
             tls,
             early,
             head: takeover.into_head(),
-            subscriber,
+            newcomer,
         })
     }
 
     async fn visit(
         &self,
         request: &Request<Incoming>,
-        admitted: Arc<Mutex<Option<Subscriber>>>,
+        admitted: Arc<Mutex<Option<Newcomer>>>,
     ) -> Visit {
         let uri = request.uri();
         let target = uri
@@ -163,10 +163,12 @@ impl Visitor<'_> {
 }
 
 /// Whether the request that was answered made somebody a reader of events.
-fn wants_events(admitted: &Mutex<Option<Subscriber>>) -> bool {
+fn wants_events(admitted: &Mutex<Option<Newcomer>>) -> bool {
     let admitted = admitted.lock().unwrap_or_else(PoisonError::into_inner);
-    let view = admitted.as_ref().map(|subscriber| &subscriber.view);
-    view.is_some_and(|view| view.framing == Framing::Events)
+    match &*admitted {
+        Some(Newcomer::Known(subscriber)) => subscriber.view.framing == Framing::Events,
+        Some(Newcomer::Unknown(_)) | None => false,
+    }
 }
 
 /// Tells somebody who speaks plain HTTP to a TLS port what to do.

@@ -13,6 +13,7 @@ mod cors;
 mod credential;
 mod crowd;
 mod fetch;
+mod first_message;
 mod gate;
 mod gauges;
 mod halt;
@@ -136,6 +137,8 @@ pub struct Parts {
 pub struct OtherWays {
     /// By a token in the URL.
     pub query_token: bool,
+    /// By a token in the first message of a WebSocket that is open by then.
+    pub first_message: bool,
 }
 
 /// What clients are allowed, as the settings of `limits.*` say.

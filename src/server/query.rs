@@ -88,14 +88,20 @@ impl Query {
         Ok(asked)
     }
 
-    /// What somebody gets who speaks this protocol and may see what this principal may.
-    pub(super) fn view(&self, protocol: Protocol, principal: &Principal) -> Result<View, Refusal> {
+    /// Whether all of it can be had in this protocol.
+    pub(super) fn fits(&self, protocol: Protocol) -> Result<(), Refusal> {
         if protocol == Protocol::V1 && self.stale == Stale::Marked {
             return refuse(
                 "stale signals can only be marked in signalcast.v2; ask for that subprotocol, \
                  or leave out stale=true",
             );
         }
+        Ok(())
+    }
+
+    /// What somebody gets who speaks this protocol and may see what this principal may.
+    pub(super) fn view(&self, protocol: Protocol, principal: &Principal) -> Result<View, Refusal> {
+        self.fits(protocol)?;
         Ok(View {
             protocol,
             framing: Framing::default(),

@@ -17,6 +17,7 @@ use warp::{Filter, Rejection};
 use super::answer::{self, turn_away};
 use super::call::{READ, Route, headers_fit, only};
 use super::clients::Entrance;
+use super::connect::Wish;
 use super::crowd::Crowd;
 use super::gate::Gate;
 use super::intake::Intake;
@@ -44,6 +45,15 @@ pub(super) struct Subscriber {
     pub(super) cursor: Seq,
     /// What the log held when it came.
     pub(super) log: LogRange,
+}
+
+/// Who a connection has become a WebSocket for.
+#[derive(Debug)]
+pub(super) enum Newcomer {
+    /// Somebody who was let in.
+    Known(Subscriber),
+    /// Somebody who is to say first who it is.
+    Unknown(Wish),
 }
 
 /// Where past signals are.

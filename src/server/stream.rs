@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::past::{Past, Start};
 use super::query::{self, Query, after_seq};
 use super::refusal::Refusal;
-use super::routes::Subscriber;
+use super::routes::{Newcomer, Subscriber};
 use super::upgrade::{EPOCH, LAST_SEQ};
 use crate::auth::Scope;
 use crate::hub::{Framing, View};
@@ -62,7 +62,7 @@ async fn stream(gate: &Gate, call: &Call) -> Response<Bytes> {
                 .admitted
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            *admitted = Some(subscriber);
+            *admitted = Some(Newcomer::Known(subscriber));
             head(&visit.past)
         }
         Err(refusal) => turn_away(&gate.metrics, &refusal),

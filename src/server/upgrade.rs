@@ -87,15 +87,18 @@ impl Handshake {
         self.named.unwrap_or_default()
     }
 
-    /// The `101` answer, which says where the log stands.
-    pub(super) fn response(&self, past: &Past) -> Response<String> {
+    /// The `101` answer, which says where the log stands to somebody who may know that.
+    pub(super) fn response(&self, past: Option<&Past>) -> Response<String> {
         let mut response = Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)
             .header(UPGRADE, "websocket")
             .header(CONNECTION, "Upgrade")
-            .header(SEC_WEBSOCKET_ACCEPT, &self.accept)
-            .header(LAST_SEQ, past.last_seq())
-            .header(EPOCH, past.epoch.to_string());
+            .header(SEC_WEBSOCKET_ACCEPT, &self.accept);
+        if let Some(past) = past {
+            response = response
+                .header(LAST_SEQ, past.last_seq())
+                .header(EPOCH, past.epoch.to_string());
+        }
         let mut known = SUBPROTOCOLS.into_iter();
         if let Some((name, _)) = known.find(|(_, known)| Some(*known) == self.named) {
             response = response.header(SEC_WEBSOCKET_PROTOCOL, name);

@@ -158,8 +158,6 @@ impl Session {
                            was opened with; connect anew with it";
             return self.refuse(&Problem::new("invalid_token", message), id);
         }
-        let leeway = self.settings.authenticator.borrow().leeway();
-        let expires_at = principal.expires_at() - leeway;
         self.principal = principal;
         // What may have been withdrawn since it was judged is looked at once more.
         self.changes_seen = self.shard.changes().wrapping_sub(1);
@@ -167,9 +165,26 @@ impl Session {
             allowed: self.principal.symbols().clone(),
             ..self.group.view().clone()
         });
-        let expires_at = clock::received_at(expires_at).to_string();
-        info!(expires_at, "token renewed");
+        info!(expires_at = self.expires_at(), "token renewed");
+        self.authenticated(id);
+    }
+
+    /// Answers the first message of somebody who is a client by it.
+    pub(super) fn welcome(&self, id: Option<&RequestId>) {
+        if self.group.view().protocol == Protocol::V2 {
+            self.authenticated(id);
+        }
+    }
+
+    fn authenticated(&self, id: Option<&RequestId>) {
+        let expires_at = self.expires_at();
         self.answer(&Answer::Authenticated { expires_at }, id);
+    }
+
+    /// When the token says that it ends.
+    fn expires_at(&self) -> String {
+        let leeway = self.settings.authenticator.borrow().leeway();
+        clock::received_at(self.principal.expires_at() - leeway).to_string()
     }
 
     /// Sends what this view shows from now on.

@@ -26,6 +26,10 @@ pub enum Close {
     KeyGone,
     /// Somebody who may do so sent the client away.
     Disconnected,
+    /// The peer did not say in time who it is.
+    NoToken,
+    /// What the peer said first does not say who it is.
+    NotAuth,
     /// The peer sent commands faster than is allowed.
     TooManyCommands,
     /// The peer sent nothing for too long.
@@ -79,6 +83,14 @@ impl Close {
                 "the key that signed the token is trusted no more: reconnect with a new token",
             ),
             Self::Disconnected => (CloseCode::Policy, "disconnected by an administrator"),
+            Self::NoToken => (
+                CloseCode::Policy,
+                r#"no token came in time: send {"type":"auth","token":"…"} within 10 s"#,
+            ),
+            Self::NotAuth => (
+                CloseCode::Policy,
+                r#"the first message must be {"type":"auth","token":"…"}"#,
+            ),
             Self::TooManyCommands => (CloseCode::Policy, "too many commands a second"),
             Self::Silent => (
                 CloseCode::Error,
@@ -135,6 +147,8 @@ mod tests {
             TokenChanged,
             KeyGone,
             Disconnected,
+            NoToken,
+            NotAuth,
             TooManyCommands,
             Silent,
             LagLost,

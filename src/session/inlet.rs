@@ -2,6 +2,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
@@ -76,12 +77,27 @@ impl Inlet {
         websocket.is_some_and(|websocket| websocket.get_mut().frames.take_ended())
     }
 
+    /// Accepts messages up to this size from now on.
+    pub(super) fn take_up_to(&mut self, most_message_bytes: usize) {
+        if let Some(websocket) = &mut self.websocket {
+            websocket.set_config(|config| {
+                config.max_message_size = Some(most_message_bytes);
+                config.max_frame_size = Some(most_message_bytes);
+            });
+        }
+    }
+
     /// Begins the closing handshake, if there is one.
     pub(super) fn close(&mut self, close: Close) {
+        let (code, reason) = close.frame();
+        self.say_goodbye(code, reason);
+    }
+
+    /// The same in other words, of at most 123 bytes.
+    pub(super) fn say_goodbye(&mut self, code: CloseCode, reason: &str) {
         let Some(websocket) = &mut self.websocket else {
             return;
         };
-        let (code, reason) = close.frame();
         // The pipe takes everything; the one error is that the handshake is complete already.
         websocket
             .close(Some(CloseFrame {

@@ -19,6 +19,7 @@ mod postponed;
 mod reading;
 mod receive;
 mod settings;
+mod stranger;
 mod test_signals;
 
 use std::io;
@@ -42,6 +43,7 @@ pub use close::Close;
 pub use departures::Departures;
 pub use judge::{Judge, Refused, Verdict};
 pub use settings::Settings;
+pub use stranger::{Stranger, Unintroduced};
 pub use test_signals::TestSignal;
 
 use deadlines::{Deadlines, Due};
@@ -150,12 +152,25 @@ impl Session {
         settings: Rc<Settings>,
         early: &[u8],
     ) -> Self {
-        let group = shard.groups().of(view);
         let mut inlet = match view.framing {
             Framing::WebSocket => Inlet::new(settings.message_bytes),
             Framing::Events => Inlet::deaf(),
         };
         inlet.push(early);
+        Self::with(shard, client, who, view, log, settings, inlet)
+    }
+
+    /// The same for a client of which something was read already.
+    fn with(
+        shard: Rc<Shard>,
+        client: Client,
+        who: Who,
+        view: &View,
+        log: LogRange,
+        settings: Rc<Settings>,
+        inlet: Inlet,
+    ) -> Self {
+        let group = shard.groups().of(view);
         let client = Rc::new(client);
         let Who { principal, address } = who;
         let card = shard

@@ -1,0 +1,86 @@
+//! Who it is that has opened a WebSocket without a credential: its first message says so. Until then
+//! it is a connection like others that are no client yet, and has a place among those only.
+
+use std::rc::Rc;
+
+use tracing::debug;
+
+use super::connect::Wish;
+use super::connection::Host;
+use super::past::Interest;
+use super::pending::{Opening, Stage};
+use super::refusal::Refusal;
+use super::routes::Subscriber;
+use crate::session::{Close, Stranger, Unintroduced};
+use crate::shard::Shard;
+
+/// The client that a stranger turns out to be; `None`: it was turned away, or is gone.
+pub(super) async fn introduce(
+    host: &Host,
+    shard: &Rc<Shard>,
+    mut stranger: Stranger,
+    wish: &Wish,
+    opening: &Opening,
+) -> Option<(Stranger, Subscriber)> {
+    opening.waits(Stage::Begun);
+    let gate = &host.gate;
+    let token = tokio::select! {
+        token = stranger.token() => token,
+        () = gate.draining.cancelled() => Err(Unintroduced::Close(Close::GoingAway)),
+    };
+    let token = match token {
+        Ok(token) => token,
+        Err(Unintroduced::Close(why)) => {
+            if why != Close::GoingAway {
+                gate.metrics.auth_failed(Refusal::MissingToken.code());
+            }
+            debug!(address = %wish.address, why = why.reason(), "no client came of it");
+            stranger.turn_away(why.code(), why.reason()).await;
+            return None;
+        }
+        Err(Unintroduced::Gone(error)) => {
+            debug!(address = %wish.address, %error, "no client came of it");
+            return None;
+        }
+    };
+    let admitted = async {
+        let principal = gate.introduce(&token, wish.address).await?;
+        let past = host.log.now(shard, Interest::InThePast).await;
+        wish.grant(gate, principal, &past, &opening.handle()).await
+    };
+    match admitted.await {
+        Ok(subscriber) => Some((stranger, subscriber)),
+        Err(refusal) => {
+            gate.metrics.refused(refusal.code());
+            let (code, reason) = farewell(&refusal);
+            stranger.turn_away(code, &reason).await;
+            None
+        }
+    }
+}
+
+/// How a refusal is told in a close frame, which has room for 123 bytes.
+fn farewell(refusal: &Refusal) -> (u16, String) {
+    const GOING_AWAY: u16 = 1001;
+    const POLICY: u16 = 1008;
+    const FAULT: u16 = 1011;
+    const AGAIN: u16 = 1013;
+    let code = match refusal {
+        Refusal::Draining => GOING_AWAY,
+        Refusal::Internal => FAULT,
+        Refusal::Overloaded | Refusal::Busy | Refusal::Unreadable => AGAIN,
+        _ => POLICY,
+    };
+    let mut reason = match refusal {
+        Refusal::HistoryGone(gone) => format!(
+            "history_gone: epoch {}, first_seq {}, last_seq {}",
+            gone.epoch, gone.held.first_seq, gone.held.last_seq
+        ),
+        refusal => refusal.message(),
+    };
+    reason.truncate(reason.floor_char_boundary(MOST_REASON_BYTES));
+    (code, reason)
+}
+
+/// RFC 6455 section 5.5.
+const MOST_REASON_BYTES: usize = 123;
