@@ -88,7 +88,7 @@ impl Drop for Entrance {
 }
 
 /// What counts as one address: an IPv4 address, or the /64 that an IPv6 subscriber is given.
-fn subscriber(address: IpAddr) -> IpAddr {
+pub(super) fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -108,6 +108,7 @@ impl Wish {
             view,
             cursor,
             log: past.range(),
+            held: None,
         })
     }
 }

@@ -31,6 +31,7 @@ use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::routes::{Newcomer, Subscriber};
+use super::tickets::Held;
 use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings, Stranger, Who};
@@ -80,7 +81,7 @@ async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) {
     };
     let mut subscription = entered.begin(&host, &shard, peer);
     let span = subscription.span.clone();
-    let running = subscription.session.run().instrument(span);
+    let running = subscription.run().instrument(span);
     let ended = shard.sessions().track_future(running).await;
     subscription.report(ended, &host.gate.metrics);
 }
@@ -90,6 +91,8 @@ struct Subscription {
     session: Box<Session>,
     span: Span,
     _entrance: Entrance,
+    /// The ticket by which an event stream is open. Let go of last: then its place is free.
+    held: Option<Box<Held>>,
 }
 
 /// A connection to somebody who was let in.
@@ -121,6 +124,7 @@ impl Entered {
             view,
             cursor,
             log,
+            held,
         } = self.subscriber;
         let span = if address == peer.ip().to_canonical() {
             info_span!("session", %peer, subject = principal.subject())
@@ -153,11 +157,21 @@ impl Entered {
             session: Box::new(session),
             span,
             _entrance: entrance,
+            held,
         }
     }
 }
 
 impl Subscription {
+    /// Serves the client to its end, or until the reader of its event stream has come again.
+    async fn run(&mut self) -> Ended {
+        match &self.held {
+            None => self.session.run().await,
+            // Boxed, so that other clients' tasks have no room for it.
+            Some(held) => Box::pin(self.session.run_until(held.replaced())).await,
+        }
+    }
+
     fn report(&self, ended: Ended, metrics: &Doors) {
         let sent_bytes = self.session.sent_bytes();
         match ended {

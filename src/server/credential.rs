@@ -16,6 +16,8 @@ pub(super) enum Ways {
     Header,
     /// Where a browser's `WebSocket` can put one.
     Upgrade,
+    /// Where its `EventSource` can.
+    Stream,
 }
 
 /// What a request brought.
@@ -168,8 +170,10 @@ mod tests {
         ] {
             let headers = headers(lines);
             assert_eq!(of(&headers, "", Ways::Upgrade), expected, "{lines:?}");
-            let elsewhere = of(&headers, "", Ways::Header);
-            assert_eq!(elsewhere.is_ok(), lines.contains(&bearer), "{lines:?}");
+            for elsewhere in [Ways::Header, Ways::Stream] {
+                let found = of(&headers, "", elsewhere);
+                assert_eq!(found.is_ok(), lines.contains(&bearer), "{lines:?}");
+            }
         }
     }
 
@@ -191,7 +195,7 @@ mod tests {
         let ticket = |text: &str| Ok(Credential::Ticket(Token::new(text)));
         let missing = || Err(NoCredential::Missing);
         let none = HeaderMap::new();
-        for ways in [Ways::Upgrade] {
+        for ways in [Ways::Upgrade, Ways::Stream] {
             for (query, expected, rest) in [
                 ("ticket=abc", ticket("abc"), ""),
                 ("a=1&ticket=abc&b=%20", ticket("abc"), "a=1&b=%20"),

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
-use super::tickets::Tickets;
+use super::tickets::{Held, Stream, Tickets};
 use super::{Limits, OtherWays};
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
@@ -32,7 +32,7 @@ pub(super) struct Gate {
     patience: Duration,
     throttle: Throttle,
     other_ways: OtherWays,
-    pub(super) tickets: Tickets,
+    pub(super) tickets: Arc<Tickets>,
     pub(super) clients: Arc<Clients>,
     /// Turns to fetch past signals.
     fetches: Arc<Semaphore>,
@@ -46,6 +46,8 @@ pub(super) struct Admission {
     pub(super) principal: Principal,
     /// What else it asks for behind the question mark, besides to be let in.
     pub(super) query: String,
+    /// The ticket by which its event stream is open, to be kept as long as that is.
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
@@ -66,7 +68,7 @@ impl Gate {
             patience: limits.handshake,
             throttle: Throttle::new(failed_tries_per_minute),
             other_ways,
-            tickets: Tickets::default(),
+            tickets: Arc::default(),
             clients: Arc::new(Clients::new(
                 limits.connections,
                 limits.connections_per_address,
@@ -185,28 +187,48 @@ impl Gate {
                 refusal
             })?;
         let address = call.visit.address;
-        let principal = match &brought.credential {
-            Credential::Token(token) => self.authenticate(token, address).await,
-            Credential::Unreadable(problem) => Err(self.refuse(problem.clone(), address)),
+        let (principal, held) = match &brought.credential {
+            Credential::Token(token) => (self.authenticate(token, address).await?, None),
+            Credential::Unreadable(problem) => return Err(self.refuse(problem.clone(), address)),
             Credential::Ticket(ticket) => self
-                .redeem(ticket)
-                .map_err(|problem| self.refuse(problem, address)),
-        }?;
+                .redeem(ticket, call, ways)
+                .await
+                .map_err(|problem| self.refuse(problem, address))?,
+        };
         Ok(Admission {
             principal,
             query: brought.query,
+            held,
         })
     }
 
     /// A ticket lets in whom its maker's token lets in, and only as long as that.
-    fn redeem(&self, ticket: &Token) -> Result<Principal, InvalidToken> {
-        let principal = self.tickets.redeem(ticket, Instant::now().into_std())?;
+    async fn redeem(
+        &self,
+        ticket: &Token,
+        call: &Call,
+        ways: Ways,
+    ) -> Result<(Principal, Option<Box<Held>>), InvalidToken> {
+        let (address, now) = (call.visit.address, Instant::now().into_std());
+        let (principal, held) = match ways {
+            Ways::Stream => {
+                let stream = Stream::of(&call.headers);
+                let open = self.tickets.stream(ticket, address, stream, now)?;
+                if let Some(before) = open.before {
+                    // The place that it takes is its own. If that is not free by then, others may
+                    // be, too.
+                    timeout(self.patience, before.cancelled()).await.ok();
+                }
+                (open.principal, Some(Box::new(open.held)))
+            }
+            Ways::Header | Ways::Upgrade => (self.tickets.redeem(ticket, now)?, None),
+        };
         if SystemTime::now() >= principal.expires_at() {
             return Err(InvalidToken::Expired);
         }
         let authenticator = Arc::clone(&self.authenticator.borrow());
         match authenticator.still_admits(&principal) {
-            Ok(()) => Ok(principal),
+            Ok(()) => Ok((principal, held)),
             Err(_) => Err(InvalidToken::Revoked),
         }
     }

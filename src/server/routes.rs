@@ -23,6 +23,7 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
+use super::tickets::Held;
 use super::{connect, fetch, halt, hooks, publish, revoke, roster, sources, stream, ticket};
 use crate::auth::Principal;
 use crate::hook::Hooks;
@@ -45,6 +46,8 @@ pub(super) struct Subscriber {
     pub(super) cursor: Seq,
     /// What the log held when it came.
     pub(super) log: LogRange,
+    /// The ticket by which its event stream is open.
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// Who a connection has become a WebSocket for.

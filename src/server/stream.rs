@@ -11,6 +11,7 @@ use warp::http::{Method, Response};
 
 use super::answer::turn_away;
 use super::call::{Call, Route, call};
+use super::credential::Ways;
 use super::gate::Gate;
 use super::past::{Past, Start};
 use super::query::{self, Query, after_seq};
@@ -35,9 +36,10 @@ pub(super) fn route(gate: Arc<Gate>) -> Route {
 async fn stream(gate: &Gate, call: &Call) -> Response<Bytes> {
     let visit = &call.visit;
     let outcome = async {
-        let principal = gate.authorise(call, Scope::SignalsRead).await?;
+        let admission = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
         gate.has_room(visit.address)?;
-        let asked = Query::parse(&call.query, query::OF_UPGRADES)?;
+        let asked = Query::parse(&admission.query, query::OF_UPGRADES)?;
+        let principal = admission.principal;
         let view = View {
             framing: Framing::Events,
             ..asked.view(Protocol::V2, &principal)?
@@ -54,6 +56,7 @@ async fn stream(gate: &Gate, call: &Call) -> Response<Bytes> {
             view,
             cursor,
             log: visit.past.range(),
+            held: admission.held,
         })
     };
     match outcome.await {

@@ -30,6 +30,8 @@ pub enum Close {
     NoToken,
     /// What the peer said first does not say who it is.
     NotAuth,
+    /// The peer has opened its event stream again.
+    Replaced,
     /// The peer sent commands faster than is allowed.
     TooManyCommands,
     /// The peer sent nothing for too long.
@@ -91,6 +93,7 @@ impl Close {
                 CloseCode::Policy,
                 r#"the first message must be {"type":"auth","token":"…"}"#,
             ),
+            Self::Replaced => (CloseCode::Normal, "the same stream was opened again"),
             Self::TooManyCommands => (CloseCode::Policy, "too many commands a second"),
             Self::Silent => (
                 CloseCode::Error,
@@ -149,6 +152,7 @@ mod tests {
             Disconnected,
             NoToken,
             NotAuth,
+            Replaced,
             TooManyCommands,
             Silent,
             LagLost,

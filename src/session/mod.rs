@@ -211,6 +211,22 @@ impl Session {
     /// Serves the client until it or we end it.
     pub async fn run(&mut self) -> Ended {
         let ended = self.serve().await;
+        self.part();
+        ended
+    }
+
+    /// The same, and until it is of no more use.
+    pub async fn run_until(&mut self, replaced: impl Future<Output = ()>) -> Ended {
+        let ended = tokio::select! {
+            ended = self.serve() => ended,
+            () = replaced => Ended::ByServer(Close::Replaced),
+        };
+        self.part();
+        ended
+    }
+
+    /// Ends the connection.
+    fn part(&self) {
         self.leave();
         self.shard.roster().leave(&self.card);
         if self.client.outlet().borrow().is_clear() {
@@ -220,7 +236,6 @@ impl Session {
             self.client.socket().set_zero_linger().ok();
         }
         self.shard.groups().release(&self.group);
-        ended
     }
 
     async fn serve(&mut self) -> Ended {

@@ -1,0 +1,114 @@
+//! Event streams that a page opens by a ticket, as a browser's `EventSource` does.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::net::Ipv4Addr;
+
+use common::events::EventReader;
+use common::jwt::{base64url, claims, with};
+use common::{Answer, TestServer};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+
+const LENIENT: &str = "--auth-failed-tries-per-minute 0";
+
+/// A new ticket of whoever has this token.
+async fn ticket(server: &TestServer, token: &str) -> String {
+    let request = format!(
+        "POST /ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    let (_, answer) = server.open(request.as_bytes()).await;
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    body["ticket"].as_str().unwrap().to_owned()
+}
+
+/// What somebody is told who is not let in.
+async fn refused(server: &TestServer, target: &str, headers: &str) -> (u16, String) {
+    let answer: Answer = server.get(target, headers).await;
+    (answer.status, answer.code())
+}
+
+fn last_event_id(id: u64) -> String {
+    format!("Last-Event-ID: {id}\r\n")
+}
+
+#[tokio::test]
+async fn a_ticket_opens_a_stream_and_opens_it_again_when_the_connection_breaks() {
+    let mut server = TestServer::start(&format!("{LENIENT} --limits-connections 1"));
+    let target = format!(
+        "/signals/stream?ticket={}",
+        ticket(&server, &server.token()).await
+    );
+    let unknown = (401, "invalid_token".to_owned());
+    let (mut reader, first) = server.events(&target, "").await;
+    server.feed("buy X 1 7\n");
+    assert_eq!(reader.signal().await.id, first.id + 1);
+    // It is used, and nobody else's.
+    assert_eq!(refused(&server, &target, "").await, unknown);
+    let target_of_socket = target.replace("/signals/stream", "/ws");
+    let request = common::upgrade_request(&target_of_socket, &last_event_id(1));
+    let (_, answer) = server.open(request.as_bytes()).await;
+    assert_eq!(answer.code(), "invalid_token");
+    let mut elsewhere = server.connect_from(Ipv4Addr::new(127, 0, 0, 2)).await;
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n",
+        last_event_id(1)
+    );
+    elsewhere.flush().await.unwrap();
+    let answer = server.exchange_on(elsewhere, request.as_bytes()).await;
+    assert_eq!(answer.code(), "invalid_token");
+    // The browser comes again while the server still holds the old connection, and there is one
+    // place.
+    for seq in 1..4 {
+        let (mut again, _) = server.events(&target, &last_event_id(seq)).await;
+        assert_eq!(reader.try_next().await, None, "the older one has ended");
+        server.feed("buy X 1 7\n");
+        assert_eq!(again.signal().await.id, seq + 1);
+        reader = again;
+    }
+    // Or after it was gone.
+    drop(reader);
+    server.logged("closed").await;
+    let (mut again, _) = server.events(&target, &last_event_id(2)).await;
+    assert_eq!(again.seqs(2).await, [3, 4]);
+}
+
+#[tokio::test]
+async fn a_reader_stays_no_longer_than_the_token_behind_its_ticket() {
+    let server = TestServer::start(LENIENT);
+    let token = server.mint(&with("jti", "t-1"));
+    let target = format!("/signals/stream?ticket={}", ticket(&server, &token).await);
+    let (mut reader, _) = server.events(&target, "").await;
+    assert!(server.folder.run("token revoke --jti t-1").status.success());
+    assert_eq!(reader.closed().await.0, 1008);
+    let refused = refused(&server, &target, &last_event_id(0)).await;
+    assert_eq!(refused, (401, "invalid_token".to_owned()));
+}
+
+#[tokio::test]
+async fn the_other_ways_of_a_stream() {
+    let server = TestServer::start(&format!(
+        "{LENIENT} --auth-query-token --server-cors-origins https://app.example.org"
+    ));
+    let token = server.mint(&claims());
+    let by_url = format!("/signals/stream?token={token}&after_seq=0");
+    let (reader, _) = server
+        .events(&by_url, "Origin: https://app.example.org\r\n")
+        .await;
+    // A page of another origin may read it.
+    let origin = reader.answer.header("access-control-allow-origin");
+    assert_eq!(origin, Some("https://app.example.org"));
+    let _: EventReader = reader;
+    // A stream has no subprotocols.
+    let entry = format!(
+        "Sec-WebSocket-Protocol: base64url.bearer.authorization.signalcast.{}\r\n",
+        base64url(&token)
+    );
+    let answer = refused(&server, "/signals/stream", &entry).await;
+    assert_eq!(answer, (401, "missing_token".to_owned()));
+    let both = format!("{by_url}&ticket={}", ticket(&server, &token).await);
+    let answer = refused(&server, &both, "").await;
+    assert_eq!(answer, (400, "invalid_request".to_owned()));
+}
