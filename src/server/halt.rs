@@ -59,7 +59,7 @@ async fn handle<B: Buf>(
     let principal = gate.authorise(call, Scope::Admin).await?;
     let stand = match *method {
         Method::POST => {
-            let Instruction { reason } = json_body::read(body, PATIENCE, FORM).await?;
+            let Instruction { reason } = json_body::read(&call.headers, body, FORM).await?;
             let reason = Reason::try_from(reason)
                 .map_err(|why| Refusal::BadRequest(why.to_string().into()))?;
             halt(switch, &call.visit, &principal, reason).await?

@@ -1,60 +1,41 @@
 use std::borrow::Cow;
-use std::pin::pin;
+use std::fmt::Display;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use hyper::body::Buf;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use serde_json::error::Category;
+use warp::http::header::HeaderMap;
 
+use super::body::Bodies;
 use super::refusal::Refusal;
 
 /// Longer than any instruction: a token has up to 8 KiB.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// Reads a small body as JSON, whatever its type is said to be. `form` shows what it has to look
-/// like; `patience` is for all of it.
-pub(super) async fn read<T: DeserializeOwned, B: Buf>(
-    body: impl Stream<Item = Result<B, warp::Error>>,
-    patience: Duration,
+/// For what comes of a body. Whoever gives an instruction has it ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads a small body as JSON, whatever its type is said to be; `form` shows what it has to look
+/// like. It needs no room among the bodies of those who publish: they must not keep anybody from
+/// halting.
+pub(super) async fn read<T: DeserializeOwned, B: Buf, E: Display>(
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, E>>,
     form: &str,
 ) -> Result<T, Refusal> {
-    let Ok(bytes) = timeout(patience, gather(body)).await else {
-        return refuse("the body does not come; send it without a pause");
-    };
+    let body = Bodies::new(PATIENCE)
+        .read(headers, body, MOST_BYTES)
+        .await?;
     // Where the fault is, but nothing of what was sent: that may be a token.
-    serde_json::from_slice(&bytes?).map_err(|why| {
+    serde_json::from_slice(&body.bytes).map_err(|why| {
         let (line, column) = (why.line(), why.column());
         let what = match why.classify() {
-            serde_json::error::Category::Data => "is not what is expected",
+            Category::Data => "is not what is expected",
             _ => "is not JSON",
         };
         let problem = format!("the body {what} (line {line}, column {column}); send {form}");
         Refusal::BadRequest(Cow::Owned(problem))
     })
-}
-
-async fn gather<B: Buf>(
-    body: impl Stream<Item = Result<B, warp::Error>>,
-) -> Result<Vec<u8>, Refusal> {
-    let (mut body, mut bytes) = (pin!(body), Vec::new());
-    while let Some(piece) = body.next().await {
-        let Ok(mut piece) = piece else {
-            return refuse("the body breaks off, or its chunks are malformed");
-        };
-        if bytes.len() + piece.remaining() > MOST_BYTES {
-            return refuse("the body is longer than 16 KiB");
-        }
-        while piece.has_remaining() {
-            let chunk = piece.chunk();
-            let length = chunk.len();
-            bytes.extend_from_slice(chunk);
-            piece.advance(length);
-        }
-    }
-    Ok(bytes)
-}
-
-fn refuse<T>(problem: &'static str) -> Result<T, Refusal> {
-    Err(Refusal::BadRequest(Cow::Borrowed(problem)))
 }

@@ -47,9 +47,6 @@ struct Instruction {
 
 const FORM: &str = r#"{"token":"…"}, {"jti":"…"} or {"sub":"…"}"#;
 
-/// For what comes of a body.
-const BODY_PATIENCE: Duration = Duration::from_secs(5);
-
 /// A command that changes the file may hold it for some seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -60,7 +57,7 @@ async fn revoke<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
     let principal = gate.authorise(call, Scope::Admin).await?;
-    let instruction: Instruction = json_body::read(body, BODY_PATIENCE, FORM).await?;
+    let instruction: Instruction = json_body::read(&call.headers, body, FORM).await?;
     let target = target(instruction)?;
     let revoking = spawn_blocking(move || revoker.revoke(&target, SystemTime::now()));
     let revoked = call
