@@ -19,7 +19,7 @@ use super::gate::Gate;
 use super::refusal::Refusal;
 use super::upgrade;
 use crate::auth::Scope;
-use crate::hub::Tests;
+use crate::hub::{Framing, Tests};
 use crate::shard::Listed;
 use crate::signal::SymbolFilter;
 
@@ -116,7 +116,10 @@ impl<'a> Client<'a> {
             id: listed.id.to_string(),
             subject: &listed.subject,
             address: listed.address.to_string(),
-            protocol: upgrade::name(listed.view.protocol),
+            protocol: match listed.view.framing {
+                Framing::WebSocket => upgrade::name(listed.view.protocol),
+                Framing::Events => "events",
+            },
             connected_at: listed.since.to_string(),
             symbols: match &listed.view.symbols {
                 SymbolFilter::All => vec!["*"],
