@@ -127,6 +127,19 @@ async fn everybody_who_is_connected_is_listed_with_what_they_get() {
     }
     drop(plain);
     listed_so(&server, |clients| clients.len() == 1).await;
+    other
+        .send(r#"{"type":"subscribe","symbols":["EURUSD"]}"#)
+        .await;
+    assert_eq!(other.json().await["type"], "subscribed");
+    let clients = listed(&server).await;
+    assert_eq!(clients[0]["symbols"], json!(["EURUSD"]));
+    assert_eq!(clients[0]["tests"], true);
+    let (_reader, first) = server
+        .events("/signals/stream", &server.authorization())
+        .await;
+    let clients = listed_so(&server, |clients| clients.len() == 2).await;
+    assert_eq!(clients[1]["id"], first.json()["client_id"]);
+    assert_eq!(clients[1]["protocol"], "events");
     server.stop();
 }
 

@@ -642,11 +642,16 @@ async fn it_can_be_seen_everywhere_that_the_server_is_halted() {
     let mut server = TestServer::start(&arguments);
     let address = metrics_address(&server).await;
     let mut live = client(&server, "/", V2).await;
-    let heartbeat = async |client: &mut TestClient| loop {
-        let text = client.text().await;
-        if text.contains("heartbeat\"") && text.starts_with(r#"{"type":"heartbeat""#) {
-            return text;
-        }
+    let heartbeat = async |client: &mut TestClient, is_so: fn(&str) -> bool| {
+        let found = async {
+            loop {
+                let text = client.text().await;
+                if text.starts_with(r#"{"type":"heartbeat""#) && is_so(&text) {
+                    return;
+                }
+            }
+        };
+        patiently("a heartbeat", found).await;
     };
     let ready = async || {
         let answer = get(address, "/readyz").await;
@@ -655,31 +660,88 @@ async fn it_can_be_seen_everywhere_that_the_server_is_halted() {
         assert_eq!(body["status"], "ready");
         body["checks"].clone()
     };
-    assert!(heartbeat(&mut live).await.ends_with("}}}"));
+    heartbeat(&mut live, |text| text.ends_with("}}}")).await;
     assert_eq!(ready().await["halted"], false);
     assert_eq!(ready().await["halt_reason"], Value::Null);
     assert_eq!(Scrape::of(address).await.count("signalcast_halted"), 0);
     halt(&server).await;
-    let mut text = heartbeat(&mut live).await;
-    while !text.ends_with(r#"}},"halted":true}"#) {
-        text = heartbeat(&mut live).await;
-    }
+    heartbeat(&mut live, |text| text.ends_with(r#"}},"halted":true}"#)).await;
     assert_eq!(ready().await["halted"], true);
     assert_eq!(ready().await["halt_reason"], REASON);
     assert_eq!(Scrape::of(address).await.count("signalcast_halted"), 1);
     server.logged("nothing is broadcast").await;
     // What is void is behind who does not want it.
     server.feed(&lines(1..=3));
-    let mut text = heartbeat(&mut live).await;
-    while !text.contains(r#""last_seq":3,"#) {
-        text = heartbeat(&mut live).await;
-    }
+    heartbeat(&mut live, |text| text.contains(r#""last_seq":3,"#)).await;
     lift(&server).await;
-    while text.contains("halted") {
-        text = heartbeat(&mut live).await;
-    }
+    heartbeat(&mut live, |text| !text.contains("halted")).await;
     assert_eq!(ready().await["halted"], false);
     assert_eq!(Scrape::of(address).await.count("signalcast_halted"), 0);
+    server.stop();
+}
+
+#[tokio::test]
+async fn commands_are_followed_during_a_halt_and_what_they_ask_for_comes_after_it() {
+    let mut server = TestServer::start("--server-shards 1");
+    let mut asks = client(&server, "/", V2).await;
+    said(&mut asks).await;
+    server.feed(&lines(1..=3));
+    expect(&mut asks, 1..=3, false).await;
+    halt(&server).await;
+    expect_halted(&mut asks).await;
+    server.feed(&lines(4..=5));
+    recorded(&server, 5).await;
+    for (command, answer) in [
+        (r#"{"type":"ping"}"#, "pong"),
+        (r#"{"type":"subscribe","symbols":["X"]}"#, "subscribed"),
+        (r#"{"type":"resume","after_seq":1}"#, "resumed"),
+    ] {
+        asks.send(command).await;
+        assert_eq!(said(&mut asks).await["type"], answer);
+        expect_nothing(&mut asks).await;
+    }
+    lift(&server).await;
+    expect_resumed(&mut asks).await;
+    expect(&mut asks, 2..=3, false).await;
+    server.feed(&lines(6..=6));
+    expect(&mut asks, 6..=6, false).await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn readers_of_events_are_held_like_everybody_else() {
+    let mut server = TestServer::start("--server-shards 1 --limits-heartbeat 1s");
+    let bearer = server.authorization();
+    let (mut live, _) = server.events("/signals/stream", &bearer).await;
+    server.feed(&lines(1..=3));
+    assert_eq!(live.seqs(3).await, [1, 2, 3]);
+    halt(&server).await;
+    server.feed(&lines(4..=5));
+    recorded(&server, 5).await;
+    let resuming = format!("{bearer}Last-Event-ID: 1\r\n");
+    let (mut resumed, _) = server.events("/signals/stream", &resuming).await;
+    for reader in [&mut live, &mut resumed] {
+        let mut event = reader.next().await;
+        while event.name == "heartbeat" {
+            event = reader.next().await;
+        }
+        let expected = json!({ "type": "halted", "reason": REASON });
+        assert_eq!((event.name.as_str(), event.json()), ("halted", expected));
+        // Until the next sign of life nothing else comes.
+        let event = reader.next().await;
+        assert_eq!(event.name, "heartbeat");
+        assert_eq!(event.json()["halted"], true);
+    }
+    lift(&server).await;
+    server.feed(&lines(6..=6));
+    for (reader, expected) in [(&mut live, &[6][..]), (&mut resumed, &[2, 3, 6])] {
+        let mut event = reader.next().await;
+        while event.name == "heartbeat" {
+            event = reader.next().await;
+        }
+        assert_eq!(event.name, "resumed_live");
+        assert_eq!(reader.seqs(expected.len()).await, expected);
+    }
     server.stop();
 }
 
