@@ -12,6 +12,7 @@ mod connection;
 mod cors;
 mod credential;
 mod crowd;
+mod documents;
 mod fetch;
 mod first_message;
 mod gate;

@@ -102,6 +102,7 @@ pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
         revoke::route(Arc::clone(gate), revoker),
         ticket::route(Arc::clone(gate)),
         probes(readiness),
+        super::documents::route(),
     ];
     let answers = known
         .into_iter()
