@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
 
+use super::schema::{Spoken, check_message};
 use super::{TestServer, patiently, upgrade_request};
 
 pub const FIN: u8 = 0x80;
@@ -58,6 +59,7 @@ pub struct RawClient {
     received: Vec<u8>,
     /// How much of what was received has been looked at.
     seen: usize,
+    spoken: Spoken,
 }
 
 impl TestServer {
@@ -67,6 +69,7 @@ impl TestServer {
             stream,
             received: Vec::new(),
             seen: 0,
+            spoken: Spoken::V1,
         };
         let request = upgrade_request("/", &format!("Authorization: Bearer {token}\r\n"));
         client.send(request.as_bytes()).await;
@@ -147,7 +150,9 @@ impl RawClient {
     pub async fn text(&mut self) -> String {
         let (first, payload) = self.next().await;
         assert_eq!(first, TEXT, "{payload:?}");
-        String::from_utf8(payload).unwrap()
+        let text = String::from_utf8(payload).unwrap();
+        check_message(self.spoken, &text);
+        text
     }
 
     /// The next frame closes. Its code and reason; no code: 1005 (RFC 6455 section 7.1.5).

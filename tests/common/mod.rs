@@ -35,10 +35,13 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message, http};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use schema::{Door, Spoken};
+
 pub mod disk;
 pub mod events;
 pub mod frames;
 pub mod judge;
+pub mod schema;
 
 /// Longest wait for anything. Long, because the machine may be busy: it is only reached when a
 /// test fails.
@@ -472,7 +475,7 @@ impl TestServer {
         patiently("end of the answer", stream.read_to_end(&mut bytes))
             .await
             .unwrap();
-        Answer::parse(&bytes)
+        Answer::to(request, &bytes)
     }
 
     /// Sends these bytes and reads one answer, after which the connection may be open.
@@ -492,7 +495,7 @@ impl TestServer {
             }
         };
         patiently("answer", answer).await;
-        (stream, Answer::parse(&bytes))
+        (stream, Answer::to(request, &bytes))
     }
 
     /// A well-formed upgrade request with these further header lines, each ended by CRLF.
@@ -589,6 +592,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The answer to a request, which must be one that is documented.
+    pub fn to(request: &[u8], bytes: &[u8]) -> Self {
+        let answer = Self::parse(bytes);
+        schema::check_answer(Door::Main, request, &answer);
+        answer
+    }
+
     pub fn parse(bytes: &[u8]) -> Self {
         let head = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         // Behind an upgrade come frames.
@@ -710,12 +720,21 @@ impl TestClient {
         assert!(!matches!(end, Some(Ok(_))), "{end:?} instead of the end");
     }
 
+    /// What was agreed on.
+    fn spoken(&self) -> Spoken {
+        let agreed = self.response.headers().get("sec-websocket-protocol");
+        Spoken::after(agreed.and_then(|name| name.to_str().ok()))
+    }
+
     async fn message(&mut self) -> Message {
         loop {
             let message = patiently("message", self.socket.next())
                 .await
                 .expect("the connection ended")
                 .unwrap();
+            if let Message::Text(text) = &message {
+                schema::check_message(self.spoken(), text);
+            }
             if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
                 return message;
             }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
 
+use crate::common::schema::{Door, check_answer};
 use crate::common::{Answer, PATIENCE, TestServer, patiently};
 
 /// The flag that has a server measured.
@@ -32,15 +33,17 @@ pub async fn metrics_address(server: &TestServer) -> SocketAddr {
 
 /// Asks for something there.
 pub async fn get(address: SocketAddr, path: &str) -> Answer {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let asked = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
         bytes
     };
-    Answer::parse(&patiently("answer", asked).await)
+    let answer = Answer::parse(&patiently("answer", asked).await);
+    check_answer(Door::Metrics, request.as_bytes(), &answer);
+    answer
 }
 
 /// What a scrape brought.
