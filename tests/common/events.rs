@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
 
+use super::schema::{Door, check_answer, check_event};
 use super::{Answer, TestServer, patiently};
 
 /// One event.
@@ -43,6 +44,7 @@ impl Event {
         } else {
             assert_eq!(said["type"], event.name.as_str(), "{text:?}");
         }
+        check_event(&event.name, &event.data);
         Some((event, end))
     }
 
@@ -98,6 +100,7 @@ impl EventReader {
         let rest = received.split_off(head);
         let answer = Answer::parse(&received);
         assert_eq!(answer.status, 200, "{answer:?} {}", super::text(&rest));
+        check_answer(Door::Main, b"GET /signals/stream HTTP/1.1\r\n", &answer);
         Self {
             stream,
             answer,
