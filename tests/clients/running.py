@@ -171,9 +171,14 @@ class Server:
         code = self.child.ended()
         assert code == 0, f"exit code {code} after SIGTERM\n{self.child.story()}"
 
-    def token(self, scope: str = "signals:read signals:test") -> str:
+    def token(
+        self, scope: str = "signals:read signals:test", sub: str = "bot-1", ttl: str = "1h"
+    ) -> str:
         issued = subprocess.run(
-            [server_binary(), "token", "issue", "--sub", "bot-1", "--scope", scope],
+            [
+                *(server_binary(), "token", "issue", "--sub", sub),
+                *("--scope", scope, "--ttl", ttl),
+            ],
             cwd=self.folder,
             env=clean_environment(),
             check=True,

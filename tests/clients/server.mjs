@@ -32,12 +32,12 @@ export async function within(promise, what) {
 }
 
 /** Starts a server for one test; when the test is over the server has to stop at SIGTERM with
- *  exit code 0. What it logged is shown if that test failed. */
-export async function startServer(test) {
+ *  exit code 0. What it logged is shown if that test failed. `options` are flags of `serve`. */
+export async function startServer(test, ...options) {
   const folder = mkdtempSync(join(tmpdir(), "signalcast-"));
   mkdirSync(join(folder, "signals"));
   const log = [];
-  let running = await serve(folder, log, "127.0.0.1:0");
+  let running = await serve(folder, log, "127.0.0.1:0", options);
 
   const stop = async () => {
     running.child.kill("SIGTERM");
@@ -60,11 +60,11 @@ export async function startServer(test) {
     crash: async () => {
       running.child.kill("SIGKILL");
       await within(running.ended, "end of the server");
-      running = await serve(folder, log, new URL(running.url).host);
+      running = await serve(folder, log, new URL(running.url).host, options);
     },
     ca: readFileSync(join(folder, "certs", "ca.pem")),
-    token: (scope = "signals:read signals:test") =>
-      execFileSync(binary, ["token", "issue", "--sub", "bot-1", "--scope", scope], {
+    token: (scope = "signals:read signals:test", ttl = "1h") =>
+      execFileSync(binary, ["token", "issue", "--sub", "bot-1", "--scope", scope, "--ttl", ttl], {
         cwd: folder,
         env: environment,
         encoding: "utf8",
@@ -74,8 +74,8 @@ export async function startServer(test) {
 }
 
 /** A server as a child process, once it listens. */
-async function serve(folder, log, address) {
-  const child = spawn(binary, ["serve", "--listen", address], {
+async function serve(folder, log, address, options) {
+  const child = spawn(binary, ["serve", "--listen", address, ...options], {
     cwd: folder,
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],
