@@ -413,7 +413,12 @@ impl Wish {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    // A case that fails takes as long as a test is patient, so few smaller ones are looked for.
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        max_shrink_time: 120_000,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn each_signal_that_passes_comes_in_order_and_once_after_each_resumed(
