@@ -143,6 +143,15 @@ async fn an_alert_that_fires_again_is_another_signal() {
         let all = accepted(&post(&server, body).await);
         assert_eq!(all[0]["duplicate"], is_again, "{body}");
     }
+    let bearer = format!("Authorization: Bearer {}\r\n", server.token());
+    let page = server.get("/signals?after_seq=0", &bearer).await;
+    let page: Value = serde_json::from_str(&page.body).unwrap();
+    let signals = page["signals"].as_array().unwrap();
+    assert_eq!(signals.len(), 3);
+    assert!(
+        signals.iter().all(|signal| signal["source"] == "hook:tv"),
+        "{page}"
+    );
     server.stop();
 }
 
