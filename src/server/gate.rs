@@ -176,6 +176,7 @@ impl Gate {
         }
     }
 
+    /// A good credential always gets in; only refused ones count as tries.
     async fn judge(&self, call: &Call, ways: Ways) -> Result<Admission, Refusal> {
         let brought =
             Brought::of(&call.headers, &call.query, ways, self.other_ways).map_err(|missing| {
