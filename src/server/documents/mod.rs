@@ -50,7 +50,7 @@ static OPENAPI: LazyLock<Document> =
 static ASYNCAPI: LazyLock<Document> =
     LazyLock::new(|| Document::yaml(include_str!("../../../docs/asyncapi.yaml")));
 
-/// Made at the first request: two milliseconds' work that most servers are never asked for.
+/// Made at the first request, for most servers are never asked.
 static PAGE: LazyLock<Document> =
     LazyLock::new(|| Document::page(include_str!("../../../docs/protocol.md")));
 
