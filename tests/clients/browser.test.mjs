@@ -278,5 +278,7 @@ test("the page of the protocol is readable, and its links lead somewhere", async
   assert.ok(width < 950, `lines of ${width} pixels`);
   assert.notEqual(background, "rgba(0, 0, 0, 0)", "it has no style");
   await page.getByRole("link", { name: "close codes" }).first().click();
-  await page.locator("#close-codes").isVisible();
+  assert.equal(await page.evaluate(() => location.hash), "#close-codes");
+  const top = await page.locator("#close-codes").evaluate((heading) => heading.getBoundingClientRect().top);
+  assert.ok(top >= 0 && top < 100, `the heading is ${top} pixels from the top`);
 });
