@@ -333,7 +333,7 @@ mod tests {
     /// Somebody who records: heeds the switch at these places of the log, whenever it rings, and
     /// passes it on to one shard.
     fn recorder(switch: &Switch, places: &'static [u64]) -> JoinHandle<()> {
-        let (bell, rung) = mpsc::channel();
+        let (bell, rung) = mpsc::sync_channel(16);
         switch.rings(move || bell.send(()).unwrap());
         let (switch, mut heeded) = (switch.clone(), 0);
         thread::spawn(move || {
