@@ -812,6 +812,53 @@ async fn no_log_holds_a_token_that_came_as_a_command() {
     }
 }
 
+/// Throws the halt switch, or lifts it.
+async fn halt(server: &TestServer, method: &str, body: &str) {
+    let (token, length) = (server.mint(&with("scope", "admin")), body.len());
+    let request = format!(
+        "{method} /halt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let answer = server.exchange(request.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
+async fn while_the_server_is_halted_commands_are_answered_and_signals_wait_for_the_lift() {
+    for journal in JOURNALS {
+        let mut server = start(journal);
+        let mut client = client(&server).await;
+        server.feed("buy A 1 7\nbuy B 1 7\nbuy A 1 7\n");
+        expect_seqs(&mut client, 1..=3).await;
+        halt(&server, "POST", r#"{"reason":"why"}"#).await;
+        assert_eq!(client.text().await, r#"{"type":"halted","reason":"why"}"#);
+        for (command, answer) in [
+            (json!({ "type": "ping" }), "pong"),
+            (
+                json!({ "type": "subscribe", "symbols": ["B"] }),
+                "subscribed",
+            ),
+            (json!({ "type": "resume", "after_seq": 2 }), "resumed"),
+            (
+                json!({ "type": "auth", "token": server.mint(&claims()) }),
+                "authenticated",
+            ),
+            (json!({ "type": "test" }), "buy"),
+            (json!({ "type": "resume", "after_seq": 0 }), "resumed"),
+            (json!({ "type": "resume", "after_seq": 9 }), "error"),
+        ] {
+            let said: Value = serde_json::from_str(&ask(&mut client, &command).await).unwrap();
+            assert_eq!(said["type"], answer, "{said}");
+        }
+        assert_nothing_more(&mut client).await;
+        halt(&server, "DELETE", "").await;
+        assert_eq!(client.text().await, r#"{"type":"resumed_live"}"#);
+        expect_seqs(&mut client, [2]).await;
+        server.feed("buy A 1 7\nbuy B 1 7\n");
+        expect_seqs(&mut client, [5]).await;
+    }
+}
+
 #[tokio::test]
 async fn v1_knows_no_commands_but_the_text() {
     let server = start("");

@@ -48,8 +48,8 @@ impl Session {
         }
     }
 
-    /// Goes on with the command that is postponed, if what it waits for has come or it does not matter
-    /// any more. True if so: what the client has sent behind it can be looked at now.
+    /// Goes on with the command that is postponed, if what it waits for has come or it does not
+    /// matter any more. True if so: what the client has sent behind it can be looked at now.
     pub(super) fn settle(&mut self) -> bool {
         let Some(postponed) = &mut self.postponed else {
             return false;

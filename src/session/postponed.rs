@@ -47,8 +47,8 @@ impl Postponed {
     }
 }
 
-/// Ends when what a command waits for has come, which [`Postponed::take`] then finds; never if there is
-/// none.
+/// Ends when what a command waits for has come, which [`Postponed::take`] then finds; never if there
+/// is none.
 ///
 /// # Cancel safety
 /// Cancel safe: what has come is kept.
