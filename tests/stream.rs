@@ -376,7 +376,7 @@ fn curl_prints_each_event_when_it_happens() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let (printed, lines) = mpsc::channel();
+    let (printed, lines) = mpsc::sync_channel(16);
     let stdout = BufReader::new(curl.stdout.take().unwrap());
     let reading = thread::spawn(move || {
         for line in stdout.lines() {

@@ -279,3 +279,43 @@ const MOST_HTTP_HEADERS: usize = 100;
 /// The answer to HTTP/2, as hyper gives it to other versions.
 const NOT_HTTP_1: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const ANSWER: &str = "what was asked for first";
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_before_is_answered_before_a_connection_is_taken_over() {
+        let takeover = Takeover::default();
+        let answer = |request: Request<Incoming>| {
+            let takeover = &takeover;
+            Box::pin(async move {
+                let answer = Response::new(ANSWER.to_owned());
+                if request.uri() == "/stream" {
+                    takeover.begin(&answer);
+                    pending().await
+                }
+                Ok::<_, Infallible>(answer)
+            })
+        };
+        // It holds neither what is asked nor what is answered.
+        let (ours, mut theirs) = duplex(16);
+        let peer = async {
+            let requests = "GET / HTTP/1.1\r\n\r\nGET /stream HTTP/1.1\r\n\r\n";
+            theirs.write_all(requests.as_bytes()).await.unwrap();
+            let mut told = String::new();
+            while !told.ends_with(ANSWER) {
+                told.push(char::from(theirs.read_u8().await.unwrap()));
+            }
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let speak = speak_http(ours, answer, &takeover, deadline);
+        let ((_, _, talk), ()) = join(speak, peer).await;
+        assert_eq!(talk, Talk::TakenOver);
+    }
+}

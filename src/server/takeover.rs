@@ -30,8 +30,8 @@ impl Takeover {
         self.head.borrow().is_some()
     }
 
-    /// Whether hyper can be left now. It reads no request before it has written the last answer into
-    /// its buffer, and is asked for no more: a flush since the beginning was of everything.
+    /// Whether hyper can be left now. It asks for no answer before it has the last one in its buffer,
+    /// and gets none to this request: what was flushed since the beginning was everything.
     pub(super) fn is_ready(&self) -> bool {
         self.has_begun() && self.flushed.get()
     }
@@ -119,5 +119,39 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<'_, IO> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::poll_immediate;
+    use tokio::io::{AsyncWriteExt as _, BufWriter, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hyper_is_left_when_what_it_wrote_has_gone_since_the_takeover_began() {
+        let takeover = Takeover::default();
+        let (ours, _theirs) = duplex(16);
+        let mut stream = takeover.watch(BufWriter::new(ours));
+        stream.flush().await.unwrap();
+        assert!(!takeover.is_ready(), "nobody has taken over");
+        // Into the buffer.
+        stream.write_all(b"what was asked before").await.unwrap();
+        takeover.begin(&Response::new(()));
+        assert!(!takeover.is_ready(), "that was before");
+        // More than fits.
+        assert!(poll_immediate(stream.flush()).await.is_none());
+        assert!(!takeover.is_ready());
+    }
+
+    #[test]
+    fn an_answer_begins_as_its_route_says() {
+        let answer = Response::builder().header("signalcast-last-seq", 7);
+        let head = head(&answer.header("note", "é").body(()).unwrap());
+        assert_eq!(
+            String::from_utf8(head).unwrap(),
+            "HTTP/1.1 200 OK\r\nsignalcast-last-seq: 7\r\nnote: é\r\n\r\n"
+        );
     }
 }
