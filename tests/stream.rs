@@ -224,6 +224,18 @@ async fn a_reader_takes_a_clients_place_and_gives_it_back() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_named_origin_may_read_a_stream() {
+    const ORIGIN: &str = "https://app.example.org";
+    let server = TestServer::start(&format!("--server-cors-origins {ORIGIN}"));
+    for (origin, allowed) in [(ORIGIN, Some(ORIGIN)), ("https://other.example.org", None)] {
+        let headers = format!("{}Origin: {origin}\r\n", server.authorization());
+        let (reader, _) = server.events("/signals/stream", &headers).await;
+        let said = reader.answer.header("access-control-allow-origin");
+        assert_eq!(said, allowed, "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_may_follow_other_requests_on_its_connection() {
     for transport in TRANSPORTS {
         let mut server = TestServer::start(transport);
