@@ -109,7 +109,7 @@ fn judge(door: Door, request: &[u8], answer: &Answer) -> Result<(), String> {
     if is_empty && [400, 431].contains(&answer.status) && method != "HEAD" {
         return Ok(());
     }
-    if method == "OPTIONS" && answer.header("access-control-allow-origin").is_some() {
+    if method == "OPTIONS" && answer.header("access-control-allow-methods").is_some() {
         return Ok(());
     }
     if answer.status == 400 && answer.body.contains("this port speaks TLS") {
