@@ -12,6 +12,7 @@ import { startProxy } from "./cutting.mjs";
 import { deadline, startServer } from "./server.mjs";
 
 const PAGE = readFileSync(new URL("../../examples/page.html", import.meta.url));
+const PROTOCOL = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
 
 let browser;
 
@@ -219,6 +220,31 @@ test("an EventSource that was cut off comes back by itself, and has every signal
   assert.deepEqual(seqs, Array.from({ length: 12 }, (_, index) => index + 1));
   const beat = await page.evaluate(() => window.event("heartbeat"));
   assert.deepEqual([beat.data.last_seq, beat.lastEventId], [12, "12"]);
+});
+
+test("the documented EventSource has every signal once, although the server was killed", async (t) => {
+  const { server, page, https } = await open(t);
+  const section = PROTOCOL.split("\n### In a browser\n")[1];
+  const [, program] = section.match(/^```js\n(.*?)^```$/ms);
+  const changed = program
+    .replace("https://signals.example.org", https)
+    .replace("(lastId = event.lastEventId)", "(window.begun = lastId = event.lastEventId)")
+    .replace("console.log(JSON.parse(data))", "window.seen.push(JSON.parse(data))");
+  for (const word of [https, "window.begun", "window.seen"]) assert.ok(changed.includes(word), word);
+  await page.evaluate((token) => Object.assign(window, { token, seen: [] }), server.token());
+  await page.addScriptTag({ content: `{ ${changed} }`, type: "module" });
+  const seen = async (count) => {
+    await page.waitForFunction((count) => window.seen.length >= count, count);
+    return page.evaluate(() => window.seen.map(({ seq, content }) => `${seq} ${content.price}`));
+  };
+  await page.waitForFunction(() => window.begun !== undefined);
+  server.append("buy BTCUSDT 1.00");
+  await seen(1);
+  await server.crash();
+  server.append("buy BTCUSDT 2.00");
+  await seen(2);
+  server.append("buy BTCUSDT 3.00");
+  assert.deepEqual(await seen(3), ["1 1.00", "2 2.00", "3 3.00"]);
 });
 
 test("a page of an origin that is not named gets no answer to read", async (t) => {
