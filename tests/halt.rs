@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use common::disk::Disk;
 use common::jwt::{claims, with};
 use common::{Answer, Folder, TestClient, TestServer, patiently, wire};
+use futures::StreamExt;
 use futures::future::join_all;
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::time::interval;
 use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const JOURNALS: [&str; 2] = ["--journal sqlite", "--journal none"];
@@ -434,17 +436,22 @@ enum Got {
     Resumed,
 }
 
-/// All that comes until the signal of the symbol `END`, the number being the price.
+/// All that comes until the signal of the symbol `END`, the number being the price. So much comes
+/// that it is looked at no further.
 async fn all_until_end(mut client: TestClient) -> Vec<Got> {
     let mut all = Vec::new();
     loop {
-        let said = said(&mut client).await;
+        let next = patiently("message", client.socket.next()).await;
+        let Message::Text(text) = next.unwrap().unwrap() else {
+            continue;
+        };
+        let said: Value = serde_json::from_str(&text).unwrap();
         match said["type"].as_str().unwrap() {
             "halted" => all.push(Got::Halted),
             "resumed_live" => all.push(Got::Resumed),
             "buy" => all.push(Got::Signal(said["content"]["price"].as_u64().unwrap())),
             "sell" => return all,
-            "connection_established" => {}
+            "connection_established" | "heartbeat" => {}
             _ => panic!("{said}"),
         }
     }
@@ -452,7 +459,7 @@ async fn all_until_end(mut client: TestClient) -> Vec<Got> {
 
 #[tokio::test]
 async fn of_a_flood_clients_get_exactly_what_was_recorded_while_not_halted() {
-    const HALTS: usize = 30;
+    const HALTS: usize = 60;
     for journal in JOURNALS {
         let mut server = TestServer::start(&format!("{journal} --server-shards 2 --plaintext"));
         let mut clients = Vec::new();
@@ -467,8 +474,8 @@ async fn of_a_flood_clients_get_exactly_what_was_recorded_while_not_halted() {
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 feed.write_all(lines(next..=next + 19).as_bytes()).unwrap();
                 next += 20;
-                // Some 10,000 a second: more would only make the clients of the test late.
-                thread::sleep(Duration::from_millis(2));
+                // Some 4,000 a second: more would only make the clients of the test late.
+                thread::sleep(Duration::from_millis(5));
             }
             (feed, next - 1)
         });
@@ -494,7 +501,7 @@ async fn of_a_flood_clients_get_exactly_what_was_recorded_while_not_halted() {
         let ((halts, last, _feed), got) = tokio::join!(ending, reading);
         let is_void = |seq: &u64| halts.iter().any(|halt| halt.contains(seq));
         let (void, live): (Vec<u64>, Vec<u64>) = (1..=last).partition(is_void);
-        assert!(void.len() > 100 && live.len() > 100, "{halts:?} of {last}");
+        assert!(void.len() > 50 && live.len() > 50, "{halts:?} of {last}");
         if journal == JOURNALS[0] {
             let stored = stored(&server.folder);
             let expected = (1..=last).map(|seq| (seq, is_void(&seq).then_some(0)));
