@@ -137,7 +137,7 @@ pub fn check_answer(door: Door, request: &[u8], answer: &Answer) {
 
 fn judge(door: Door, request: &[u8], answer: &Answer) -> Result<(), String> {
     let Some((method, path)) = asked(request) else {
-        return judge_general(&["BadRequest", "NotFound", "HeadersTooLarge"], answer);
+        return judge_general("", &["BadRequest", "NotFound", "HeadersTooLarge"], answer);
     };
     // What is no HTTP is answered before anybody looks for the path.
     let is_empty = answer.body.is_empty() && answer.header("content-type").is_none();
@@ -150,17 +150,13 @@ fn judge(door: Door, request: &[u8], answer: &Answer) -> Result<(), String> {
         return Ok(());
     }
     if answer.status == 400 && answer.body.contains("this port speaks TLS") {
-        return judge_general(&["BadRequest"], answer);
+        return judge_general(method, &["BadRequest"], answer);
     }
     let Some((template, operations)) = operations(door, path) else {
-        return judge_general(&["NotFound", "HeadersTooLarge"], answer);
+        return judge_general(method, &["NotFound", "HeadersTooLarge"], answer);
     };
     let Some(operation) = operations.get(method.to_ascii_lowercase()) else {
-        // To `HEAD` without the body that it would have.
-        if method == "HEAD" && answer.status == 405 {
-            return Ok(());
-        }
-        return judge_general(&["MethodNotAllowed", "HeadersTooLarge"], answer);
+        return judge_general(method, &["MethodNotAllowed", "HeadersTooLarge"], answer);
     };
     let status = answer.status.to_string();
     let response = operation["responses"].get(&status);
@@ -169,7 +165,7 @@ fn judge(door: Door, request: &[u8], answer: &Answer) -> Result<(), String> {
 }
 
 /// An answer that any request may get.
-fn judge_general(names: &[&str], answer: &Answer) -> Result<(), String> {
+fn judge_general(method: &str, names: &[&str], answer: &Answer) -> Result<(), String> {
     let statuses = [
         ("BadRequest", 400),
         ("NotFound", 404),
@@ -181,7 +177,11 @@ fn judge_general(names: &[&str], answer: &Answer) -> Result<(), String> {
         .find(|(name, status)| names.contains(name) && *status == answer.status);
     match name {
         Some(_) if answer.body.is_empty() && answer.header("content-type").is_none() => Ok(()),
-        Some((name, _)) => judge_response(&OPENAPI["components"]["responses"][name], answer, false),
+        Some((name, _)) => judge_response(
+            &OPENAPI["components"]["responses"][name],
+            answer,
+            method == "HEAD",
+        ),
         None => Err(format!("none of {names:?}")),
     }
 }
@@ -245,9 +245,11 @@ fn fits(template: &str, path: &str) -> bool {
 }
 
 fn judge_response(response: &Value, answer: &Answer, is_head: bool) -> Result<(), String> {
-    if !is_head {
-        judge_headers(response, answer)?;
+    if is_head {
+        let is_empty = answer.body.is_empty();
+        return is_empty.then_some(()).ok_or("a body to HEAD".to_owned());
     }
+    judge_headers(response, answer)?;
     let Some(content) = response.get("content") else {
         let is_empty = answer.body.is_empty();
         return is_empty
