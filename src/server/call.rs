@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
 
 use hyper::body::Bytes;
 use tokio_util::task::TaskTracker;
@@ -12,10 +11,10 @@ use warp::http::header::HeaderMap;
 use warp::http::{Method, Response};
 use warp::{Filter, Rejection};
 
+use super::newcomer::Admitted;
 use super::past::Past;
 use super::pending::OpeningHandle;
 use super::refusal::{MOST_HEADER_BYTES, Refusal};
-use super::routes::Newcomer;
 use super::upgrade::HttpVersion;
 
 /// A request, but for its path, its method and its body.
@@ -41,7 +40,7 @@ pub(super) struct Visit {
     pub(super) opening: OpeningHandle,
     /// A drain waits for what is tracked here.
     pub(super) answering: TaskTracker,
-    pub(super) admitted: Arc<Mutex<Option<Newcomer>>>,
+    pub(super) admitted: Admitted,
 }
 
 /// What answers requests for one path.

@@ -27,10 +27,10 @@ use super::clients::Entrance;
 use super::first_message::introduce;
 use super::gate::Gate;
 use super::http::{Upgraded, Visitor, turn_away};
+use super::newcomer::{Newcomer, Subscriber};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::routes::{Newcomer, Subscriber};
 use super::tickets::Held;
 use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
@@ -257,7 +257,7 @@ async fn enter(
                 early,
             },
         }),
-        Newcomer::Unknown(wish) => {
+        Newcomer::Stranger(wish) => {
             let stranger = Stranger::new(socket, outlet, &early);
             let introduced = introduce(host, shard, stranger, &wish, opening).await;
             introduced.map(|(stranger, subscriber)| Entered {

@@ -11,9 +11,14 @@ use super::call::{Call, Route, call_by};
 use super::gate::Gate;
 use super::page::{Format, Page};
 use super::query::{self, Query};
-use super::routes::OF_SIGNALS;
 use crate::auth::Scope;
 use crate::signal::Protocol;
+
+/// Where past signals are.
+pub(super) const PAST_SIGNALS: &str = "/signals";
+
+/// What may be done there: fetch some, publish some.
+pub(super) const OF_SIGNALS: &[Method] = &[Method::GET, Method::POST];
 
 pub(super) fn route(gate: Arc<Gate>) -> Route {
     warp::path!("signals")

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use tracing::debug;
 
-use super::connect::Wish;
 use super::connection::Host;
+use super::newcomer::Subscriber;
 use super::past::Interest;
 use super::pending::{Opening, Stage};
 use super::refusal::Refusal;
-use super::routes::Subscriber;
+use super::wish::Wish;
 use crate::session::{Close, Stranger, Unintroduced};
 use crate::shard::Shard;
 

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -27,14 +26,14 @@ use tracing::debug;
 use warp::http::{Method, Request, Response, Version};
 
 use super::call::{Route, Visit};
+use super::fetch::PAST_SIGNALS;
+use super::newcomer::{Admitted, Newcomer};
 use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
-use super::routes::{Newcomer, PAST_SIGNALS};
 use super::takeover::Takeover;
 use super::upgrade::HttpVersion;
-use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::shard::Shard;
 
@@ -83,7 +82,7 @@ impl Transport for TlsStream<TcpStream> {
 impl Visitor<'_> {
     /// Answers requests until one becomes a WebSocket or an event stream, or the connection ends.
     pub(super) async fn answer(&self, io: impl Transport, deadline: Instant) -> Option<Upgraded> {
-        let admitted = Arc::new(Mutex::new(None));
+        let admitted = Admitted::default();
         let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
         // Besides, what browsers are told of other sites' pages.
         let shared = |cors: &CorsLayer| cors.layer(warp::service(self.routes.clone()));
@@ -91,17 +90,17 @@ impl Visitor<'_> {
         let (routes, shared) = (&routes, &shared);
         let takeover = Takeover::default();
         let answer = |mut request: Request<Incoming>| {
-            let (admitted, takeover) = (Arc::clone(&admitted), &takeover);
+            let (admitted, takeover) = (admitted.clone(), &takeover);
             Box::pin(async move {
                 self.opening.waits(Stage::Begun);
-                let visit = self.visit(&request, Arc::clone(&admitted)).await;
+                let visit = self.visit(&request, admitted.clone()).await;
                 request.extensions_mut().insert(visit);
                 let answer = match shared {
                     Some(shared) => shared.call(request).await,
                     None => routes.call(request).await,
                 };
                 if let Ok(answer) = &answer
-                    && wants_events(&admitted)
+                    && admitted.wants_events()
                 {
                     takeover.begin(answer);
                     pending().await
@@ -113,12 +112,8 @@ impl Visitor<'_> {
         if talk == Talk::Broken {
             self.metrics.handshake_failed(HandshakeFailure::Http);
         }
-        let admitted = admitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
         let cut_short = takeover.has_begun() && talk != Talk::TakenOver;
-        let Some(newcomer) = admitted.filter(|_| !cut_short) else {
+        let Some(newcomer) = admitted.take().filter(|_| !cut_short) else {
             hang_up(io).await;
             return None;
         };
@@ -132,11 +127,7 @@ impl Visitor<'_> {
         })
     }
 
-    async fn visit(
-        &self,
-        request: &Request<Incoming>,
-        admitted: Arc<Mutex<Option<Newcomer>>>,
-    ) -> Visit {
+    async fn visit(&self, request: &Request<Incoming>, admitted: Admitted) -> Visit {
         let uri = request.uri();
         let target = uri
             .path_and_query()
@@ -159,15 +150,6 @@ impl Visitor<'_> {
             answering: self.shard.sessions().clone(),
             admitted,
         }
-    }
-}
-
-/// Whether the request that was answered made somebody a reader of events.
-fn wants_events(admitted: &Mutex<Option<Newcomer>>) -> bool {
-    let admitted = admitted.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*admitted {
-        Some(Newcomer::Known(subscriber)) => subscriber.view.framing == Framing::Events,
-        Some(Newcomer::Unknown(_)) | None => false,
     }
 }
 

@@ -27,6 +27,7 @@ mod lifecycle;
 mod lines;
 mod listener;
 mod monitoring;
+mod newcomer;
 mod page;
 mod past;
 mod pending;
@@ -48,6 +49,7 @@ mod takeover;
 mod ticket;
 mod tickets;
 mod upgrade;
+mod wish;
 
 use std::collections::HashSet;
 use std::io;

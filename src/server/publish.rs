@@ -13,12 +13,12 @@ use warp::http::{Method, Response, StatusCode};
 
 use super::answer::turn_away;
 use super::call::{Call, Route, call_by};
+use super::fetch::OF_SIGNALS;
 use super::gate::Gate;
 use super::intake::{Intake, Published};
 use super::lines::{Form, Signals};
 use super::query::{self, Query};
 use super::refusal::Refusal;
-use super::routes::OF_SIGNALS;
 use crate::auth::{Principal, Scope};
 use crate::ingest;
 use crate::printable::printable;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
@@ -10,60 +9,21 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use warp::http::header::CONTENT_TYPE;
-use warp::http::{Method, Response, StatusCode};
+use warp::http::{Response, StatusCode};
 use warp::reject::Reject;
 use warp::{Filter, Rejection};
 
 use super::answer::{self, turn_away};
 use super::call::{READ, Route, headers_fit, only};
-use super::clients::Entrance;
-use super::connect::Wish;
 use super::crowd::Crowd;
 use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::tickets::Held;
 use super::{connect, fetch, halt, hooks, publish, revoke, roster, sources, stream, ticket};
-use crate::auth::Principal;
 use crate::hook::Hooks;
-use crate::hub::View;
 use crate::metrics::Registry;
 use crate::reload::Revoker;
-use crate::session::LogRange;
-use crate::signal::Seq;
-
-/// Somebody who was let in, with a place kept.
-#[derive(Debug)]
-pub(super) struct Subscriber {
-    pub(super) principal: Principal,
-    pub(super) entrance: Entrance,
-    /// Where the client is, which may be behind a proxy.
-    pub(super) address: IpAddr,
-    /// What it gets.
-    pub(super) view: View,
-    /// The first signal it is sent.
-    pub(super) cursor: Seq,
-    /// What the log held when it came.
-    pub(super) log: LogRange,
-    /// The ticket by which its event stream is open.
-    pub(super) held: Option<Box<Held>>,
-}
-
-/// Who a connection has become a WebSocket for.
-#[derive(Debug)]
-pub(super) enum Newcomer {
-    /// Somebody who was let in.
-    Known(Subscriber),
-    /// Somebody who is to say first who it is.
-    Unknown(Wish),
-}
-
-/// Where past signals are.
-pub(super) const PAST_SIGNALS: &str = "/signals";
-
-/// What may be done there: fetch some, publish some.
-pub(super) const OF_SIGNALS: &[Method] = &[Method::GET, Method::POST];
 
 impl Reject for Refusal {}
 

@@ -1,6 +1,6 @@
 //! `GET /signals/stream`: Server-Sent Events.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use hyper::body::Bytes;
 use jiff::Timestamp;
@@ -13,13 +13,14 @@ use super::answer::turn_away;
 use super::call::{Call, Route, call};
 use super::credential::Ways;
 use super::gate::Gate;
+use super::newcomer::{Newcomer, Subscriber};
 use super::past::{Past, Start};
-use super::query::{self, Query, after_seq};
+use super::query::after_seq;
 use super::refusal::Refusal;
-use super::routes::{Newcomer, Subscriber};
 use super::upgrade::{EPOCH, LAST_SEQ};
+use super::wish::Wish;
 use crate::auth::Scope;
-use crate::hub::{Framing, View};
+use crate::hub::Framing;
 use crate::signal::Protocol;
 
 pub(super) fn route(gate: Arc<Gate>) -> Route {
@@ -38,34 +39,19 @@ async fn stream(gate: &Gate, call: &Call) -> Response<Bytes> {
     let outcome = async {
         let admission = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
         gate.has_room(visit.address)?;
-        let asked = Query::parse(&admission.query, query::OF_UPGRADES)?;
-        let principal = admission.principal;
-        let view = View {
-            framing: Framing::Events,
-            ..asked.view(Protocol::V2, &principal)?
-        };
+        let (query, address) = (&admission.query, visit.address);
+        let wish = Wish::parse(query, Protocol::V2, Framing::Events, address)?;
         // A browser that comes back asks for its first URL again.
-        let start = last_event_id(&call.headers)?.or(asked.start);
-        let start = start.unwrap_or(Start::Live);
-        let first = visit.past.first(start, asked.epoch.as_deref());
-        let cursor = visit.opening.while_ours(first).await?;
+        let wish = wish.beginning(last_event_id(&call.headers)?);
+        let granted = wish.grant(gate, admission.principal, &visit.past, &visit.opening);
         Ok(Subscriber {
-            entrance: gate.admit(visit.address)?,
-            principal,
-            address: visit.address,
-            view,
-            cursor,
-            log: visit.past.range(),
             held: admission.held,
+            ..granted.await?
         })
     };
     match outcome.await {
         Ok(subscriber) => {
-            let mut admitted = visit
-                .admitted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *admitted = Some(Newcomer::Known(subscriber));
+            visit.admitted.put(Newcomer::Known(subscriber));
             head(&visit.past)
         }
         Err(refusal) => turn_away(&gate.metrics, &refusal),

@@ -1,0 +1,72 @@
+use std::net::IpAddr;
+
+use super::gate::Gate;
+use super::newcomer::Subscriber;
+use super::past::{Past, Start};
+use super::pending::OpeningHandle;
+use super::query::{self, Query};
+use super::refusal::Refusal;
+use crate::auth::Principal;
+use crate::hub::{Framing, View};
+use crate::signal::Protocol;
+
+/// What somebody wants who wants to be a client.
+#[derive(Debug)]
+pub(super) struct Wish {
+    protocol: Protocol,
+    framing: Framing,
+    asked: Query,
+    /// Where it is, which may be behind a proxy.
+    pub(super) address: IpAddr,
+}
+
+impl Wish {
+    /// What a query says that comes from there, to a door where this is spoken.
+    pub(super) fn parse(
+        query: &str,
+        protocol: Protocol,
+        framing: Framing,
+        address: IpAddr,
+    ) -> Result<Self, Refusal> {
+        let asked = Query::parse(query, query::OF_UPGRADES)?;
+        asked.fits(protocol)?;
+        Ok(Self {
+            protocol,
+            framing,
+            asked,
+            address,
+        })
+    }
+
+    /// The same, but from this place on, if there is one.
+    pub(super) fn beginning(mut self, start: Option<Start>) -> Self {
+        self.asked.start = start.or(self.asked.start);
+        self
+    }
+
+    /// A place for whoever this is, in the log and among the clients.
+    pub(super) async fn grant(
+        &self,
+        gate: &Gate,
+        principal: Principal,
+        past: &Past,
+        opening: &OpeningHandle,
+    ) -> Result<Subscriber, Refusal> {
+        let view = View {
+            framing: self.framing,
+            ..self.asked.view(self.protocol, &principal)?
+        };
+        let start = self.asked.start.unwrap_or(Start::Live);
+        let first = past.first(start, self.asked.epoch.as_deref());
+        let cursor = opening.while_ours(first).await?;
+        Ok(Subscriber {
+            entrance: gate.admit(self.address)?,
+            principal,
+            address: self.address,
+            view,
+            cursor,
+            log: past.range(),
+            held: None,
+        })
+    }
+}
