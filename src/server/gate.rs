@@ -113,15 +113,14 @@ impl Gate {
         ways.first_message && brought().err() == Some(NoCredential::Missing)
     }
 
-    /// Who somebody is who has said it later, if it may read signals.
-    pub(super) async fn introduce(
+    /// Who it is by a token that comes in a message instead of a request, if it may read signals.
+    pub(super) async fn reader(
         &self,
         token: &Token,
         address: IpAddr,
     ) -> Result<Principal, Refusal> {
         let principal = self.authenticate(token, address).await?;
         self.check(&principal, Scope::SignalsRead)?;
-        self.is_open()?;
         Ok(principal)
     }
 
@@ -235,11 +234,7 @@ impl Gate {
     }
 
     /// A good token always gets in; only refused ones count as tries.
-    pub(super) async fn authenticate(
-        &self,
-        token: &Token,
-        address: IpAddr,
-    ) -> Result<Principal, Refusal> {
+    async fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
         let mut judged = self.look_at(token);
         if judged == Err(InvalidToken::UnknownKey)
             && let Some(refresh) = &self.key_refresh
