@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 use warp::Filter;
 use warp::http::{Method, Response};
 
-use super::answer::turn_away;
+use super::answer;
 use super::call::{Call, Route, call};
 use super::credential::Ways;
 use super::gate::Gate;
@@ -24,23 +24,19 @@ pub(super) fn route(gate: Arc<Gate>) -> Route {
         .and(call(&[Method::GET]))
         .then(move |call: Call| {
             let gate = Arc::clone(&gate);
-            async move { connect(&gate, &call).await }
+            async move { answer::of(&gate, connect(&gate, &call).await) }
         })
         .boxed()
 }
 
 /// Lets somebody in or turns him away.
-async fn connect(gate: &Gate, call: &Call) -> Response<Bytes> {
+async fn connect(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
     let visit = &call.visit;
-    match come(gate, call).await {
-        Ok((handshake, newcomer)) => {
-            // What there is, is nothing for somebody whom nobody knows.
-            let past = matches!(newcomer, Newcomer::Known(_)).then_some(&visit.past);
-            visit.admitted.put(newcomer);
-            handshake.response(past).map(Bytes::from)
-        }
-        Err(refusal) => turn_away(&gate.metrics, &refusal),
-    }
+    let (handshake, newcomer) = come(gate, call).await?;
+    // What there is, is nothing for somebody whom nobody knows.
+    let past = matches!(newcomer, Newcomer::Known(_)).then_some(&visit.past);
+    visit.admitted.put(newcomer);
+    Ok(handshake.response(past).map(Bytes::from))
 }
 
 async fn come(gate: &Gate, call: &Call) -> Result<(Handshake, Newcomer), Refusal> {

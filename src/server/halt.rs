@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer::{self, turn_away};
+use super::answer;
 use super::call::{Call, Route, Visit, call};
 use super::gate::Gate;
 use super::json_body;
@@ -31,7 +31,7 @@ pub(super) fn route(gate: Arc<Gate>, switch: Switch) -> Route {
             let (gate, switch) = (Arc::clone(&gate), switch.clone());
             async move {
                 let outcome = handle(&gate, &switch, &call, &method, body).await;
-                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                answer::of(&gate, outcome)
             }
         })
         .boxed()

@@ -14,7 +14,7 @@ use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 use warp::path::Tail;
 
-use super::answer::turn_away;
+use super::answer;
 use super::body::Body;
 use super::call::{Call, Route, call};
 use super::gate::Gate;
@@ -40,8 +40,7 @@ pub(super) fn route(gate: Arc<Gate>, intake: Intake, hooks: watch::Receiver<Hook
                     let hook = find(&gate, &hooks, &name, secret.as_str(), &call)?;
                     take(&gate, &intake, hook, &call, body).await
                 };
-                let answer = outcome.await;
-                answer.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                answer::of(&gate, outcome.await)
             }
         })
         .boxed()

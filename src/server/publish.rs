@@ -8,10 +8,9 @@ use serde::Serialize;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 use warp::Filter;
-use warp::http::header::CONTENT_TYPE;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer::turn_away;
+use super::answer;
 use super::call::{Call, Route, call_by};
 use super::fetch::OF_SIGNALS;
 use super::gate::Gate;
@@ -32,7 +31,7 @@ pub(super) fn route(gate: Arc<Gate>, intake: Intake) -> Route {
             let (gate, intake) = (Arc::clone(&gate), intake.clone());
             async move {
                 let outcome = publish(&gate, &intake, &call, body).await;
-                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                answer::of(&gate, outcome)
             }
         })
         .boxed()
@@ -105,11 +104,7 @@ pub(super) fn accepted(code: StatusCode, lines: &[usize], published: Published) 
         text,
         _answering: answering,
     });
-    Response::builder()
-        .status(code)
-        .header(CONTENT_TYPE, "application/json")
-        .body(text)
-        .expect("the headers are constants")
+    answer::json_text(code, text)
 }
 
 /// An answer on its way, for which a drain waits.

@@ -13,7 +13,7 @@ use tracing::{error, info};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer::{self, turn_away};
+use super::answer;
 use super::call::{Call, Route, call};
 use super::gate::Gate;
 use super::json_body;
@@ -30,7 +30,7 @@ pub(super) fn route(gate: Arc<Gate>, revoker: Revoker) -> Route {
             let (gate, revoker) = (Arc::clone(&gate), revoker.clone());
             async move {
                 let outcome = revoke(&gate, revoker, &call, body).await;
-                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                answer::of(&gate, outcome)
             }
         })
         .boxed()

@@ -9,10 +9,9 @@ use tokio::task::spawn_blocking;
 use tracing::info;
 use uuid::Uuid;
 use warp::Filter;
-use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer::{self, turn_away};
+use super::answer;
 use super::call::{Call, Route, call};
 use super::crowd::Crowd;
 use super::gate::Gate;
@@ -37,7 +36,7 @@ fn list_route(gate: Arc<Gate>, crowd: Crowd) -> Route {
             let (gate, crowd) = (Arc::clone(&gate), crowd.clone());
             async move {
                 let outcome = list(&gate, &crowd, &call).await;
-                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                answer::of(&gate, outcome)
             }
         })
         .boxed()
@@ -50,7 +49,7 @@ fn send_away_route(gate: Arc<Gate>, crowd: Crowd) -> Route {
             let (gate, crowd) = (Arc::clone(&gate), crowd.clone());
             async move {
                 let outcome = send_away(&gate, &crowd, &call, &id).await;
-                outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                answer::of(&gate, outcome)
             }
         })
         .boxed()
@@ -65,11 +64,8 @@ async fn list(gate: &Gate, crowd: &Crowd, call: &Call) -> Result<Response<Bytes>
         serde_json::to_vec(&Clients { clients }).expect("strings and numbers serialize")
     });
     let text = written.await.map_err(|_| Refusal::Internal)?;
-    Ok(Response::builder()
-        .header(CONTENT_TYPE, "application/json")
-        .header(CACHE_CONTROL, "no-store")
-        .body(text.into())
-        .expect("the headers are constants"))
+    let answer = answer::json_text(StatusCode::OK, text.into());
+    Ok(answer::not_stored(answer))
 }
 
 async fn send_away(

@@ -11,7 +11,7 @@ use warp::filters::path::Tail;
 use warp::http::{Method, Response, StatusCode};
 use warp::{Filter, Rejection};
 
-use super::answer::{self, turn_away};
+use super::answer;
 use super::call::{Call, Route, call};
 use super::gate::Gate;
 use super::refusal::Refusal;
@@ -64,10 +64,9 @@ fn list(gate: Arc<Gate>, sources: States) -> Route {
         .then(move |call: Call| {
             let (gate, sources) = (Arc::clone(&gate), sources.clone());
             async move {
-                match gate.authorise(&call, Scope::Admin).await {
-                    Ok(_) => answer::json(StatusCode::OK, &listed(&sources)),
-                    Err(refusal) => turn_away(&gate.metrics, &refusal),
-                }
+                let admitted = gate.authorise(&call, Scope::Admin).await;
+                let answer = admitted.map(|_| answer::json(StatusCode::OK, &listed(&sources)));
+                answer::of(&gate, answer)
             }
         })
         .boxed()
@@ -79,7 +78,10 @@ fn hold(gate: Arc<Gate>, sources: States) -> Route {
         .and(call(&[Method::POST]))
         .then(move |asked: Asked, call: Call| {
             let (gate, sources) = (Arc::clone(&gate), sources.clone());
-            async move { turn(&gate, &sources, &asked, &call).await }
+            async move {
+                let outcome = turn(&gate, &sources, &asked, &call).await;
+                answer::of(&gate, outcome)
+            }
         })
         .boxed()
 }
@@ -91,31 +93,31 @@ fn listed(sources: &States) -> List<'_> {
     }
 }
 
-async fn turn(gate: &Gate, sources: &States, asked: &Asked, call: &Call) -> Response<Bytes> {
-    let outcome = async {
-        let principal = gate.authorise(call, Scope::Admin).await?;
-        let Asked { name, turn } = asked;
-        let state = match turn {
-            Turn::Pause => sources.pause(name).await,
-            Turn::Resume => sources.resume(name),
-        };
-        let state = state.ok_or(Refusal::Unknown(
-            "there is no such source; GET /sources names them",
-        ))?;
-        let by = principal.subject();
-        match turn {
-            Turn::Pause => info!(source = %name, by, "source paused"),
-            Turn::Resume => info!(source = %name, by, "source goes on"),
-        }
-        Ok(Done {
-            name,
-            state: state.as_str(),
-        })
+async fn turn(
+    gate: &Gate,
+    sources: &States,
+    asked: &Asked,
+    call: &Call,
+) -> Result<Response<Bytes>, Refusal> {
+    let principal = gate.authorise(call, Scope::Admin).await?;
+    let Asked { name, turn } = asked;
+    let state = match turn {
+        Turn::Pause => sources.pause(name).await,
+        Turn::Resume => sources.resume(name),
     };
-    match outcome.await {
-        Ok(done) => answer::json(StatusCode::OK, &done),
-        Err(refusal) => turn_away(&gate.metrics, &refusal),
+    let state = state.ok_or(Refusal::Unknown(
+        "there is no such source; GET /sources names them",
+    ))?;
+    let by = principal.subject();
+    match turn {
+        Turn::Pause => info!(source = %name, by, "source paused"),
+        Turn::Resume => info!(source = %name, by, "source goes on"),
     }
+    let done = Done {
+        name,
+        state: state.as_str(),
+    };
+    Ok(answer::json(StatusCode::OK, &done))
 }
 
 /// The rest of the path: a source's name, in which slashes may stand as they are, and what is to

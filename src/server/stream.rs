@@ -9,7 +9,7 @@ use warp::Filter;
 use warp::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, HeaderMap};
 use warp::http::{Method, Response};
 
-use super::answer::turn_away;
+use super::answer;
 use super::call::{Call, Route, call};
 use super::credential::Ways;
 use super::gate::Gate;
@@ -28,34 +28,27 @@ pub(super) fn route(gate: Arc<Gate>) -> Route {
         .and(call(&[Method::GET]))
         .then(move |call: Call| {
             let gate = Arc::clone(&gate);
-            async move { stream(&gate, &call).await }
+            async move { answer::of(&gate, stream(&gate, &call).await) }
         })
         .boxed()
 }
 
 /// Lets a reader in or turns it away.
-async fn stream(gate: &Gate, call: &Call) -> Response<Bytes> {
+async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
     let visit = &call.visit;
-    let outcome = async {
-        let admission = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
-        gate.has_room(visit.address)?;
-        let (query, address) = (&admission.query, visit.address);
-        let wish = Wish::parse(query, Protocol::V2, Framing::Events, address)?;
-        // A browser that comes back asks for its first URL again.
-        let wish = wish.beginning(last_event_id(&call.headers)?);
-        let granted = wish.grant(gate, admission.principal, &visit.past, &visit.opening);
-        Ok(Subscriber {
-            held: admission.held,
-            ..granted.await?
-        })
+    let admission = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
+    gate.has_room(visit.address)?;
+    let (query, address) = (&admission.query, visit.address);
+    let wish = Wish::parse(query, Protocol::V2, Framing::Events, address)?;
+    // A browser that comes back asks for its first URL again.
+    let wish = wish.beginning(last_event_id(&call.headers)?);
+    let granted = wish.grant(gate, admission.principal, &visit.past, &visit.opening);
+    let subscriber = Subscriber {
+        held: admission.held,
+        ..granted.await?
     };
-    match outcome.await {
-        Ok(subscriber) => {
-            visit.admitted.put(Newcomer::Known(subscriber));
-            head(&visit.past)
-        }
-        Err(refusal) => turn_away(&gate.metrics, &refusal),
-    }
+    visit.admitted.put(Newcomer::Known(subscriber));
+    Ok(head(&visit.past))
 }
 
 /// The seq of the last signal that a reader has, if it says so. What comes back of the first event of

@@ -7,10 +7,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::error;
 use warp::Filter;
-use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer::turn_away;
+use super::answer;
 use super::call::{Call, Route, call};
 use super::gate::Gate;
 use super::refusal::Refusal;
@@ -22,8 +21,8 @@ pub(super) fn route(gate: Arc<Gate>) -> Route {
         .then(move |call: Call| {
             let gate = Arc::clone(&gate);
             async move {
-                let ticket = issue(&gate, &call).await;
-                ticket.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
+                let outcome = issue(&gate, &call).await;
+                answer::of(&gate, outcome)
             }
         })
         .boxed()
@@ -51,15 +50,10 @@ async fn issue(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
             Refusal::Internal
         }
     })?;
-    let body = serde_json::to_string(&Body {
+    let body = Body {
         ticket: ticket.reveal(),
         expires_in: LIFETIME.as_secs(),
-    })
-    .expect("a string and a number serialize");
-    let response = Response::builder()
-        .status(StatusCode::CREATED)
-        .header(CONTENT_TYPE, "application/json")
-        .header(CACHE_CONTROL, "no-store")
-        .body(body.into());
-    Ok(response.expect("the headers are constants"))
+    };
+    let answer = answer::json(StatusCode::CREATED, &body);
+    Ok(answer::not_stored(answer))
 }
