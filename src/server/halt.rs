@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::Stream;
 use hyper::body::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -67,7 +66,7 @@ async fn handle<B: Buf>(
         Method::DELETE => lift(switch, &call.visit, &principal).await?,
         _ => switch.stand(),
     };
-    Ok(answer::json(StatusCode::OK, &json!(Said::of(&stand))))
+    Ok(answer::json(StatusCode::OK, &Said::of(&stand)))
 }
 
 async fn halt(
