@@ -289,16 +289,6 @@ impl Refusal {
             Self::TooManyAttempts(wait) => {
                 vec![(RETRY_AFTER, (wait.as_secs() + 1).to_string())]
             }
-            Self::Overloaded
-            | Self::Busy
-            | Self::TooManyTickets
-            | Self::Unreadable
-            | Self::Draining
-            | Self::NoRoom
-            | Self::NotRecorded
-            | Self::Unfinished(_) => {
-                vec![(RETRY_AFTER, RETRY_SECONDS.to_string())]
-            }
             Self::MissingToken => vec![(WWW_AUTHENTICATE, REALM.to_owned())],
             Self::TwoCredentials => {
                 vec![(
@@ -314,6 +304,9 @@ impl Refusal {
                 WWW_AUTHENTICATE,
                 format!(r#"{REALM}, error="insufficient_scope", scope="{scope}""#),
             )],
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                vec![(RETRY_AFTER, RETRY_SECONDS.to_string())]
+            }
             _ => Vec::new(),
         }
     }
