@@ -3,8 +3,11 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hyper::body::Bytes;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::http::header::HeaderMap;
@@ -41,6 +44,24 @@ pub(super) struct Visit {
     /// A drain waits for what is tracked here.
     pub(super) answering: TaskTracker,
     pub(super) admitted: Admitted,
+}
+
+impl Visit {
+    /// Does this on a thread that may block, and answers in time in any case: it goes on all the
+    /// same. `hangs` is what to say then.
+    pub(super) async fn block<T: Send + 'static>(
+        &self,
+        within: Duration,
+        hangs: &'static str,
+        what: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let done = timeout(within, spawn_blocking(what));
+        match self.opening.while_ours(done).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_)) => Err(Refusal::Internal),
+            Err(_) => Err(Refusal::Unfinished(hangs.into())),
+        }
+    }
 }
 
 /// What answers requests for one path.

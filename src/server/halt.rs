@@ -6,8 +6,6 @@ use std::time::Duration;
 use futures::Stream;
 use hyper::body::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tracing::{info, warn};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
@@ -92,20 +90,15 @@ async fn lift(switch: &Switch, visit: &Visit, by: &Principal) -> Result<Stand, R
     outcome
 }
 
-/// Does it on a thread that may block, and answers in time in any case: it goes on all the same.
 async fn wait(
     visit: &Visit,
     what: impl FnOnce() -> Result<Stand, Unfinished> + Send + 'static,
 ) -> Result<Stand, Refusal> {
-    let done = timeout(PATIENCE, spawn_blocking(what));
-    match visit.opening.while_ours(done).await {
-        Ok(Ok(outcome)) => outcome.map_err(|why| Refusal::Unfinished(why.to_string().into())),
-        Ok(Err(_)) => Err(Refusal::Internal),
-        Err(_) => Err(Refusal::Unfinished(
-            "the data folder hangs, and with it what is to outlive a restart: ask again".into(),
-        )),
-    }
+    let outcome = visit.block(PATIENCE, HANGS, what).await?;
+    outcome.map_err(|why| Refusal::Unfinished(why.to_string().into()))
 }
+
+const HANGS: &str = "the data folder hangs, and with it what is to outlive a restart: ask again";
 
 /// `{"halted":true,"reason":"…","since":"…","from_seq":1025}`, `{"halted":false,"to_seq":1030}`
 #[derive(Serialize)]

@@ -7,8 +7,6 @@ use futures::Stream;
 use hyper::body::{Buf, Bytes};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tracing::{error, info};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
@@ -50,6 +48,8 @@ const FORM: &str = r#"{"token":"…"}, {"jti":"…"} or {"sub":"…"}"#;
 /// A command that changes the file may hold it for some seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const HANGS: &str = "the file of tokens hangs, and with it the revocation: ask again";
+
 async fn revoke<B: Buf>(
     gate: &Gate,
     revoker: Revoker,
@@ -59,21 +59,9 @@ async fn revoke<B: Buf>(
     let principal = gate.authorise(call, Scope::Admin).await?;
     let instruction: Instruction = json_body::read(&call.headers, body, FORM).await?;
     let target = target(instruction)?;
-    let revoking = spawn_blocking(move || revoker.revoke(&target, SystemTime::now()));
-    let revoked = call
-        .visit
-        .opening
-        .while_ours(timeout(PATIENCE, revoking))
-        .await;
-    let words = match revoked {
-        Ok(Ok(revoked)) => revoked.map_err(|why| refusal(&why))?,
-        Ok(Err(_)) => return Err(Refusal::Internal),
-        Err(_) => {
-            return Err(Refusal::Unfinished(
-                "the file of tokens hangs, and with it the revocation: ask again".into(),
-            ));
-        }
-    };
+    let revoking = move || revoker.revoke(&target, SystemTime::now());
+    let revoked = call.visit.block(PATIENCE, HANGS, revoking).await?;
+    let words = revoked.map_err(|why| refusal(&why))?;
     info!(by = principal.subject(), what = words, "revoked");
     Ok(answer::json(StatusCode::OK, &json!({ "revoked": words })))
 }
