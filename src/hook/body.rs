@@ -1,10 +1,12 @@
 use std::error::Error;
 
+use serde::Serialize;
+
 use super::{Hook, made_id};
 use crate::signal::{Document, Signal, TimeUnit, Timestamp};
 
-/// A line of a body that is no signal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A line of a body that is no signal, as its sender is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedLine {
     /// Which one; the first is 1.
     pub line: usize,

@@ -21,9 +21,9 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::publish::accepted;
 use super::query::{self, Query};
-use super::refusal::{Refusal, RefusedLine};
+use super::refusal::Refusal;
 use crate::clock;
-use crate::hook::{self, Hook, Hooks};
+use crate::hook::{Hook, Hooks, RefusedLine};
 use crate::ingest::{Refused, Signals};
 use crate::source::Position;
 
@@ -112,12 +112,7 @@ async fn take<B: Buf>(
 }
 
 /// Has a body that holds no signals kept: its sender can't be asked for a better one.
-async fn bury(
-    intake: &Intake,
-    hook: &Hook,
-    body: Body,
-    refused: Vec<hook::RefusedLine>,
-) -> Refusal {
+async fn bury(intake: &Intake, hook: &Hook, body: Body, refused: Vec<RefusedLine>) -> Refusal {
     let letter = Refused {
         source: hook.source(),
         position: Position {
@@ -129,12 +124,7 @@ async fn bury(
         line: body.bytes,
     };
     match timeout(WITHIN, intake.publisher.refuse(letter)).await {
-        Ok(Ok(())) => {
-            let lines = refused.into_iter();
-            let lines =
-                lines.map(|hook::RefusedLine { line, reason }| RefusedLine { line, reason });
-            Refusal::InvalidSignals(lines.collect())
-        }
+        Ok(Ok(())) => Refusal::InvalidSignals(refused),
         Ok(Err(_stopped)) => Refusal::Draining,
         // Posted again, it may be kept.
         Err(_late) => Refusal::NoRoom,
@@ -142,13 +132,13 @@ async fn bury(
 }
 
 /// Why a body was refused, in one line.
-fn reason(refused: &[hook::RefusedLine]) -> String {
-    if let [hook::RefusedLine { line: 1, reason }] = refused {
+fn reason(refused: &[RefusedLine]) -> String {
+    if let [RefusedLine { line: 1, reason }] = refused {
         return reason.clone();
     }
     let said = refused.iter().take(MOST_REASONS);
     let mut said: Vec<String> = said
-        .map(|hook::RefusedLine { line, reason }| format!("line {line}: {reason}"))
+        .map(|RefusedLine { line, reason }| format!("line {line}: {reason}"))
         .collect();
     let more = refused.len().saturating_sub(MOST_REASONS);
     if more > 0 {
@@ -167,7 +157,7 @@ mod tests {
     #[test]
     fn a_dead_letter_says_why_in_one_line() {
         let refused = |lines: &[usize]| -> String {
-            let lines = lines.iter().map(|&line| hook::RefusedLine {
+            let lines = lines.iter().map(|&line| RefusedLine {
                 line,
                 reason: "wrong".to_owned(),
             });

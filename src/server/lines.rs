@@ -3,8 +3,9 @@
 use tokio::task::yield_now;
 use warp::http::header::{CONTENT_TYPE, HeaderMap};
 
-use super::refusal::{Refusal, RefusedLine};
+use super::refusal::Refusal;
 use crate::clock;
+use crate::hook::RefusedLine;
 use crate::signal::{Signal, TimeUnit, Timestamp};
 use crate::source::MAX_LINE_BYTES;
 
@@ -17,16 +18,15 @@ pub(super) enum Form {
     Lines,
 }
 
-/// The signals of a body, and the line of each; the first line is 1.
+/// What was read of a body so far.
 #[derive(Debug, Default)]
-pub(super) struct Signals {
-    pub(super) signals: Vec<Signal>,
-    pub(super) lines: Vec<usize>,
+struct Found {
+    signals: Vec<(usize, Signal)>,
     refused: Vec<RefusedLine>,
 }
 
 /// Most signals in one body.
-pub(super) const MOST_SIGNALS: usize = 10_000;
+const MOST_SIGNALS: usize = 10_000;
 
 /// It may begin a body, as it may begin a file, and counts for nothing.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -66,32 +66,37 @@ const WHICH_TYPE: Refusal = Refusal::UnsupportedMediaType(
      text/plain for one on each line",
 );
 
-impl Signals {
-    /// Reads a body. Lets others run in between: it may take milliseconds.
-    ///
-    /// # Errors
-    /// Every line that is no signal, with the reason; there is none at all, or there are too many.
-    pub(super) async fn read(body: &[u8], form: Form, unit: TimeUnit) -> Result<Self, Refusal> {
-        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-        let now = clock::now();
-        let mut read = Self::default();
-        match form {
-            Form::Json => read.take(1, document(body, unit, now))?,
-            Form::Lines => {
-                let mut parsed = 0;
-                for (number, line) in (1..).zip(body.split(|&byte| byte == b'\n')) {
-                    read.take(number, on_line(line, unit, now))?;
-                    parsed += line.len() + 1;
-                    if parsed >= BETWEEN_YIELDS {
-                        parsed = 0;
-                        yield_now().await;
-                    }
+/// Reads the signals of a body, each with the number of its line, the first being 1. Lets others run
+/// in between: it may take milliseconds.
+///
+/// # Errors
+/// Every line that is no signal, with the reason; there is none at all, or there are too many.
+pub(super) async fn read(
+    body: &[u8],
+    form: Form,
+    unit: TimeUnit,
+) -> Result<Vec<(usize, Signal)>, Refusal> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let now = clock::now();
+    let mut found = Found::default();
+    match form {
+        Form::Json => found.take(1, document(body, unit, now))?,
+        Form::Lines => {
+            let mut parsed = 0;
+            for (number, line) in (1..).zip(body.split(|&byte| byte == b'\n')) {
+                found.take(number, on_line(line, unit, now))?;
+                parsed += line.len() + 1;
+                if parsed >= BETWEEN_YIELDS {
+                    parsed = 0;
+                    yield_now().await;
                 }
             }
         }
-        read.all()
     }
+    found.all()
+}
 
+impl Found {
     fn take(
         &mut self,
         line: usize,
@@ -99,10 +104,7 @@ impl Signals {
     ) -> Result<(), Refusal> {
         match outcome {
             Ok(None) => return Ok(()),
-            Ok(Some(signal)) => {
-                self.signals.push(signal);
-                self.lines.push(line);
-            }
+            Ok(Some(signal)) => self.signals.push((line, signal)),
             Err(reason) => self.refused.push(RefusedLine { line, reason }),
         }
         if self.signals.len() + self.refused.len() > MOST_SIGNALS {
@@ -112,13 +114,13 @@ impl Signals {
         Ok(())
     }
 
-    fn all(mut self) -> Result<Self, Refusal> {
+    fn all(mut self) -> Result<Vec<(usize, Signal)>, Refusal> {
         if self.signals.is_empty() && self.refused.is_empty() {
             let reason = "there is no signal in the body; write one".to_owned();
             self.refused.push(RefusedLine { line: 1, reason });
         }
         if self.refused.is_empty() {
-            return Ok(self);
+            return Ok(self.signals);
         }
         Err(Refusal::InvalidSignals(self.refused))
     }
@@ -205,12 +207,11 @@ mod tests {
     }
 
     async fn read(body: &str, form: Form) -> Result<Vec<(usize, String)>, Refusal> {
-        let read = Signals::read(body.as_bytes(), form, TimeUnit::Seconds).await?;
-        let symbols = read
-            .signals
-            .iter()
-            .map(|signal| signal.symbol().to_string());
-        Ok(read.lines.into_iter().zip(symbols).collect())
+        let found = super::read(body.as_bytes(), form, TimeUnit::Seconds).await?;
+        let found = found.into_iter();
+        Ok(found
+            .map(|(line, signal)| (line, signal.symbol().to_string()))
+            .collect())
     }
 
     async fn reasons(body: &str, form: Form) -> Vec<(usize, String)> {
@@ -303,11 +304,8 @@ mod tests {
     #[tokio::test]
     async fn timestamps_may_count_milliseconds_when_that_is_said() {
         let body = b"buy A 1 1720000000123";
-        let read = Signals::read(body, Form::Lines, TimeUnit::Milliseconds);
-        assert_eq!(
-            read.await.unwrap().signals[0].timestamp().get(),
-            1_720_000_000
-        );
+        let found = super::read(body, Form::Lines, TimeUnit::Milliseconds).await;
+        assert_eq!(found.unwrap()[0].1.timestamp().get(), 1_720_000_000);
         let told = reasons("buy A 1 1720000000123", Form::Lines).await;
         assert!(
             told[0].1.contains("looks like milliseconds"),

@@ -15,11 +15,11 @@ use super::call::{Call, Route, call_by};
 use super::fetch::OF_SIGNALS;
 use super::gate::Gate;
 use super::intake::{Intake, Published};
-use super::lines::{Form, Signals};
+use super::lines::{self, Form};
 use super::query::{self, Query};
 use super::refusal::Refusal;
 use crate::auth::{Principal, Scope};
-use crate::ingest;
+use crate::ingest::Signals;
 use crate::printable::printable;
 use crate::source::SourceName;
 
@@ -51,10 +51,11 @@ async fn publish<B: Buf>(
     let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;
     let form = Form::of(&call.headers)?;
     let body = intake.bodies.read(&call.headers, body, MOST_BODY).await?;
-    let Signals { signals, lines, .. } = Signals::read(&body.bytes, form, unit).await?;
+    let read = lines::read(&body.bytes, form, unit).await?;
+    let (lines, signals): (Vec<_>, Vec<_>) = read.into_iter().unzip();
     let source = source(&principal);
     debug!(%source, signals = signals.len(), "publishing");
-    let signals = ingest::Signals::from(signals).keeping(body.room);
+    let signals = Signals::from(signals).keeping(body.room);
     drop(body.bytes);
     let published = intake.publish(&call.visit, source, signals, intake.patience);
     Ok(accepted(StatusCode::CREATED, &lines, published.await?))

@@ -9,6 +9,7 @@ use warp::http::header::{
 use warp::http::{Method, Response, StatusCode};
 
 use crate::auth::{InvalidToken, Scope};
+use crate::hook::RefusedLine;
 use crate::journal::Epoch;
 use crate::session::LogRange;
 
@@ -55,15 +56,6 @@ pub(super) enum Refusal {
     NotRecorded,
     NotTls,
     Internal,
-}
-
-/// A line of a body that is no signal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct RefusedLine {
-    /// The first one is 1.
-    pub(super) line: usize,
-    /// What is wrong, and what to write instead.
-    pub(super) reason: String,
 }
 
 /// What the log holds instead of what was asked for.
