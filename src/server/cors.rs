@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use warp::http::Method;
-use warp::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use warp::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
-use super::page::NEXT_AFTER_SEQ;
-use super::upgrade::{EPOCH, LAST_SEQ};
+use super::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ, NEXT_AFTER_SEQ};
 
 /// What adds to each answer what browsers want to know, and answers what they ask first; `None`
 /// for no origins. Credentials in the sense of browsers are none of it: no cookie is ever used.
@@ -24,9 +21,9 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
         AllowOrigin::list(origins.iter().cloned())
     };
     let exposed = [
-        HeaderName::from_static(LAST_SEQ),
-        HeaderName::from_static(EPOCH),
-        HeaderName::from_static(NEXT_AFTER_SEQ),
+        LAST_SEQ,
+        EPOCH,
+        NEXT_AFTER_SEQ,
         RETRY_AFTER,
         WWW_AUTHENTICATE,
     ];
@@ -38,8 +35,6 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
         .max_age(REMEMBERED);
     Some(layer)
 }
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a browser need not ask again; Chromium takes two hours at most.
 const REMEMBERED: Duration = Duration::from_secs(3600);

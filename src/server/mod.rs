@@ -18,6 +18,7 @@ mod first_message;
 mod gate;
 mod gauges;
 mod halt;
+mod headers;
 mod hooks;
 mod http;
 mod intake;

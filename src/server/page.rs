@@ -6,10 +6,10 @@ use tokio::task::yield_now;
 use warp::http::Response;
 use warp::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 
+use super::headers::{EPOCH, LAST_SEQ, NEXT_AFTER_SEQ};
 use super::past::{Past, Start};
 use super::query::Query;
 use super::refusal::Refusal;
-use super::upgrade::{EPOCH, LAST_SEQ};
 use crate::clock;
 use crate::hub::{FrameView, Freshness, Segment, View, frame};
 use crate::journal::ReadError;
@@ -57,9 +57,6 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 /// Signals that are looked at for one page: a filter that lets nothing pass must not read the whole
 /// log.
 const MOST_LOOKED_AT: u64 = 100_000;
-
-/// The header that says where to go on.
-pub(super) const NEXT_AFTER_SEQ: &str = "signalcast-next-after-seq";
 
 impl Page {
     /// The page that was asked for. Reads the log stretch by stretch and lets others run in

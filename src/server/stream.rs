@@ -13,11 +13,11 @@ use super::answer;
 use super::call::{Call, Route, call};
 use super::credential::Ways;
 use super::gate::Gate;
+use super::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ};
 use super::newcomer::{Newcomer, Subscriber};
 use super::past::{Past, Start};
 use super::query::after_seq;
 use super::refusal::Refusal;
-use super::upgrade::{EPOCH, LAST_SEQ};
 use super::wish::Wish;
 use crate::auth::Scope;
 use crate::hub::Framing;
@@ -54,19 +54,19 @@ async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
 /// The seq of the last signal that a reader has, if it says so. What comes back of the first event of
 /// an empty log is 0.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Start>, Refusal> {
+    // As people write it.
+    const NAME: &str = "Last-Event-ID";
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let value = values.next().map_or(Ok(""), |value| value.to_str());
     match (value, values.next()) {
         (Ok(""), None) => Ok(None),
-        (Ok(value), None) => after_seq(LAST_EVENT_ID, value).map(Some),
-        (Err(_), None) => after_seq(LAST_EVENT_ID, "").map(Some),
+        (Ok(value), None) => after_seq(NAME, value).map(Some),
+        (Err(_), None) => after_seq(NAME, "").map(Some),
         (_, Some(_)) => Err(Refusal::BadRequest(
             "there is more than one Last-Event-ID header; send one".into(),
         )),
     }
 }
-
-const LAST_EVENT_ID: &str = "Last-Event-ID";
 
 /// How the answer begins, behind which events follow until the connection ends.
 fn head(past: &Past) -> Response<Bytes> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use warp::http::header::HeaderMap;
 
 use super::clients::subscriber;
+use super::headers::LAST_EVENT_ID;
 use crate::auth::{InvalidToken, NoRandom, Principal, Token};
 
 /// All that were made and are good for something still. Only their SHA-256 is kept.
@@ -47,7 +48,7 @@ pub(super) enum Stream {
 impl Stream {
     /// What the request says: a browser sends this header when it opens a stream again.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        match headers.get("last-event-id") {
+        match headers.get(LAST_EVENT_ID) {
             Some(id) if !id.is_empty() => Self::GoesOn,
             _ => Self::First,
         }

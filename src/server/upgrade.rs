@@ -9,6 +9,7 @@ use warp::http::header::{
 };
 use warp::http::{Response, StatusCode};
 
+use super::headers::{EPOCH, LAST_SEQ};
 use super::past::Past;
 use super::refusal::Refusal;
 use crate::signal::Protocol;
@@ -108,12 +109,6 @@ impl Handshake {
             .expect("every value is visible ASCII")
     }
 }
-
-/// The header that says which signal is the newest.
-pub(super) const LAST_SEQ: &str = "signalcast-last-seq";
-
-/// The header that says which log it is.
-pub(super) const EPOCH: &str = "signalcast-epoch";
 
 /// What a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
