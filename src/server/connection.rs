@@ -31,7 +31,7 @@ use super::newcomer::{Newcomer, Subscriber};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::tickets::Held;
+use super::tickets::StreamTicket;
 use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings, Stranger, Who};
@@ -92,7 +92,7 @@ struct Subscription {
     span: Span,
     _entrance: Entrance,
     /// The ticket by which an event stream is open. Let go of last: then its place is free.
-    held: Option<Box<Held>>,
+    ticket: Option<Box<StreamTicket>>,
 }
 
 /// A connection to somebody who was let in.
@@ -124,7 +124,7 @@ impl Entered {
             view,
             cursor,
             log,
-            held,
+            ticket,
         } = self.subscriber;
         let span = if address == peer.ip().to_canonical() {
             info_span!("session", %peer, subject = principal.subject())
@@ -157,7 +157,7 @@ impl Entered {
             session: Box::new(session),
             span,
             _entrance: entrance,
-            held,
+            ticket,
         }
     }
 }
@@ -165,10 +165,10 @@ impl Entered {
 impl Subscription {
     /// Serves the client to its end, or until the reader of its event stream has come again.
     async fn run(&mut self) -> Ended {
-        match &self.held {
+        match &self.ticket {
             None => self.session.run().await,
             // Boxed, so that other clients' tasks have no room for it.
-            Some(held) => Box::pin(self.session.run_until(held.replaced())).await,
+            Some(ticket) => Box::pin(self.session.run_until(ticket.replaced())).await,
         }
     }
 

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
-use super::tickets::{Held, Stream, Tickets};
+use super::tickets::{Reader, StreamTicket, Tickets};
 use super::{Limits, OtherWays};
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
@@ -47,7 +47,7 @@ pub(super) struct Admission {
     /// What else it asks for behind the question mark, besides to be let in.
     pub(super) query: String,
     /// The ticket by which its event stream is open, to be kept as long as that is.
-    pub(super) held: Option<Box<Held>>,
+    pub(super) ticket: Option<Box<StreamTicket>>,
 }
 
 /// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
@@ -187,7 +187,7 @@ impl Gate {
                 refusal
             })?;
         let address = call.visit.address;
-        let (principal, held) = match &brought.credential {
+        let (principal, ticket) = match &brought.credential {
             Credential::Token(token) => (self.authenticate(token, address).await?, None),
             Credential::Unreadable(problem) => return Err(self.refuse(problem.clone(), address)),
             Credential::Ticket(ticket) => self
@@ -198,7 +198,7 @@ impl Gate {
         Ok(Admission {
             principal,
             query: brought.query,
-            held,
+            ticket,
         })
     }
 
@@ -208,18 +208,18 @@ impl Gate {
         ticket: &Token,
         call: &Call,
         ways: Ways,
-    ) -> Result<(Principal, Option<Box<Held>>), InvalidToken> {
+    ) -> Result<(Principal, Option<Box<StreamTicket>>), InvalidToken> {
         let (address, now) = (call.visit.address, Instant::now().into_std());
-        let (principal, held) = match ways {
+        let (principal, stream) = match ways {
             Ways::Stream => {
-                let stream = Stream::of(&call.headers);
-                let open = self.tickets.stream(ticket, address, stream, now)?;
+                let reader = Reader::of(&call.headers);
+                let open = self.tickets.stream(ticket, address, reader, now)?;
                 if let Some(before) = open.before {
                     // The place that it takes is its own. If that is not free by then, others may
                     // be, too.
                     timeout(self.patience, before.cancelled()).await.ok();
                 }
-                (open.principal, Some(Box::new(open.held)))
+                (open.principal, Some(Box::new(open.ticket)))
             }
             Ways::Header | Ways::Upgrade => (self.tickets.redeem(ticket, now)?, None),
         };
@@ -228,7 +228,7 @@ impl Gate {
         }
         let authenticator = Arc::clone(&self.authenticator.borrow());
         match authenticator.still_admits(&principal) {
-            Ok(()) => Ok((principal, held)),
+            Ok(()) => Ok((principal, stream)),
             Err(_) => Err(InvalidToken::Revoked),
         }
     }

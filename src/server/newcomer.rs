@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clients::Entrance;
-use super::tickets::Held;
+use super::tickets::StreamTicket;
 use super::wish::Wish;
 use crate::auth::Principal;
 use crate::hub::{Framing, View};
@@ -34,7 +34,7 @@ pub(super) struct Subscriber {
     /// What the log held when it came.
     pub(super) log: LogRange,
     /// The ticket by which its event stream is open.
-    pub(super) held: Option<Box<Held>>,
+    pub(super) ticket: Option<Box<StreamTicket>>,
 }
 
 /// Where a route leaves the one whom it has let in, for the connection. All clones are one place.

@@ -44,7 +44,7 @@ async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
     let wish = wish.beginning(last_event_id(&call.headers)?);
     let granted = wish.grant(gate, admission.principal, &visit.past, &visit.opening);
     let subscriber = Subscriber {
-        held: admission.held,
+        ticket: admission.ticket,
         ..granted.await?
     };
     visit.admitted.put(Newcomer::Known(subscriber));

@@ -36,28 +36,28 @@ pub(super) enum NoTicket {
     NoRandom(#[from] NoRandom),
 }
 
-/// Whether an event stream begins or goes on.
+/// Who wants an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
-    /// Its reader has nothing yet.
-    First,
-    /// Its reader names the last event that it has.
-    GoesOn,
+pub(super) enum Reader {
+    /// It has nothing yet.
+    New,
+    /// It names the last event that it has.
+    Returning,
 }
 
-impl Stream {
+impl Reader {
     /// What the request says: a browser sends this header when it opens a stream again.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         match headers.get(LAST_EVENT_ID) {
-            Some(id) if !id.is_empty() => Self::GoesOn,
-            _ => Self::First,
+            Some(id) if !id.is_empty() => Self::Returning,
+            _ => Self::New,
         }
     }
 }
 
 /// A ticket by which an event stream is open. Dropped when that ends.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct StreamTicket {
     tickets: Arc<Tickets>,
     name: Name,
     connection: u64,
@@ -70,7 +70,7 @@ pub(super) struct Held {
 pub(super) struct Open {
     /// Who had the ticket made.
     pub(super) principal: Principal,
-    pub(super) held: Held,
+    pub(super) ticket: StreamTicket,
     /// Cancelled when the connection is gone that this one takes the place of.
     pub(super) before: Option<CancellationToken>,
 }
@@ -162,7 +162,7 @@ impl Tickets {
         self: &Arc<Self>,
         ticket: &Token,
         address: IpAddr,
-        stream: Stream,
+        reader: Reader,
         now: Instant,
     ) -> Result<Open, InvalidToken> {
         let (name, address) = (name(ticket), subscriber(address));
@@ -178,7 +178,7 @@ impl Tickets {
                 unused.remove(&(*until, name));
                 (0, None)
             }
-            Use::Stream(before) if stream == Stream::GoesOn && before.address == address => {
+            Use::Stream(before) if reader == Reader::Returning && before.address == address => {
                 before.replaced.cancel();
                 if let Some(until) = before.until {
                     ended.remove(&(until, name));
@@ -195,7 +195,8 @@ impl Tickets {
             gone: gone.clone(),
             until: None,
         });
-        let held = Held {
+        let principal = ticket.principal.clone();
+        let ticket = StreamTicket {
             tickets: Arc::clone(self),
             name,
             connection,
@@ -203,8 +204,8 @@ impl Tickets {
             gone,
         };
         Ok(Open {
-            principal: ticket.principal.clone(),
-            held,
+            principal,
+            ticket,
             before,
         })
     }
@@ -250,7 +251,7 @@ impl Tickets {
     }
 }
 
-impl Held {
+impl StreamTicket {
     /// Ends when the reader has come again, so that this connection is no more of use.
     ///
     /// # Cancel safety
@@ -260,7 +261,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for StreamTicket {
     fn drop(&mut self) {
         let now = tokio::time::Instant::now().into_std();
         self.tickets.ended(self.name, self.connection, now);
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(ticket.reveal().len(), 43);
         assert_eq!(tickets.redeem(&ticket, now), Ok(maker()));
         assert_eq!(tickets.redeem(&ticket, now).err(), UNKNOWN);
-        let stream = tickets.stream(&ticket, here(), Stream::GoesOn, now);
+        let stream = tickets.stream(&ticket, here(), Reader::Returning, now);
         assert_eq!(stream.err(), UNKNOWN);
         assert_eq!(tickets.redeem(&Token::new(""), now).err(), UNKNOWN);
         assert!(is_empty(&tickets, now));
@@ -352,7 +353,7 @@ mod tests {
         assert_eq!(different.len(), MOST_UNUSED);
         assert_eq!(tickets.issue(maker(), now), Err(NoTicket::TooMany));
         let ticket = made.pop().unwrap();
-        let _open = tickets.stream(&ticket, here(), Stream::First, now).unwrap();
+        let _open = tickets.stream(&ticket, here(), Reader::New, now).unwrap();
         assert!(tickets.issue(maker(), now).is_ok());
         assert_eq!(tickets.issue(maker(), now), Err(NoTicket::TooMany));
         assert!(tickets.issue(maker(), now + LIFETIME).is_ok());
@@ -368,16 +369,16 @@ mod tests {
             let open = tickets.stream(&ticket, address.parse().unwrap(), stream, now())?;
             assert_eq!(open.principal, maker());
             let before_is_gone = open.before.is_none_or(|before| before.is_cancelled());
-            Ok::<_, InvalidToken>((open.held, before_is_gone))
+            Ok::<_, InvalidToken>((open.ticket, before_is_gone))
         };
-        let (first, _) = open(Stream::First, "192.0.2.1").unwrap();
+        let (first, _) = open(Reader::New, "192.0.2.1").unwrap();
         // While it is open, however long that is.
         tokio::time::advance(1000 * SECOND).await;
-        assert_eq!(open(Stream::First, "192.0.2.1").err(), UNKNOWN);
-        assert_eq!(open(Stream::GoesOn, "192.0.2.2").err(), UNKNOWN);
+        assert_eq!(open(Reader::New, "192.0.2.1").err(), UNKNOWN);
+        assert_eq!(open(Reader::Returning, "192.0.2.2").err(), UNKNOWN);
         assert_eq!(tickets.redeem(&ticket, now()).err(), UNKNOWN);
         assert!(first.replaced().now_or_never().is_none());
-        let (second, first_is_gone) = open(Stream::GoesOn, "::ffff:192.0.2.1").unwrap();
+        let (second, first_is_gone) = open(Reader::Returning, "::ffff:192.0.2.1").unwrap();
         assert!(!first_is_gone);
         assert!(first.replaced().now_or_never().is_some());
         // The end of one that was replaced is not the end of the stream.
@@ -386,13 +387,13 @@ mod tests {
         assert!(second.replaced().now_or_never().is_none());
         drop(second);
         tokio::time::advance(LIFETIME - SECOND).await;
-        let (third, second_is_gone) = open(Stream::GoesOn, "192.0.2.1").unwrap();
+        let (third, second_is_gone) = open(Reader::Returning, "192.0.2.1").unwrap();
         assert!(second_is_gone);
         // Its own time begins when it ends.
         tokio::time::advance(LIFETIME).await;
         drop(third);
         tokio::time::advance(LIFETIME).await;
-        assert_eq!(open(Stream::GoesOn, "192.0.2.1").err(), UNKNOWN);
+        assert_eq!(open(Reader::Returning, "192.0.2.1").err(), UNKNOWN);
         assert!(is_empty(&tickets, now()));
     }
 
@@ -401,7 +402,7 @@ mod tests {
         let (tickets, now) = (tickets(), Instant::now());
         for _ in 0..=MOST_ENDED {
             let ticket = tickets.issue(maker(), now).unwrap();
-            drop(tickets.stream(&ticket, here(), Stream::First, now));
+            drop(tickets.stream(&ticket, here(), Reader::New, now));
         }
         let state = tickets.swept(now);
         assert_eq!(state.ended.len(), MOST_ENDED);

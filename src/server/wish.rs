@@ -66,7 +66,7 @@ impl Wish {
             view,
             cursor,
             log: past.range(),
-            held: None,
+            ticket: None,
         })
     }
 }
