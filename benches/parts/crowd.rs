@@ -205,7 +205,7 @@ impl Host {
         let group = shard.groups().of(&connection.view);
         group.join(&client);
         self.joined.set(self.joined.get() + 1);
-        client.handed_over().await;
+        client.woken().await;
         panic!("a client did not take all: {:?}", client.take_fault());
     }
 

@@ -48,8 +48,8 @@ impl Change {
     }
 
     /// One of these shards has come to it.
-    pub fn is_taken_up(&self) {
-        self.shared.is_taken_up(self.number);
+    pub fn taken_up(&self) {
+        self.shared.taken_up(self.number);
     }
 }
 

@@ -171,8 +171,8 @@ impl Switch {
         Ok(self.stand())
     }
 
-    /// Lets this be called whenever the switch is thrown. The first one stays.
-    pub(crate) fn rings(&self, bell: impl Fn() + Send + Sync + 'static) {
+    /// What to call whenever the switch is thrown. The first one stays.
+    pub(crate) fn when_thrown(&self, bell: impl Fn() + Send + Sync + 'static) {
         self.0.bell.set(Box::new(bell)).ok();
     }
 
@@ -278,7 +278,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    pub(super) fn is_taken_up(&self, number: u64) {
+    pub(super) fn taken_up(&self, number: u64) {
         let mut state = self.state();
         // A later change has its own count.
         if state.heeded == number {
@@ -334,7 +334,7 @@ mod tests {
     /// passes it on to one shard.
     fn recorder(switch: &Switch, places: &'static [u64]) -> JoinHandle<()> {
         let (bell, rung) = mpsc::sync_channel(16);
-        switch.rings(move || bell.send(()).unwrap());
+        switch.when_thrown(move || bell.send(()).unwrap());
         let (switch, mut heeded) = (switch.clone(), 0);
         thread::spawn(move || {
             for &place in places {
@@ -343,7 +343,7 @@ mod tests {
                 heeded = change.number();
                 change.begins(Seq::new(place).unwrap(), 1);
                 assert!(switch.news(heeded).is_none(), "heeded once");
-                change.is_taken_up();
+                change.taken_up();
             }
         })
     }
@@ -420,9 +420,9 @@ mod tests {
         assert!(Switch::open(folder.path()).unwrap().halt().is_some());
         let change = switch.news(0).unwrap();
         change.begins(Seq::FIRST, 2);
-        change.is_taken_up();
+        change.taken_up();
         assert!(switch.keep(number).is_err(), "a shard has not come to it");
-        change.is_taken_up();
+        change.taken_up();
         assert!(switch.keep(number).is_ok());
     }
 

@@ -55,7 +55,7 @@ impl Hook {
     ) -> Result<Option<Signal>, Box<dyn Error>> {
         let words = &self.reading.words;
         let Some(mapping) = &self.reading.mapping else {
-            return Ok(Signal::parse_line_of(line, unit, received_at, words)?);
+            return Ok(Signal::parse_line_with(line, unit, received_at, words)?);
         };
         if line.trim_ascii().is_empty() {
             return Ok(None);

@@ -84,7 +84,7 @@ impl Follower {
                 // What comes before it goes out first.
                 Some(Published::Changed(_)) if bytes > 0 => break,
                 Some(Published::Changed(change)) => {
-                    change.is_taken_up();
+                    change.taken_up();
                     self.change = Some(change.clone());
                 }
                 None => {}

@@ -108,7 +108,7 @@ impl Recorder {
     #[must_use]
     pub fn heeding(mut self, switch: Switch, to_recorder: &ToRecorder) -> Self {
         let batches = Arc::downgrade(&to_recorder.batches);
-        switch.rings(move || {
+        switch.when_thrown(move || {
             if let Some(batches) = batches.upgrade() {
                 // When it is full the recorder is awake.
                 batches.try_send(Parsed::default()).ok();

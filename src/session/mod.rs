@@ -128,7 +128,7 @@ enum Standing {
     /// It has everything.
     CaughtUp,
     /// It is sent nothing more while the server is halted.
-    Held,
+    Halted,
     /// Its socket is full.
     Blocked,
     /// It takes more at once, or has sent more, but others want their turn.
@@ -273,7 +273,7 @@ impl Session {
         self.meet_deadlines()?;
         let standing = self.send().map_err(Ended::Broken)?;
         match (self.phase, standing) {
-            (Phase::Open, Standing::CaughtUp | Standing::Held) if self.lets_go() => {
+            (Phase::Open, Standing::CaughtUp | Standing::Halted) if self.lets_go() => {
                 self.close(Close::GoingAway);
                 return Ok(Standing::Behind);
             }
@@ -284,7 +284,7 @@ impl Session {
                 }
                 self.group.join(&self.client);
             }
-            (Phase::Open, Standing::Held) => {
+            (Phase::Open, Standing::Halted) => {
                 self.leave();
                 if self.beat() {
                     return Ok(Standing::Behind);
@@ -320,7 +320,7 @@ impl Session {
     /// next step finds it.
     async fn wait(&mut self, standing: Standing) {
         let mut deadline = self.deadlines.next(&self.principal);
-        if matches!(standing, Standing::CaughtUp | Standing::Held) {
+        if matches!(standing, Standing::CaughtUp | Standing::Halted) {
             deadline = deadline.min(self.next_beat().unwrap_or(deadline));
         }
         let (client, socket, reads) = (&self.client, self.client.socket(), self.reads());
@@ -329,7 +329,7 @@ impl Session {
             _ = socket.readable(), if reads => {}
             () = self.reading.done(), if standing == Standing::Reading => {}
             _ = socket.writable(), if standing == Standing::Blocked => {}
-            () = client.handed_over() => {}
+            () = client.woken() => {}
             () = postponed::has_come(&mut self.postponed) => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = self.shard.changed() => {}
@@ -392,7 +392,7 @@ impl Session {
             }
             self.skip_void();
             if shard.halts().is_halted() {
-                return Ok(Standing::Held);
+                return Ok(Standing::Halted);
             }
             if client.cursor() == shard.next() {
                 return Ok(Standing::CaughtUp);

@@ -23,8 +23,8 @@ pub struct Client {
     pub(super) listing: Cell<Listing>,
     /// What went wrong when a pass wrote to it.
     fault: RefCell<Option<io::Error>>,
-    /// Wakes the session: a pass found the socket full or broken.
-    handed_over: Notify,
+    /// Wakes the session.
+    woken: Notify,
 }
 
 /// Which of the shard's lists a client is on. One at most.
@@ -59,7 +59,7 @@ impl Client {
             spoke: Cell::new(Instant::now()),
             listing: Cell::new(Listing::Nowhere),
             fault: RefCell::new(None),
-            handed_over: Notify::new(),
+            woken: Notify::new(),
         }
     }
 
@@ -138,17 +138,18 @@ impl Client {
         SockRef::from(&self.socket).shutdown(Shutdown::Write).ok();
     }
 
-    /// Ends when a pass has found that the session must look after its client itself.
+    /// Ends when the session must look after its client itself: a pass found the socket full or
+    /// broken, or the client is sent away.
     ///
     /// # Cancel safety
-    /// Cancel safe: a hand-over that nobody waited for is kept.
-    pub async fn handed_over(&self) {
-        self.handed_over.notified().await;
+    /// Cancel safe: a wake-up that nobody waited for is kept.
+    pub async fn woken(&self) {
+        self.woken.notified().await;
     }
 
     /// Wakes the session.
     pub(super) fn wake(&self) {
-        self.handed_over.notify_one();
+        self.woken.notify_one();
     }
 
     /// What a pass ran into, once.
@@ -159,6 +160,6 @@ impl Client {
     /// Hands the client over to its session.
     pub(super) fn hand_over(&self, fault: Option<io::Error>) {
         self.fault.replace(fault);
-        self.handed_over.notify_one();
+        self.wake();
     }
 }

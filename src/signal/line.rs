@@ -23,14 +23,14 @@ impl Signal {
         unit: TimeUnit,
         received_at: Timestamp,
     ) -> Result<Option<Self>, InvalidSignal> {
-        Self::parse_line_of(line, unit, received_at, &SideWords::NONE)
+        Self::parse_line_with(line, unit, received_at, &SideWords::NONE)
     }
 
     /// The same in a line of somebody who has words of his own for buy and sell.
     ///
     /// # Errors
     /// As above.
-    pub fn parse_line_of(
+    pub fn parse_line_with(
         line: &[u8],
         unit: TimeUnit,
         received_at: Timestamp,
