@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::warn;
 
-use super::errors::{Errors, timespec};
 use super::leash::Leash;
+use super::stderr::{Stderr, timespec};
 use crate::source::SourceName;
 
 /// A command that was started, and all that it has started itself in its process group.
@@ -28,7 +28,7 @@ pub(super) struct Child {
     exit: OwnedFd,
     /// What it prints; none after its end.
     output: Option<ChildStdout>,
-    errors: Option<Errors>,
+    stderr: Option<Stderr>,
     stage: Stage,
 }
 
@@ -88,7 +88,7 @@ impl Child {
             return Ok(None);
         };
         let kept = Self::keep(source, &mut process);
-        let (exit, output, errors) = match kept {
+        let (exit, output, stderr) = match kept {
             Ok(kept) => kept,
             Err(why) => {
                 leash.kill();
@@ -104,7 +104,7 @@ impl Child {
             leash: leash.clone(),
             exit,
             output,
-            errors: Some(errors),
+            stderr: Some(stderr),
             stage: Stage::Running,
         }))
     }
@@ -112,11 +112,11 @@ impl Child {
     fn keep(
         source: &SourceName,
         process: &mut process::Child,
-    ) -> io::Result<(OwnedFd, Option<ChildStdout>, Errors)> {
+    ) -> io::Result<(OwnedFd, Option<ChildStdout>, Stderr)> {
         let exit = pidfd_open(Pid::from_child(process), PidfdFlags::empty())?;
-        let errors = process.stderr.take().expect("it was asked for");
-        let errors = Errors::log(source.clone(), errors)?;
-        Ok((exit, process.stdout.take(), errors))
+        let stderr = process.stderr.take().expect("it was asked for");
+        let stderr = Stderr::log(source.clone(), stderr)?;
+        Ok((exit, process.stdout.take(), stderr))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -238,7 +238,7 @@ impl Child {
         self.leash.let_go();
         let status = self.process.wait()?;
         // Waits until all that was said on standard error is on its way to the log.
-        self.errors = None;
+        self.stderr = None;
         self.stage = Stage::Over { status, how };
         Ok(())
     }

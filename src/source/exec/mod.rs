@@ -2,8 +2,8 @@
 //! command says on standard error.
 
 mod child;
-mod errors;
 mod leash;
+mod stderr;
 
 use std::io;
 use std::process::ExitStatus;
@@ -20,8 +20,8 @@ use super::state::{Report, State, States};
 use super::{Arrival, ExecSpec, Handovers, Origin, READ_BYTES, Restart, SourceName, Spec};
 use crate::backoff::Backoff;
 use child::{Child, How, Next};
-use errors::timespec;
 use leash::Leash;
+use stderr::timespec;
 
 pub use leash::Children;
 

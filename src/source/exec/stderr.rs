@@ -20,13 +20,13 @@ use crate::source::SourceName;
 /// neither a source that waits nor one that is paused makes the command wait for it. Ends when it
 /// is dropped, with all that was said by then.
 #[derive(Debug)]
-pub(super) struct Errors {
+pub(super) struct Stderr {
     /// Its other end tells the thread that the command has ended.
     done: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Errors {
+impl Stderr {
     pub(super) fn log(source: SourceName, from: ChildStderr) -> io::Result<Self> {
         let (over, done) = pipe_with(PipeFlags::CLOEXEC)?;
         let reader = Reader {
@@ -44,7 +44,7 @@ impl Errors {
     }
 }
 
-impl Drop for Errors {
+impl Drop for Stderr {
     fn drop(&mut self) {
         self.done = None;
         if let Some(thread) = self.thread.take() {
