@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use serde::ser::{Serialize, Serializer};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -9,7 +7,7 @@ use crate::clock;
 use crate::hub::{Framing, event, frame};
 use crate::shard::Client;
 use crate::signal::{Protocol, Seq};
-use crate::source::{State, States};
+use crate::source::States;
 
 /// What clients of `signalcast.v2` and readers of event streams are told of the server itself.
 #[derive(Debug, serde::Serialize)]
@@ -56,8 +54,7 @@ pub(super) struct Sources<'a>(&'a States);
 
 #[derive(Debug, serde::Serialize)]
 struct Source {
-    #[serde(serialize_with = "word")]
-    state: State,
+    state: &'static str,
     last_signal_age_ms: Option<u128>,
 }
 
@@ -147,22 +144,13 @@ pub(super) fn tell(client: &Client, framing: Framing, announcement: &Announcemen
 
 impl Serialize for Sources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ages = self.0.ages(std::time::Instant::now());
-        serializer.collect_map(ages.map(|(name, state, age)| {
-            let last_signal_age_ms = age.as_ref().map(Duration::as_millis);
+        let standings = self.0.standings(std::time::Instant::now());
+        serializer.collect_map(standings.map(|standing| {
             let source = Source {
-                state,
-                last_signal_age_ms,
+                state: standing.state.as_str(),
+                last_signal_age_ms: standing.last_signal_age.map(|age| age.as_millis()),
             };
-            (name.as_str(), source)
+            (standing.name.as_str(), source)
         }))
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
-)]
-fn word<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(state.as_str())
 }

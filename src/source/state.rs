@@ -125,16 +125,6 @@ impl States {
             .map(|source| (&source.name, source.state()))
     }
 
-    /// Every source with its state and how long ago its newest signal was read; none if it has
-    /// brought no signal since the start.
-    pub fn ages(
-        &self,
-        now: Instant,
-    ) -> impl Iterator<Item = (&SourceName, State, Option<Duration>)> {
-        self.standings(now)
-            .map(|source| (source.name, source.state, source.last_signal_age))
-    }
-
     /// Every source with all that is known of it.
     pub fn standings(&self, now: Instant) -> impl Iterator<Item = Standing<'_>> {
         let elapsed = now.saturating_duration_since(self.begun);
@@ -277,11 +267,13 @@ mod tests {
         // Lines that were read earlier may be parsed later.
         states.brought(&names[1], 1, at(400));
         states.brought(&"file:b".into(), 1, at(900));
-        let ages: Vec<_> = states.ages(at(1700)).map(|(_, _, age)| age).collect();
-        assert_eq!(ages, [None, Some(Duration::from_millis(1200))]);
+        let ages = |now| -> Vec<_> {
+            let standings = states.standings(now);
+            standings.map(|one| one.last_signal_age).collect()
+        };
+        assert_eq!(ages(at(1700)), [None, Some(Duration::from_millis(1200))]);
         states.brought(&names[0], 1, states.begun);
-        let first = states.ages(at(3)).next().unwrap();
-        assert_eq!(first.2, Some(Duration::from_millis(3)));
+        assert_eq!(ages(at(3))[0], Some(Duration::from_millis(3)));
         states.refused(&names[1]);
         let counts = states.standings(at(3));
         let counts: Vec<_> = counts.map(|one| (one.signals, one.dead_letters)).collect();
