@@ -56,13 +56,7 @@ impl Session {
                 Received::End => return Err(self.end_of_stream()),
                 Received::Bytes(count) => {
                     bytes += count;
-                    if !matches!(
-                        self.phase,
-                        Phase::Closing {
-                            listen: Listen::ForEnd,
-                            ..
-                        }
-                    ) {
+                    if !self.is_deaf() {
                         self.inlet.push(&scratch.received[..count]);
                     }
                     drop(scratch);
@@ -79,11 +73,7 @@ impl Session {
 
     /// Handles the messages that have arrived.
     pub(super) fn parse(&mut self) -> Result<(), Ended> {
-        if let Phase::Closing {
-            listen: Listen::ForEnd,
-            ..
-        } = self.phase
-        {
+        if self.is_deaf() {
             return Ok(());
         }
         // What was sent behind a command that is postponed is looked at when that is answered.
