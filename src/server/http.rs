@@ -26,12 +26,12 @@ use tracing::debug;
 use warp::http::{Method, Request, Response, Version};
 
 use super::call::{Route, Visit};
-use super::fetch::PAST_SIGNALS;
 use super::newcomer::{Admitted, Newcomer};
 use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
 use super::refusal::Refusal;
+use super::routes::PAST_SIGNALS;
 use super::takeover::Takeover;
 use super::upgrade::HttpVersion;
 use crate::metrics::{Doors, HandshakeFailure};

@@ -14,17 +14,17 @@ use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 use warp::path::Tail;
 
-use super::answer;
-use super::body::Body;
-use super::call::{Call, Route, call};
-use super::gate::Gate;
-use super::intake::Intake;
 use super::publish::accepted;
-use super::query::{self, Query};
-use super::refusal::Refusal;
 use crate::clock;
 use crate::hook::{Hook, Hooks, RefusedLine};
 use crate::ingest::{Refused, Signals};
+use crate::server::answer;
+use crate::server::body::Body;
+use crate::server::call::{Call, Route, call};
+use crate::server::gate::Gate;
+use crate::server::intake::Intake;
+use crate::server::query::{self, Query};
+use crate::server::refusal::Refusal;
 use crate::source::Position;
 
 pub(super) fn route(gate: Arc<Gate>, intake: Intake, hooks: watch::Receiver<Hooks>) -> Route {

@@ -1,5 +1,17 @@
 //! What each path answers, put together. Each path has a file of its own.
 
+mod clients;
+mod connect;
+mod documents;
+mod fetch;
+mod halt;
+mod hooks;
+mod publish;
+mod revoke;
+mod sources;
+mod stream;
+mod ticket;
+
 use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
@@ -20,10 +32,11 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
-use super::{connect, fetch, halt, hooks, publish, revoke, roster, sources, stream, ticket};
 use crate::hook::Hooks;
 use crate::metrics::Registry;
 use crate::reload::Revoker;
+
+pub(super) use fetch::PAST_SIGNALS;
 
 impl Reject for Refusal {}
 
@@ -58,11 +71,11 @@ pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
         stream::route(Arc::clone(gate)),
         sources::route(gate, &readiness.sources),
         halt::route(Arc::clone(gate), readiness.halts.clone()),
-        roster::route(gate, crowd),
+        clients::route(gate, crowd),
         revoke::route(Arc::clone(gate), revoker),
         ticket::route(Arc::clone(gate)),
         probes(readiness),
-        super::documents::route(),
+        documents::route(),
     ];
     let answers = known
         .into_iter()

@@ -10,14 +10,14 @@ use tracing::{info, warn};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer;
-use super::call::{Call, Route, Visit, call};
-use super::gate::Gate;
-use super::json_body;
-use super::refusal::Refusal;
 use crate::auth::{Principal, Scope};
 use crate::clock;
 use crate::halt::{Reason, Stand, Switch, Unfinished};
+use crate::server::answer;
+use crate::server::call::{Call, Route, Visit, call};
+use crate::server::gate::Gate;
+use crate::server::json_body;
+use crate::server::refusal::Refusal;
 
 pub(super) fn route(gate: Arc<Gate>, switch: Switch) -> Route {
     warp::path!("halt")

@@ -9,18 +9,18 @@ use warp::Filter;
 use warp::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, HeaderMap};
 use warp::http::{Method, Response};
 
-use super::answer;
-use super::call::{Call, Route, call};
-use super::credential::Ways;
-use super::gate::Gate;
-use super::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ};
-use super::newcomer::{Newcomer, Subscriber};
-use super::past::{Past, Start};
-use super::query::after_seq;
-use super::refusal::Refusal;
-use super::wish::Wish;
 use crate::auth::Scope;
 use crate::hub::Framing;
+use crate::server::answer;
+use crate::server::call::{Call, Route, call};
+use crate::server::credential::Ways;
+use crate::server::gate::Gate;
+use crate::server::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ};
+use crate::server::newcomer::{Newcomer, Subscriber};
+use crate::server::past::{Past, Start};
+use crate::server::query::after_seq;
+use crate::server::refusal::Refusal;
+use crate::server::wish::Wish;
 use crate::signal::Protocol;
 
 pub(super) fn route(gate: Arc<Gate>) -> Route {

@@ -11,11 +11,11 @@ use warp::filters::path::Tail;
 use warp::http::{Method, Response, StatusCode};
 use warp::{Filter, Rejection};
 
-use super::answer;
-use super::call::{Call, Route, call};
-use super::gate::Gate;
-use super::refusal::Refusal;
 use crate::auth::Scope;
+use crate::server::answer;
+use crate::server::call::{Call, Route, call};
+use crate::server::gate::Gate;
+use crate::server::refusal::Refusal;
 use crate::source::{Standing, States};
 
 /// What is to become of which source.

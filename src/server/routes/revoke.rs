@@ -11,13 +11,13 @@ use tracing::{error, info};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer;
-use super::call::{Call, Route, call};
-use super::gate::Gate;
-use super::json_body;
-use super::refusal::Refusal;
 use crate::auth::{RevokeError, Scope, Target, Token};
 use crate::reload::{Revoker, RevokerError};
+use crate::server::answer;
+use crate::server::call::{Call, Route, call};
+use crate::server::gate::Gate;
+use crate::server::json_body;
+use crate::server::refusal::Refusal;
 use crate::token::NotRevoked;
 
 pub(super) fn route(gate: Arc<Gate>, revoker: Revoker) -> Route {

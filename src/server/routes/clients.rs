@@ -11,14 +11,14 @@ use uuid::Uuid;
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer;
-use super::call::{Call, Route, call};
-use super::crowd::Crowd;
-use super::gate::Gate;
-use super::refusal::Refusal;
-use super::upgrade;
 use crate::auth::Scope;
 use crate::hub::{Framing, Tests};
+use crate::server::answer;
+use crate::server::call::{Call, Route, call};
+use crate::server::crowd::Crowd;
+use crate::server::gate::Gate;
+use crate::server::refusal::Refusal;
+use crate::server::upgrade;
 use crate::shard::Listed;
 use crate::signal::SymbolFilter;
 

@@ -6,17 +6,17 @@ use hyper::body::Bytes;
 use warp::Filter;
 use warp::http::{Method, Response};
 
-use super::answer;
-use super::call::{Call, Route, call_by};
-use super::gate::Gate;
-use super::page::{Format, Page};
-use super::query::{self, Query};
-use super::refusal::Refusal;
 use crate::auth::Scope;
+use crate::server::answer;
+use crate::server::call::{Call, Route, call_by};
+use crate::server::gate::Gate;
+use crate::server::page::{Format, Page};
+use crate::server::query::{self, Query};
+use crate::server::refusal::Refusal;
 use crate::signal::Protocol;
 
 /// Where past signals are.
-pub(super) const PAST_SIGNALS: &str = "/signals";
+pub(in crate::server) const PAST_SIGNALS: &str = "/signals";
 
 /// What may be done there: fetch some, publish some.
 pub(super) const OF_SIGNALS: &[Method] = &[Method::GET, Method::POST];

@@ -10,17 +10,17 @@ use tracing::debug;
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer;
-use super::call::{Call, Route, call_by};
 use super::fetch::OF_SIGNALS;
-use super::gate::Gate;
-use super::intake::{Intake, Published};
-use super::lines::{self, Form};
-use super::query::{self, Query};
-use super::refusal::Refusal;
 use crate::auth::{Principal, Scope};
 use crate::ingest::Signals;
 use crate::printable::printable;
+use crate::server::answer;
+use crate::server::call::{Call, Route, call_by};
+use crate::server::gate::Gate;
+use crate::server::intake::{Intake, Published};
+use crate::server::lines::{self, Form};
+use crate::server::query::{self, Query};
+use crate::server::refusal::Refusal;
 use crate::source::SourceName;
 
 pub(super) fn route(gate: Arc<Gate>, intake: Intake) -> Route {

@@ -16,7 +16,7 @@ use warp::http::header::{
 };
 use warp::http::{Response, StatusCode};
 
-use super::call::{READ, Route, only};
+use crate::server::call::{READ, Route, only};
 
 /// A text that changes only with the program.
 #[derive(Debug)]
@@ -45,14 +45,14 @@ fn serve(document: &'static LazyLock<Document>) -> Route {
 }
 
 static OPENAPI: LazyLock<Document> =
-    LazyLock::new(|| Document::yaml(include_str!("../../../docs/openapi.yaml")));
+    LazyLock::new(|| Document::yaml(include_str!("../../../../docs/openapi.yaml")));
 
 static ASYNCAPI: LazyLock<Document> =
-    LazyLock::new(|| Document::yaml(include_str!("../../../docs/asyncapi.yaml")));
+    LazyLock::new(|| Document::yaml(include_str!("../../../../docs/asyncapi.yaml")));
 
 /// Made at the first request, for most servers are never asked.
 static PAGE: LazyLock<Document> =
-    LazyLock::new(|| Document::page(include_str!("../../../docs/protocol.md")));
+    LazyLock::new(|| Document::page(include_str!("../../../../docs/protocol.md")));
 
 impl Document {
     /// RFC 9512.

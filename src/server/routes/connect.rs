@@ -6,16 +6,16 @@ use hyper::body::Bytes;
 use warp::Filter;
 use warp::http::{Method, Response};
 
-use super::answer;
-use super::call::{Call, Route, call};
-use super::credential::Ways;
-use super::gate::Gate;
-use super::newcomer::Newcomer;
-use super::refusal::Refusal;
-use super::upgrade::Handshake;
-use super::wish::Wish;
 use crate::auth::Scope;
 use crate::hub::Framing;
+use crate::server::answer;
+use crate::server::call::{Call, Route, call};
+use crate::server::credential::Ways;
+use crate::server::gate::Gate;
+use crate::server::newcomer::Newcomer;
+use crate::server::refusal::Refusal;
+use crate::server::upgrade::Handshake;
+use crate::server::wish::Wish;
 
 pub(super) fn route(gate: Arc<Gate>) -> Route {
     warp::path::end()

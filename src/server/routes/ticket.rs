@@ -9,11 +9,11 @@ use tracing::error;
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use super::answer;
-use super::call::{Call, Route, call};
-use super::gate::Gate;
-use super::refusal::Refusal;
-use super::tickets::{LIFETIME, NoTicket};
+use crate::server::answer;
+use crate::server::call::{Call, Route, call};
+use crate::server::gate::Gate;
+use crate::server::refusal::Refusal;
+use crate::server::tickets::{LIFETIME, NoTicket};
 
 pub(super) fn route(gate: Arc<Gate>) -> Route {
     warp::path!("ticket")

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_link_of_the_protocol_leads_somewhere() {
-        let page = page(include_str!("../../../docs/protocol.md"));
+        let page = page(include_str!("../../../../docs/protocol.md"));
         let names: Vec<&str> = all(&page, " id=\"", "\"");
         let known: HashSet<&str> = names.iter().copied().collect();
         assert_eq!(known.len(), names.len(), "two headings with one name");
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn nothing_on_the_page_needs_more_than_its_policy_allows() {
-        let page = page(include_str!("../../../docs/protocol.md"));
+        let page = page(include_str!("../../../../docs/protocol.md"));
         for needs in [
             "<script", "<img", "<iframe", " style=", " onclick", "@import", "url(",
         ] {
