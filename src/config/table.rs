@@ -1,4 +1,4 @@
-//! The tables of settings. Flags, variables, TOML keys and the help all come from it.
+//! The tables of settings. Flags, variables, TOML keys and the help all come from them.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! `/sources`: how the sources are; holding one, and letting it go on.
+//! `/sources`: how the sources are; pausing one, and letting it go on.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -53,7 +53,7 @@ struct Done<'a> {
 
 pub(super) fn route(gate: &Arc<Gate>, sources: &States) -> Route {
     list(Arc::clone(gate), sources.clone())
-        .or(hold(Arc::clone(gate), sources.clone()))
+        .or(pause_or_resume(Arc::clone(gate), sources.clone()))
         .unify()
         .boxed()
 }
@@ -72,7 +72,7 @@ fn list(gate: Arc<Gate>, sources: States) -> Route {
         .boxed()
 }
 
-fn hold(gate: Arc<Gate>, sources: States) -> Route {
+fn pause_or_resume(gate: Arc<Gate>, sources: States) -> Route {
     warp::path("sources")
         .and(asked())
         .and(call(&[Method::POST]))
