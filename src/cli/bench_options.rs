@@ -8,9 +8,10 @@ use base64::prelude::BASE64_STANDARD;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Uri};
 
+use super::access::{token, trust};
 use super::bench_feed::feed;
 use super::bench_grammar::{CLIENTS, CONNECTING, DURATION, SEQUENCE, SETTLE};
-use super::listen_options::{Encryption, token, trust, url};
+use super::listen_options::url;
 use super::typed::{Typed, at_least_one};
 use crate::bench::{AuthorityFile, Form, Options};
 use crate::config::Surroundings;
@@ -68,7 +69,7 @@ fn authority(
     around: &Surroundings,
     url: &Uri,
 ) -> Option<Option<AuthorityFile>> {
-    let named = trust(typed, around, Encryption::of(url), |ca| {
+    let named = trust(typed, around, url, |ca| {
         authorities(ca).map(|_| ca.map(Path::to_owned))
     })?;
     let usual = || around.folder.join(USUAL_CA);

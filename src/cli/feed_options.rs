@@ -2,7 +2,7 @@
 
 use hyper::Uri;
 
-use super::listen_options::{Encryption, token, trust};
+use super::access::{token, trust};
 use super::typed::Typed;
 use crate::config::{Surroundings, URL_VARIABLE};
 use crate::feed::Options;
@@ -13,7 +13,7 @@ pub(super) fn read(typed: &mut Typed<'_>, around: &Surroundings) -> Option<Optio
     let url = url(typed, around);
     let token = token(typed, around);
     let url = url?;
-    let tls = trust(typed, around, Encryption::of(&url), trusting)?;
+    let tls = trust(typed, around, &url, trusting)?;
     Some(Options::new(url, token.ok()?, tls, around.folder.clone()))
 }
 

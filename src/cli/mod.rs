@@ -12,6 +12,7 @@ use crate::check::Check;
 use crate::config::{Config, Refusals, Surroundings};
 use crate::{feed, first_start, listen, replay, token};
 
+mod access;
 mod bench_feed;
 mod bench_grammar;
 mod bench_options;
