@@ -22,6 +22,8 @@ mod receive;
 mod settings;
 mod stranger;
 mod test_signals;
+#[cfg(test)]
+mod testing;
 
 use std::io;
 use std::net::IpAddr;

@@ -219,6 +219,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::session::testing::frame;
 
     /// A stranger, and its end of the connection.
     async fn stranger(early: &[u8]) -> (Stranger, TcpStream) {
@@ -227,21 +228,6 @@ mod tests {
         let (theirs, ours) = tokio::join!(TcpStream::connect(address), listener.accept());
         let stranger = Stranger::new(ours.unwrap().0, Outlet::new(None), early);
         (stranger, theirs.unwrap())
-    }
-
-    /// A frame with a mask of zeros, which changes nothing.
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match u8::try_from(payload.len()) {
-            Ok(short @ 0..=125) => frame.push(0x80 | short),
-            _ => {
-                frame.push(0x80 | 126);
-                frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
-        frame
     }
 
     fn close_of(outcome: Result<Token, Unintroduced>) -> Close {
