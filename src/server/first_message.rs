@@ -53,35 +53,9 @@ pub(super) async fn introduce(
         Ok(subscriber) => Some((stranger, subscriber)),
         Err(refusal) => {
             gate.metrics.refused(refusal.code());
-            let (code, reason) = farewell(&refusal);
+            let (code, reason) = refusal.farewell();
             stranger.turn_away(code, &reason).await;
             None
         }
     }
 }
-
-/// How a refusal is told in a close frame, which has room for 123 bytes.
-fn farewell(refusal: &Refusal) -> (u16, String) {
-    const GOING_AWAY: u16 = 1001;
-    const POLICY: u16 = 1008;
-    const FAULT: u16 = 1011;
-    const AGAIN: u16 = 1013;
-    let code = match refusal {
-        Refusal::Draining => GOING_AWAY,
-        Refusal::Internal => FAULT,
-        Refusal::Overloaded | Refusal::Busy | Refusal::Unreadable => AGAIN,
-        _ => POLICY,
-    };
-    let mut reason = match refusal {
-        Refusal::HistoryGone(gone) => format!(
-            "history_gone: epoch {}, first_seq {}, last_seq {}",
-            gone.epoch, gone.held.first_seq, gone.held.last_seq
-        ),
-        refusal => refusal.message(),
-    };
-    reason.truncate(reason.floor_char_boundary(MOST_REASON_BYTES));
-    (code, reason)
-}
-
-/// RFC 6455 section 5.5.
-const MOST_REASON_BYTES: usize = 123;

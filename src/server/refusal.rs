@@ -100,6 +100,9 @@ pub(super) const CODES: &[&str] = &[
 /// Headers of all the requests together: a token of 8 KiB fits easily.
 pub(super) const MOST_HEADER_BYTES: usize = 16 * 1024;
 
+/// What a close frame has room for (RFC 6455 section 5.5).
+const MOST_REASON_BYTES: usize = 123;
+
 /// When to come back to a server that is full or restarting.
 const RETRY_SECONDS: u64 = 5;
 
@@ -248,6 +251,29 @@ impl Refusal {
             Self::Internal => "something is wrong in the server; it is logged there",
         }
         .to_owned()
+    }
+
+    /// How it is told in a close frame: by which code, and in which words.
+    pub(super) fn farewell(&self) -> (u16, String) {
+        const GOING_AWAY: u16 = 1001;
+        const POLICY: u16 = 1008;
+        const FAULT: u16 = 1011;
+        const AGAIN: u16 = 1013;
+        let code = match self {
+            Self::Draining => GOING_AWAY,
+            Self::Internal => FAULT,
+            Self::Overloaded | Self::Busy | Self::Unreadable => AGAIN,
+            _ => POLICY,
+        };
+        let mut reason = match self {
+            Self::HistoryGone(gone) => format!(
+                "history_gone: epoch {}, first_seq {}, last_seq {}",
+                gone.epoch, gone.held.first_seq, gone.held.last_seq
+            ),
+            refusal => refusal.message(),
+        };
+        reason.truncate(reason.floor_char_boundary(MOST_REASON_BYTES));
+        (code, reason)
     }
 
     fn held(&self) -> Option<Held> {
