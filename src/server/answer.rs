@@ -5,7 +5,6 @@ use warp::http::{Response, StatusCode};
 
 use super::gate::Gate;
 use super::refusal::Refusal;
-use crate::metrics::Doors;
 
 /// An answer in JSON. The body holds nothing but strings, numbers and the like.
 pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Response<Bytes> {
@@ -29,13 +28,10 @@ pub(super) fn not_stored(mut answer: Response<Bytes>) -> Response<Bytes> {
     answer
 }
 
-/// What a route has to say to somebody, who may be turned away.
+/// What a route has to say to somebody. Whoever is turned away is counted.
 pub(super) fn of(gate: &Gate, outcome: Result<Response<Bytes>, Refusal>) -> Response<Bytes> {
-    outcome.unwrap_or_else(|refusal| turn_away(&gate.metrics, &refusal))
-}
-
-/// What somebody gets who is turned away; it is counted.
-pub(super) fn turn_away(metrics: &Doors, refusal: &Refusal) -> Response<Bytes> {
-    metrics.refused(refusal.code());
-    refusal.response().map(Bytes::from)
+    outcome.unwrap_or_else(|refusal| {
+        gate.metrics.refused(refusal.code());
+        refusal.response().map(Bytes::from)
+    })
 }

@@ -25,7 +25,7 @@ use warp::http::{Response, StatusCode};
 use warp::reject::Reject;
 use warp::{Filter, Rejection};
 
-use super::answer::{self, turn_away};
+use super::answer;
 use super::call::{READ, Route, headers_fit, only};
 use super::crowd::Crowd;
 use super::gate::Gate;
@@ -58,9 +58,9 @@ pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
         revoker,
         hooks,
     } = parts;
-    let metrics = Arc::clone(gate);
+    let counting = Arc::clone(gate);
     let refuse = move |rejection: Rejection| {
-        let answer = turn_away(&metrics.metrics, &refusal(&rejection));
+        let answer = answer::of(&counting, Err(refusal(&rejection)));
         ready(Ok::<_, Infallible>(answer))
     };
     let known = [
