@@ -11,7 +11,8 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use common::{Folder, TestServer, patiently};
+use common::jwt::with;
+use common::{Folder, TestServer, patiently, text};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -201,6 +202,70 @@ async fn what_is_not_acknowledged_is_kept_and_may_be_fed_again_and_again() {
         assert_eq!(feed.end(), (0, String::new()));
     }
     assert_eq!(symbols(&server).await, ["A", "B"]);
+}
+
+/// What is answered to an administrator who halts, or lifts the halt.
+async fn halt(server: &TestServer, method: &str, body: &str) {
+    let token = server.mint(&with("scope", "admin"));
+    let length = body.len();
+    let request = format!(
+        "{method} /halt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    assert_eq!(server.exchange(request.as_bytes()).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_halted_or_too_old_on_one_server_is_never_fresh_on_the_next() {
+    let old = TestServer::start("");
+    let mut feed = Feed::of(&old);
+    feed.write("buy FIRST 1 7\n");
+    feed.write(
+        "{\"side\":\"buy\",\"symbol\":\"EXPIRED\",\"price\":1,\"time\":7,\"valid_for\":1}\n",
+    );
+    assert_eq!(feed.end(), (0, String::new()));
+    halt(&old, "POST", "{\"reason\":\"x\"}").await;
+    let mut feed = Feed::of(&old);
+    feed.write("buy HALTED 1 7\n{\"side\":\"sell\",\"symbol\":\"HALTED\",\"price\":2,\"valid_for\":9999999}\n");
+    assert_eq!(feed.end(), (0, String::new()));
+    halt(&old, "DELETE", "").await;
+    let mut feed = Feed::of(&old);
+    feed.write("buy LAST 1 7\n");
+    assert_eq!(feed.end(), (0, String::new()));
+    let replayed = text(&old.folder.run("replay 1 --speed max").stdout);
+    let stale: Vec<bool> = replayed.lines().map(|it| it.contains("stale")).collect();
+    assert_eq!(stale, [false, true, true, true, false], "{replayed}");
+
+    for way in ["feed", "stdin", "relayed twice"] {
+        let mut next = TestServer::start("");
+        let mut client = next.client().await;
+        match way {
+            "feed" => {
+                let mut feed = Feed::of(&next);
+                feed.write(&replayed);
+                assert_eq!(feed.end(), (0, String::new()));
+            }
+            "stdin" => next.feed(&replayed),
+            _ => {
+                let between = TestServer::start("");
+                let mut feed = Feed::of(&between);
+                feed.write(&replayed);
+                assert_eq!(feed.end(), (0, String::new()));
+                next.feed(&text(&between.folder.run("replay 1 --speed max").stdout));
+            }
+        }
+        for symbol in ["FIRST", "LAST"] {
+            assert_eq!(client.json().await["content"]["symbol"], symbol, "{way}");
+        }
+        // They are all there, with their mark, for who asks for it.
+        let bearer = format!("Authorization: Bearer {}\r\n", next.token());
+        let page = next.get("/signals?after_seq=0&stale=true", &bearer).await;
+        let page: Value = serde_json::from_str(&page.body).unwrap();
+        let signals = page["signals"].as_array().unwrap();
+        let marked: Vec<bool> = signals.iter().map(|it| it["stale"] == true).collect();
+        assert_eq!(marked, stale, "{way}");
+        assert_eq!(symbols(&next).await, ["FIRST", "LAST"], "{way}");
+    }
 }
 
 #[tokio::test]

@@ -50,6 +50,10 @@ mod tests {
         assert_eq!(sent(given), format!("{expected}\n"));
         // What is sent again is the same.
         assert_eq!(sent(expected), format!("{expected}\n"));
+        // So is what another server has printed, as far as a line says it.
+        let frame = r#"{"type":"buy","seq":9,"id":"a-1","content":{"symbol":"X","price":1.50,"timestamp":7},"is_test":false,"source":"stdin","received_at":"2026-11-20T10:00:00.123456Z","stale":true}"#;
+        let expected = r#"{"type":"buy","id":"a-1","content":{"symbol":"X","price":1.50,"timestamp":7},"is_test":false,"stale":true}"#;
+        assert_eq!(sent(frame), format!("{expected}\n"));
 
         let made: serde_json::Value = serde_json::from_str(&sent("sell X 2 7")).unwrap();
         let id = Uuid::parse_str(made["id"].as_str().unwrap()).unwrap();

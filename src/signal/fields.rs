@@ -15,6 +15,8 @@ pub(super) struct Fields<'a> {
     pub(super) is_test: Option<Member<'a>>,
     pub(super) id: Option<Member<'a>>,
     pub(super) valid_for: Option<Member<'a>>,
+    /// Beside `content` only: in flat JSON it is the strategy's own.
+    pub(super) stale: Option<Member<'a>>,
     /// The strategy's own keys as [`Signal`] keeps them.
     pub(super) extra: String,
 }
@@ -70,12 +72,21 @@ impl<'a> Fields<'a> {
                 Some(id) => Some(id.read(Member::id)?),
                 None => None,
             },
-            validity: match &self.valid_for {
-                Some(valid_for) => Validity::For(valid_for.read(Member::seconds)?),
-                None => Validity::Unlimited,
-            },
+            validity: self.validity()?,
             extra: mem::take(&mut self.extra).into(),
         })
+    }
+
+    /// What was stale to one server must not be a fresh signal of the next one.
+    fn validity(&self) -> Result<Validity, InvalidSignal> {
+        let validity = match &self.valid_for {
+            Some(valid_for) => Validity::For(valid_for.read(Member::seconds)?),
+            None => Validity::Unlimited,
+        };
+        match &self.stale {
+            Some(stale) if stale.read(Member::boolean)? => Ok(Validity::Void),
+            _ => Ok(validity),
+        }
     }
 }
 

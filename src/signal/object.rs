@@ -47,7 +47,7 @@ struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// Other keys that a v2 frame has, so that one server's frames are another one's lines. The
-    /// log gives a signal its own.
+    /// log gives a signal its own, but what was stale stays stale.
     const OF_A_FRAME: [&'static str; 4] = ["seq", "source", "received_at", "stale"];
     const BESIDE_CONTENT: [&'static str; 5] = ["type", "content", "is_test", "id", "valid_for"];
 
@@ -87,6 +87,7 @@ impl<'a> Object<'a> {
     /// mistyped `is_test` must not go live.
     fn around(&mut self) -> Result<&mut Fields<'a>, InvalidSignal> {
         let outer = &self.fields;
+        let mut stale = None;
         let flat_only = [&outer.side, &outer.symbol, &outer.price, &outer.timestamp];
         for member in flat_only.into_iter().flatten().chain(&self.others) {
             let name = member.name();
@@ -97,12 +98,16 @@ impl<'a> Object<'a> {
                 let (found, expected) = ("null", "its value, or leave the key out");
                 return Err(InvalidField::Kind { found, expected }.of(&name));
             }
+            if name == "stale" {
+                stale = Some(*member);
+            }
         }
         let content = &mut self.content;
         content.side = self.kind;
         content.is_test = outer.is_test;
         content.id = outer.id;
         content.valid_for = outer.valid_for;
+        content.stale = stale;
         Ok(content)
     }
 
@@ -224,6 +229,37 @@ mod tests {
         let signal =
             parse(r#"{"side":"buy","symbol":"A","price":1,"valid_for":99999999999999999999}"#);
         assert_eq!(signal.stale_after(), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn what_was_stale_is_void_however_long_it_is_valid() {
+        let content = r#""type":"buy","content":{"symbol":"A","price":1}"#;
+        for (more, stale_after) in [
+            (r#""stale":true"#, Some(Timestamp::MIN)),
+            (r#""stale":true,"valid_for":30"#, Some(Timestamp::MIN)),
+            (r#""\u0073tale":true,"is_test":true"#, Some(Timestamp::MIN)),
+            (r#""stale":false"#, None),
+            (r#""stale":false,"valid_for":30"#, Timestamp::new(129)),
+        ] {
+            let line = format!("{{{content},{more}}}");
+            assert_eq!(parse(&line).stale_after(), stale_after, "{line}");
+        }
+        for (value, found) in [
+            ("null", "null"),
+            ("1", "a number"),
+            ("\"true\"", "a string"),
+            ("[true]", "an array"),
+        ] {
+            let why = refusal(&format!("{{{content},\"stale\":{value}}}"));
+            assert!(
+                why.starts_with(&format!("stale: found {found}; write")),
+                "{why}"
+            );
+        }
+        // In flat JSON it is the strategy's own, like all that is not named for it.
+        let flat = r#"{"side":"buy","symbol":"A","price":1,"stale":true}"#;
+        assert_eq!(parse(flat).stale_after(), None);
+        assert!(wire(flat).contains(r#""stale":true}"#));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::Scanner;
-use super::{PriceForm, SideWords, Signal, StoredSignal, TimeUnit, Timestamp, canonical, object};
+use super::{
+    Id, PriceForm, SideWords, Signal, StoredSignal, TimeUnit, Timestamp, canonical, object,
+};
 
 fn read(line: &str) -> Result<Option<Signal>, String> {
     let received_at = Timestamp::new(1_720_000_000).unwrap();
@@ -241,7 +243,23 @@ fn check_accepted(line: &str) -> Result<(), TestCaseError> {
     }
     let again = read(&text).map(|again| again.as_ref().map(wire));
     prop_assert_eq!(again, Ok(Some(text)));
+    check_line(signal.clone())?;
     check_stored(&signal)
+}
+
+/// What another server makes of a signal that is brought to it is that signal.
+fn check_line(signal: Signal) -> Result<(), TestCaseError> {
+    let id: Id = "an-id".parse().unwrap();
+    let signal = signal.or_id(|| id);
+    let mut void = signal.clone();
+    void.make_void();
+    for signal in [signal, void] {
+        let mut line = Vec::new();
+        signal.write_line(signal.id().unwrap(), &mut line);
+        let line = String::from_utf8(line).unwrap();
+        prop_assert_eq!(read(&line), Ok(Some(signal)), "{}", line);
+    }
+    Ok(())
 }
 
 /// What is made of a signal's columns in the log is that signal.

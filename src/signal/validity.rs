@@ -10,8 +10,8 @@ pub enum Validity {
     Unlimited,
     /// For so long after its timestamp: a whole second at least.
     For(Duration),
-    /// Not at all: it was recorded while the server was halted, and is stale to everybody, also to
-    /// who reads it later.
+    /// Not at all: it was recorded while the server was halted, or was stale already when it came.
+    /// It is stale to everybody, also to who reads it later.
     Void,
 }
 

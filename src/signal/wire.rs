@@ -43,9 +43,13 @@ impl Signal {
         self.write_content(PriceForm::Number, out);
         put(out, r#","is_test":"#);
         put(out, if self.is_test { "true" } else { "false" });
-        if let Validity::For(valid_for) = self.validity {
-            put(out, r#","valid_for":"#);
-            digits::write(out, valid_for.as_secs(), 0);
+        match self.validity {
+            Validity::Unlimited => {}
+            Validity::For(valid_for) => {
+                put(out, r#","valid_for":"#);
+                digits::write(out, valid_for.as_secs(), 0);
+            }
+            Validity::Void => put(out, r#","stale":true"#),
         }
         put(out, "}");
     }
