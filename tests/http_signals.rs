@@ -229,6 +229,8 @@ async fn a_page_holds_a_hundred_signals_unless_told_otherwise_and_ends_at_the_he
         ("stale=true&limit=250", 250, 250),
         ("after_seq=250", 0, 250),
         ("since=2999-01-01T00:00:00Z", 0, 250),
+        ("since=9999-12-31T23:59:59Z", 0, 250),
+        ("since=9999-12-31T23:59:59.999999-23:59", 0, 250),
         // What it takes to see that nothing passes was looked at.
         ("symbols=NONE", 0, 250),
     ] {

@@ -187,6 +187,7 @@ async fn since_is_exact_to_the_microsecond() {
         let mut rows = vec![
             ("1970-01-01T00:00:00Z".to_owned(), 1),
             ("2999-01-01T00:00:00Z".to_owned(), 5),
+            ("9999-12-31T23:59:59Z".to_owned(), 5),
         ];
         for (time, seq) in times.iter().zip(1..) {
             let digits = time.trim_end_matches('Z');

@@ -134,6 +134,9 @@ mod tests {
             let time = ReceivedAt::from_micros(micros);
             assert_eq!(time.to_string().parse::<ReceivedAt>().unwrap(), time);
         }
+        for text in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9999999-23:59"] {
+            assert_eq!(text.parse::<ReceivedAt>().unwrap(), ReceivedAt::MAX);
+        }
         let early: ReceivedAt = "1960-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(early, ReceivedAt::MIN);
     }

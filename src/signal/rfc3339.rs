@@ -1,4 +1,4 @@
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, date};
 use jiff::tz::Offset;
 
 /// Why a text is no RFC 3339 time.
@@ -38,10 +38,10 @@ fn seconds_and_fraction(text: &str) -> Result<(i64, &[u8]), NotRfc3339> {
     if rest.is_empty() {
         return Err(NotRfc3339::NoOffset);
     }
-    offset(rest)
-        .and_then(|offset| offset.to_timestamp(time).ok())
-        .map(|time| (time.as_second(), fraction))
-        .ok_or(NotRfc3339::Malformed)
+    // jiff's own timestamps end a day before the year 9999 does.
+    let offset = offset(rest).ok_or(NotRfc3339::Malformed)?;
+    let since_1970 = time.duration_since(date(1970, 1, 1).at(0, 0, 0, 0));
+    Ok((since_1970.as_secs() - i64::from(offset.seconds()), fraction))
 }
 
 /// `2024-07-03T09:46:40`, and what follows.
@@ -113,6 +113,9 @@ mod tests {
             ("2016-12-31T23:59:60Z", 1_483_228_799),
             ("2024-02-29T00:00:00Z", 1_709_164_800),
             ("0000-01-01T00:00:00Z", -62_167_219_200),
+            ("0000-01-01T00:00:00+23:59", -62_167_305_540),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
+            ("9999-12-31T23:59:59-23:59", 253_402_387_139),
         ] {
             assert_eq!(unix_seconds(text).ok(), Some(expected), "{text}");
         }
