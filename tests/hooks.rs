@@ -197,6 +197,39 @@ async fn a_sender_with_a_shape_of_its_own_is_understood_by_the_settings() {
     server.stop();
 }
 
+#[tokio::test]
+async fn what_is_marked_as_a_test_in_a_way_that_does_not_count_is_refused_and_kept() {
+    let server = TestServer::start_in(folder(""), "");
+    let mut client = server.client().await;
+    let bodies = [
+        r#"{"side":"buy","symbol":"A","price":1,"test":true}"#,
+        r#"{"side":"buy","symbol":"A","price":1,"isTest":true}"#,
+        r#"{"type":"buy","content":{"symbol":"A","price":1,"is_test":true}}"#,
+    ];
+    for body in bodies {
+        let lines = refused(&post(&server, body).await);
+        assert!(lines[0].1.contains("is_test"), "{lines:?}");
+    }
+    let kept: Vec<String> = dead_letters(&server)
+        .iter()
+        .map(|letter| text_of(&letter["line"]))
+        .collect();
+    assert_eq!(kept, bodies);
+    accepted(
+        &post(
+            &server,
+            r#"{"side":"buy","symbol":"LAST","price":1,"test":"b","is_test":false}"#,
+        )
+        .await,
+    );
+    let last = client.json().await;
+    assert_eq!(
+        (&last["content"]["symbol"], &last["content"]["test"]),
+        (&json!("LAST"), &json!("b"))
+    );
+    server.stop();
+}
+
 /// An answer without what differs each time.
 fn shape(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let headers = answer.headers.iter().filter(|(name, _)| name != "date");

@@ -1,9 +1,10 @@
 use std::mem;
 
+use super::excerpt::Excerpt;
 use super::invalid::{InvalidField, InvalidSignal, Reason};
 use super::json::{Key, Scanner};
 use super::member::Member;
-use super::{SideWords, Signal, TimeUnit, Timestamp, Validity};
+use super::{SideWords, Signal, TimeUnit, Timestamp, Validity, test_mark};
 
 /// What a signal is made of, found in a line but not yet read.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub(super) struct Fields<'a> {
     pub(super) stale: Option<Member<'a>>,
     /// The strategy's own keys as [`Signal`] keeps them.
     pub(super) extra: String,
+    /// One of them that seems to say that the signal is a test: `is_test` itself, if it is there.
+    test_mark: Option<Member<'a>>,
 }
 
 impl<'a> Fields<'a> {
@@ -37,13 +40,22 @@ impl<'a> Fields<'a> {
                 "price" => &mut self.price,
                 "timestamp" => &mut self.timestamp,
                 _ => {
-                    member.write(&mut self.extra);
+                    self.take_own(member);
                     return Ok(Key::Any);
                 }
             };
             member.put_in(slot)?;
             Ok(Key::Known)
         })
+    }
+
+    /// Takes one of the strategy's own keys.
+    pub(super) fn take_own(&mut self, member: Member<'a>) {
+        member.write(&mut self.extra);
+        let name = member.name();
+        if test_mark::is_in(&name, &member.value) && (self.test_mark.is_none() || name == IS_TEST) {
+            self.test_mark = Some(member);
+        }
     }
 
     /// The signal that they make. Takes `extra` out.
@@ -64,10 +76,7 @@ impl<'a> Fields<'a> {
                 Some(time) => time.read(|time| time.timestamp(unit))?,
                 None => received_at,
             },
-            is_test: match &self.is_test {
-                Some(is_test) => is_test.read(Member::boolean)?,
-                None => false,
-            },
+            is_test: self.is_test()?,
             id: match &self.id {
                 Some(id) => Some(id.read(Member::id)?),
                 None => None,
@@ -75,6 +84,22 @@ impl<'a> Fields<'a> {
             validity: self.validity()?,
             extra: mem::take(&mut self.extra).into(),
         })
+    }
+
+    /// What says that it is a test, in the wrong place or by a mistyped key, must not go live.
+    fn is_test(&self) -> Result<bool, InvalidSignal> {
+        let said = match &self.is_test {
+            Some(is_test) => Some(is_test.read(Member::boolean)?),
+            None => None,
+        };
+        match (said, self.test_mark.as_ref().map(Member::name)) {
+            (Some(true), _) | (_, None) => {}
+            (_, Some(name)) if name == IS_TEST => return Err(Reason::TestInContent.into()),
+            (None, Some(name)) => return Err(Reason::LikeIsTest(Excerpt::of(&name)).into()),
+            // Who says that it is none may have a `test` of his own.
+            (Some(false), Some(_)) => {}
+        }
+        Ok(said.unwrap_or(false))
     }
 
     /// What was stale to one server must not be a fresh signal of the next one.
@@ -89,6 +114,8 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+const IS_TEST: &str = "is_test";
 
 fn required<'m, 'a>(
     member: &'m Option<Member<'a>>,

@@ -54,6 +54,15 @@ pub(super) enum Reason {
          and all else goes inside content"
     )]
     UnknownKey(Excerpt),
+    #[error(
+        "is_test inside content is not false, and the signal is not a test; write is_test beside content"
+    )]
+    TestInContent,
+    #[error(
+        "the key {0} does not make the signal a test; did you mean is_test? \
+         If not, write \"is_test\":false at the top, too"
+    )]
+    LikeIsTest(Excerpt),
     #[error("{field}: {why}")]
     Field { field: Box<str>, why: InvalidField },
 }
@@ -317,6 +326,14 @@ mod tests {
             (
                 br#"{"type":"buy","content":{},"strategy":true}"#,
                 r#"unknown key "strategy" beside content; known are type, is_test, id and valid_for, and all else goes inside content"#,
+            ),
+            (
+                br#"{"type":"buy","content":{"symbol":"A","price":1,"is_test":true}}"#,
+                "is_test inside content is not false, and the signal is not a test; write is_test beside content",
+            ),
+            (
+                br#"{"type":"buy","symbol":"A","price":1,"isTest":true}"#,
+                r#"the key "isTest" does not make the signal a test; did you mean is_test? If not, write "is_test":false at the top, too"#,
             ),
             (
                 br#"{"type":"buy","content":{},"seq":null}"#,

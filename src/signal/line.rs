@@ -14,7 +14,8 @@ impl Signal {
     /// In JSON, a price may stand in quotes, and so may a timestamp. `null` is refused for every
     /// key of ours; as the value of one of the strategy's own keys it is kept, like any JSON. In
     /// the line's own object, all that is not ours counts as the strategy's own unless there is a
-    /// `content`: beside that, an unknown key is refused.
+    /// `content`: beside that, an unknown key is refused. So is one of the strategy's own that reads
+    /// like `is_test`, if nothing else says whether the signal is a test.
     ///
     /// # Errors
     /// Anything else, [`InvalidSignal`] says why. No bytes make it panic.

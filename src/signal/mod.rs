@@ -25,6 +25,7 @@ mod side;
 mod side_words;
 mod stored;
 mod symbol;
+mod test_mark;
 mod timestamp;
 mod validity;
 mod value;

@@ -120,7 +120,7 @@ impl<'a> Object<'a> {
             (Some(_), None) => {}
         }
         for member in &self.others {
-            member.write(&mut self.fields.extra);
+            self.fields.take_own(*member);
         }
         &mut self.fields
     }
@@ -169,7 +169,8 @@ mod tests {
         for line in [
             r#"{"type":"buy","content":{"symbol":"BTCUSDT","price":75000.00,"timestamp":1720000000},"is_test":false}"#,
             r#"{"type":"sell","content":{"symbol":"\"\\/é","price":-0.10,"timestamp":0,"a":[1.50,{"b":null}],"\u0041":"\/"},"is_test":true}"#,
-            r#"{"type":"sell","content":{"symbol":"A","price":1,"timestamp":0,"ticker":"B","time":1,"type":2,"is_test":true},"is_test":false}"#,
+            r#"{"type":"sell","content":{"symbol":"A","price":1,"timestamp":0,"ticker":"B","time":1,"type":2,"is_test":true},"is_test":true}"#,
+            r#"{"type":"sell","content":{"symbol":"A","price":1,"timestamp":0,"test":"b","isTest":1},"is_test":false}"#,
         ] {
             assert_eq!(wire(line), line);
         }
@@ -284,6 +285,66 @@ mod tests {
                 why.contains("unknown key") && why.contains(hint),
                 "{key}: {why}"
             );
+        }
+    }
+
+    #[test]
+    fn a_test_that_is_marked_in_another_way_does_not_go_live() {
+        for (inner, outer, goes_live) in [
+            (r#""is_test":true"#, "", false),
+            (r#""is_test":true"#, r#","is_test":false"#, false),
+            (
+                r#""is\u005ftest":"yes","test":1"#,
+                r#","is_test":false"#,
+                false,
+            ),
+            (r#""test":1,"is_test":null"#, r#","is_test":false"#, false),
+            (r#""test":true"#, "", false),
+            (r#""is_test":false"#, "", true),
+            (
+                r#""is_test":false,"test":true"#,
+                r#","is_test":false"#,
+                true,
+            ),
+            (r#""test":false"#, "", true),
+            (r#""deep":{"is_test":true}"#, "", true),
+        ] {
+            let line =
+                format!(r#"{{"content":{{"symbol":"A","price":1,{inner}}},"type":"buy"{outer}}}"#);
+            judge(&line, goes_live);
+        }
+        for (member, goes_live) in [
+            (r#""test":true"#, false),
+            (r#""test":"yes""#, false),
+            (r#""test":null"#, false),
+            (r#""isTest":true"#, false),
+            (r#""is_tset":1"#, false),
+            (r#""test":false"#, true),
+            (r#""test":"b","is_test":false"#, true),
+            (r#""is_best":true"#, true),
+        ] {
+            judge(
+                &format!(r#"{{"side":"buy","symbol":"A","price":1,{member}}}"#),
+                goes_live,
+            );
+            let around =
+                format!(r#"{{{member},"type":"limit","price":1,"symbol":"A","side":"buy"}}"#);
+            judge(&around, goes_live);
+        }
+        // Whoever says that it is one may say so twice.
+        for line in [
+            r#"{"type":"buy","content":{"symbol":"A","price":1,"is_test":true,"test":1},"is_test":true}"#,
+            r#"{"side":"buy","symbol":"A","price":1,"test":true,"is_test":true}"#,
+        ] {
+            assert!(parse(line).is_test(), "{line}");
+        }
+    }
+
+    fn judge(line: &str, goes_live: bool) {
+        if goes_live {
+            assert!(!parse(line).is_test(), "{line}");
+        } else {
+            assert!(refusal(line).contains("is_test"), "{line}");
         }
     }
 
