@@ -230,6 +230,35 @@ async fn what_is_marked_as_a_test_in_a_way_that_does_not_count_is_refused_and_ke
     server.stop();
 }
 
+#[tokio::test]
+async fn a_test_is_no_live_signal_because_the_hook_does_not_look_for_it() {
+    let settings =
+        "\n[hooks.tv.map]\nsymbol = \"/s\"\nside = \"/d\"\nprice = \"/p\"\nid = \"/i\"\n";
+    let server = TestServer::start_in(folder(settings), "");
+    let mut client = server.client().await;
+    let body = r#"{"s":"TEST","d":"buy","p":1,"i":"tt","is_test":true}"#;
+    let lines = refused(&post(&server, body).await);
+    assert!(lines[0].1.contains("map.is_test"), "{lines:?}");
+    let letters = dead_letters(&server);
+    assert_eq!((letters.len(), &letters[0]["line"]), (1, &json!(body)));
+    accepted(
+        &post(
+            &server,
+            &body.replace("true", "false").replace("TEST", "LIVE"),
+        )
+        .await,
+    );
+    assert_eq!(client.json().await["content"]["symbol"], "LIVE");
+    server.stop();
+
+    let settings = format!("{settings}is_test = \"/is_test\"\n");
+    let server = TestServer::start_in(folder(&settings), "");
+    let mut client = server.client().await;
+    accepted(&post(&server, body).await);
+    assert_eq!(client.json().await["is_test"], true);
+    server.stop();
+}
+
 /// An answer without what differs each time.
 fn shape(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let headers = answer.headers.iter().filter(|(name, _)| name != "date");

@@ -231,6 +231,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_mapped_body_says_of_a_test_counts_or_is_refused() {
+        let with = |is_test| {
+            let mapping = Mapping {
+                timestamp: None,
+                is_test,
+                ..mapping()
+            };
+            hook(Some(mapping), &[])
+        };
+        let at = |pointer: &str| Some(Place::At(pointer.parse().unwrap()));
+        let body = |mark: &str| {
+            format!(r#"{{{mark},"t":"A","o":{{"action":"buy","is_test":true}},"p":[1]}}"#)
+        };
+        for mark in [
+            r#""is_test":true"#,
+            r#""is\u005ftest":"false""#,
+            r#""is_test":null"#,
+            r#""isTest":1"#,
+            r#""test":{}"#,
+        ] {
+            let body = body(mark);
+            let why = read(&with(None), &body).unwrap_err();
+            assert!(
+                why.contains("map.is_test") && why.contains("=false"),
+                "{why}"
+            );
+            assert!(!one(&with(Some(Place::Constant(false))), &body).is_test());
+            assert!(one(&with(at("/o/is_test")), &body).is_test());
+        }
+        for mark in [r#""is_test":false"#, r#""test":false"#, r#""tests":1"#] {
+            assert!(!one(&with(None), &body(mark)).is_test(), "{mark}");
+        }
+        assert!(one(&with(at("/is_test")), &body(r#""is_test":true"#)).is_test());
+        assert!(!one(&with(at("/is_test")), &body(r#""is_test":false"#)).is_test());
+    }
+
+    #[test]
     fn what_a_sender_knows_a_signal_by_is_its_id_or_makes_one() {
         let mapping = Mapping {
             timestamp: None,

@@ -21,7 +21,8 @@ pub struct Mapping {
     pub timestamp: Option<Place<Timestamp>>,
     /// What tells one signal from another. None: the whole body.
     pub id: Option<Pointer>,
-    /// Whether nobody may trade on it. None: no signal is a test.
+    /// Whether nobody may trade on it. None: no signal is a test, and a body that seems to say
+    /// otherwise is refused.
     pub is_test: Option<Place<bool>>,
 }
 
@@ -50,6 +51,15 @@ pub enum Unmapped {
         /// What is wrong, and what to write.
         why: Box<str>,
     },
+    /// It seems to be a test, and nobody has said whether that counts.
+    #[error(
+        "{key} seems to say that it is a test, and the hook does not look for that; name the place in \
+         its map.is_test, or set that to =false if this says nothing of the kind"
+    )]
+    Test {
+        /// The key at the top of the body, in quotes.
+        key: Box<str>,
+    },
 }
 
 impl Mapping {
@@ -77,7 +87,10 @@ impl Mapping {
         };
         let is_test = match &self.is_test {
             Some(place) => place.read("is_test", &document, boolean)?,
-            None => false,
+            None => match document.test_mark() {
+                Some(key) => return Err(Unmapped::Test { key: key.into() }),
+                None => false,
+            },
         };
         let signal = Signal::live(side, symbol, price, timestamp).as_test(is_test);
         let Some(pointer) = &self.id else {

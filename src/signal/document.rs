@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
-use super::InvalidSignal;
+use super::excerpt::Excerpt;
 use super::json::{Key, Scanner};
 use super::value::{Nested, Value};
+use super::{InvalidSignal, test_mark};
 
 /// A JSON text that was read and found sound, as strictly as a line of a feed is: no key stands
 /// twice in an object, and no half of a surrogate pair in a string.
@@ -57,6 +58,21 @@ impl<'a> Document<'a> {
         }
         Some(value.found())
     }
+
+    /// The key of its own object, in quotes, that seems to say that this is a test: `is_test` or
+    /// one that reads like it, with anything but `false`.
+    pub fn test_mark(&self) -> Option<String> {
+        let Value::Nested(nested) = self.0 else {
+            return None;
+        };
+        let mut mark = None;
+        nested.members(|key, value| {
+            if mark.is_none() && test_mark::is_in(key, &value) {
+                mark = Some(Excerpt::of(key).to_string());
+            }
+        });
+        mark
+    }
 }
 
 impl Found<'_> {
@@ -76,29 +92,35 @@ impl Found<'_> {
 impl<'a> Nested<'a> {
     fn at(&self, token: &str) -> Option<Value<'a>> {
         let mut found = None;
-        let mut scanner = Scanner::new(self.raw);
-        let read = if self.raw.starts_with('{') {
-            scanner.object(|scanner, key| {
-                let value = scanner.value()?;
-                if key.unescape() == token {
+        if self.raw.starts_with('{') {
+            self.members(|key, value| {
+                if key == token {
                     found = Some(value);
                 }
-                // That none is there twice was seen when the document was read.
-                Ok(Key::Known)
-            })
-        } else {
-            let (wanted, mut place) = (place(token), 0);
-            scanner.array(|scanner| {
-                let value = scanner.value()?;
-                if wanted == Some(place) {
-                    found = Some(value);
-                }
-                place += 1;
-                Ok(())
-            })
-        };
+            });
+            return found;
+        }
+        let (wanted, mut place) = (place(token), 0);
+        let read = Scanner::new(self.raw).array(|scanner| {
+            let value = scanner.value()?;
+            if wanted == Some(place) {
+                found = Some(value);
+            }
+            place += 1;
+            Ok(())
+        });
         read.ok()?;
         found
+    }
+
+    /// Shows each key of an object with its value; none of an array. That it is sound was seen when
+    /// the document was read.
+    fn members(&self, mut see: impl FnMut(&str, Value<'a>)) {
+        let read = Scanner::new(self.raw).object(|scanner, key| {
+            see(&key.unescape(), scanner.value()?);
+            Ok(Key::Known)
+        });
+        debug_assert!(read.is_ok() || self.raw.starts_with('['));
     }
 }
 
