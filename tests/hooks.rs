@@ -259,6 +259,33 @@ async fn a_test_is_no_live_signal_because_the_hook_does_not_look_for_it() {
     server.stop();
 }
 
+#[tokio::test]
+async fn two_senders_that_number_their_orders_alike_are_told_apart_by_a_prefix_or_the_hook() {
+    let map = |name: &str, id: &str| {
+        format!("\n[hooks.{name}.map]\nsymbol = \"/s\"\nside = \"=buy\"\nprice = \"/p\"\n{id}\n")
+    };
+    let hooks = |id: &str| {
+        let other = "\n[hooks.other]\nsecret_file = \"secret\"\n";
+        folder(&(map("tv", id) + other + &map("other", id)))
+    };
+    for (setting, id, is_lost) in [
+        ("id = \"/n\"", "7", true),
+        ("id = \"/n\"", "\"HOOK-7\"", false),
+        // What is unfit for an id is the hook's own.
+        ("id = \"/n\"", "\"order 7\"", false),
+        ("", "7", false),
+    ] {
+        let server = TestServer::start_in(hooks(setting), "");
+        for (hook, is_again) in [("tv", false), ("other", is_lost), ("tv", true)] {
+            let path = format!("/hooks/{hook}/{SECRET}");
+            let body = format!(r#"{{"s":"A","p":1,"n":{}}}"#, id.replace("HOOK", hook));
+            let all = accepted(&post_at(&server, &path, "", &body).await);
+            assert_eq!(all[0]["duplicate"], is_again, "{setting} {id} {hook}");
+        }
+        server.stop();
+    }
+}
+
 /// An answer without what differs each time.
 fn shape(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let headers = answer.headers.iter().filter(|(name, _)| name != "date");
