@@ -11,7 +11,9 @@ use signalcast::hub::Hub;
 use signalcast::ingest::{
     DELIVERIES_CAPACITY, Delivery, Ingest, Publisher, Recorder, Refused, Stopped,
 };
-use signalcast::journal::{Appended, Archive, Batch, Epoch, Journal, JournalError, Memory, Tended};
+use signalcast::journal::{
+    Appended, Archive, Batch, Epoch, Journal, JournalError, Memory, Receipt, Tended,
+};
 use signalcast::signal::{ReceivedAt, Seq, Signal, TimeUnit, Timestamp};
 use signalcast::source::{Arrival, Bookmark, Handover, Lines, Origin, Position, SourceName};
 use tokio::sync::mpsc;
@@ -136,6 +138,14 @@ fn three(number: u64) -> Vec<Signal> {
     [&*with_id, "buy X 1", &with_id].map(signal).into()
 }
 
+async fn publish(
+    publisher: &Publisher,
+    source: SourceName,
+    signals: Vec<Signal>,
+) -> Result<Vec<Receipt>, Stopped> {
+    publisher.place().await?.publish(source, signals).await
+}
+
 #[tokio::test]
 async fn whoever_publishes_is_told_of_its_own_signals_whatever_is_in_the_same_commit() {
     const PUBLISHERS: u64 = 7;
@@ -154,7 +164,7 @@ async fn whoever_publishes_is_told_of_its_own_signals_whatever_is_in_the_same_co
         thread::spawn(move || recorder.run()),
     ];
     let publisher = Publisher::new(&deliveries);
-    let none = publisher.publish("http:0".into(), Vec::new()).await;
+    let none = publish(&publisher, "http:0".into(), Vec::new()).await;
     assert_eq!(none, Ok(Vec::new()));
 
     // All stand in the channel, or in batches that wait, before the first is recorded.
@@ -162,7 +172,7 @@ async fn whoever_publishes_is_told_of_its_own_signals_whatever_is_in_the_same_co
         let lines = deliveries.send(lines()).await;
         lines.unwrap();
         let source = SourceName::from(format!("http:{number}").as_str());
-        publisher.publish(source, three(number)).await.unwrap()
+        publish(&publisher, source, three(number)).await.unwrap()
     }));
     let telling = async {
         for _ in 0..100 {
@@ -194,7 +204,7 @@ async fn whoever_publishes_is_told_of_its_own_signals_whatever_is_in_the_same_co
     for thread in threads {
         thread.join().unwrap();
     }
-    let gone = publisher.publish("http:0".into(), three(0)).await;
+    let gone = publish(&publisher, "http:0".into(), three(0)).await;
     assert_eq!(gone, Err(Stopped));
     assert_eq!(publisher.refuse(refused).await, Err(Stopped));
     let letters = std::fs::read_to_string(letters).unwrap();

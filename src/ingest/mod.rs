@@ -26,7 +26,7 @@ use crate::source::{Arrival, Lines, Origin, Position, SourceName, States, TooLon
 
 pub use delivery::{Delivery, Refused};
 pub use publication::{Publication, Signals};
-pub use publisher::{Publisher, Stopped};
+pub use publisher::{Place, Publisher, Stopped};
 pub use recorder::{LogState, Recorder, ToRecorder};
 pub use unrecorded::Unrecorded;
 

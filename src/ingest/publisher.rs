@@ -12,6 +12,11 @@ use crate::source::SourceName;
 #[derive(Clone, Debug)]
 pub struct Publisher(mpsc::WeakSender<Delivery>);
 
+/// A place in the channel to ingest, for one to be brought in without another wait. As long as it is
+/// held, it keeps ingest from ending.
+#[derive(Debug)]
+pub struct Place(mpsc::OwnedPermit<Delivery>);
+
 /// Nothing more is taken: the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server stops and takes no more signals; bring them again when it is back")]
@@ -23,8 +28,37 @@ impl Publisher {
         Self(deliveries.downgrade())
     }
 
-    /// Publishes all of these signals or none, under this name, and waits until the log holds them:
-    /// however long it takes while that can't be written, or while others come first. Returns a
+    /// Waits for a place, while the log can't be written or others come first.
+    ///
+    /// # Errors
+    /// The server stops.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn place(&self) -> Result<Place, Stopped> {
+        let deliveries = self.0.upgrade().ok_or(Stopped)?;
+        let place = deliveries.reserve_owned().await;
+        place.map(Place).map_err(|_| Stopped)
+    }
+
+    /// Has a line that was refused kept with the dead letters, for somebody who can't be asked for a
+    /// better one.
+    ///
+    /// # Errors
+    /// The server stops.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may be kept or not.
+    pub async fn refuse(&self, refused: Refused) -> Result<(), Stopped> {
+        let Place(place) = self.place().await?;
+        place.send(Delivery::Refused(refused));
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Publishes all of these signals or none, under this name, and waits until the log holds them,
+    /// however long it takes while that can't be written. They are on their way at once. Returns a
     /// receipt for each, in order.
     ///
     /// # Errors
@@ -34,7 +68,7 @@ impl Publisher {
     /// # Cancel safety
     /// Dropped, the signals are published all the same or not at all, as when the server stops.
     pub async fn publish(
-        &self,
+        self,
         source: SourceName,
         signals: impl Into<Signals>,
     ) -> Result<Vec<Receipt>, Stopped> {
@@ -49,25 +83,7 @@ impl Publisher {
             read_at: Instant::now(),
             receipts,
         };
-        self.deliver(Delivery::Publication(publication)).await?;
+        self.0.send(Delivery::Publication(publication));
         recorded.await.map_err(|_| Stopped)
-    }
-
-    /// Has a line that was refused kept with the dead letters, for somebody who can't be asked for a
-    /// better one.
-    ///
-    /// # Errors
-    /// The server stops.
-    ///
-    /// # Cancel safety
-    /// Dropped, it may be kept or not.
-    pub async fn refuse(&self, refused: Refused) -> Result<(), Stopped> {
-        self.deliver(Delivery::Refused(refused)).await
-    }
-
-    /// Waits while the channel is full.
-    async fn deliver(&self, delivery: Delivery) -> Result<(), Stopped> {
-        let deliveries = self.0.upgrade().ok_or(Stopped)?;
-        deliveries.send(delivery).await.map_err(|_| Stopped)
     }
 }

@@ -86,6 +86,15 @@ impl Gate {
         Ok(admission.principal)
     }
 
+    /// Whether somebody who was let in may still do what he asks for, at this moment. To be asked
+    /// when a body has come, right before what it asks for is done: it may have taken its time, and
+    /// his token may have been revoked or have expired meanwhile.
+    pub(super) fn still_admits(&self, principal: &Principal, call: &Call) -> Result<(), Refusal> {
+        let address = call.visit.address;
+        self.holds(principal)
+            .map_err(|problem| self.refuse(problem, address))
+    }
+
     /// Who it is, whatever it may do.
     pub(super) async fn identify(&self, call: &Call) -> Result<Principal, Refusal> {
         let admission = self.judge(call, Ways::Header).await?;
@@ -223,14 +232,18 @@ impl Gate {
             }
             Ways::Header | Ways::Upgrade => (self.tickets.redeem(ticket, now)?, None),
         };
+        self.holds(&principal)?;
+        Ok((principal, stream))
+    }
+
+    /// Whether the token by which somebody was let in is still good.
+    fn holds(&self, principal: &Principal) -> Result<(), InvalidToken> {
         if SystemTime::now() >= principal.expires_at() {
             return Err(InvalidToken::Expired);
         }
         let authenticator = Arc::clone(&self.authenticator.borrow());
-        match authenticator.still_admits(&principal) {
-            Ok(()) => Ok((principal, stream)),
-            Err(_) => Err(InvalidToken::Revoked),
-        }
+        let admitted = authenticator.still_admits(principal);
+        admitted.map_err(|_| InvalidToken::Revoked)
     }
 
     /// A good token always gets in; only refused ones count as tries.

@@ -49,13 +49,15 @@ impl Intake {
     }
 
     /// Publishes all of these or none, and waits until the log holds them, for so long at most.
-    /// What was handed over is recorded in the end, also when nobody waits any more.
+    /// What was handed over is recorded in the end, also when nobody waits any more; whether whoever
+    /// brings it still may is asked right before.
     pub(super) async fn publish(
         &self,
         visit: &Visit,
         source: SourceName,
         signals: Signals,
         within: Duration,
+        still_admitted: impl FnOnce() -> Result<(), Refusal>,
     ) -> Result<Published, Refusal> {
         // Before they are handed over: what a drain still brings into the log is answered.
         let answering = visit.answering.token();
@@ -63,13 +65,17 @@ impl Intake {
         let Ok(Ok(_turn)) = timeout_at(deadline, self.turns.acquire()).await else {
             return Err(Refusal::NoRoom);
         };
-        let published = timeout_at(deadline, self.publisher.publish(source, signals));
+        let published = timeout_at(deadline, async {
+            let place = self.publisher.place().await?;
+            still_admitted()?;
+            Ok(place.publish(source, signals).await?)
+        });
         match visit.opening.while_ours(published).await {
             Ok(Ok(receipts)) => Ok(Published {
                 receipts,
                 answering,
             }),
-            Ok(Err(_stopped)) => Err(Refusal::Draining),
+            Ok(Err(refusal)) => Err(refusal),
             Err(_late) => Err(Refusal::NotRecorded),
         }
     }

@@ -6,10 +6,12 @@ use futures::Stream;
 use hyper::body::Buf;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
-use warp::http::header::HeaderMap;
 
 use super::body::Bodies;
+use super::call::Call;
+use super::gate::Gate;
 use super::refusal::Refusal;
+use crate::auth::Principal;
 
 /// Longer than any instruction: a token has up to 8 KiB.
 const MOST_BYTES: usize = 16 * 1024;
@@ -18,16 +20,19 @@ const MOST_BYTES: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads a small body as JSON, whatever its type is said to be; `form` shows what it has to look
-/// like. It needs no room among the bodies of those who publish: they must not keep anybody from
-/// halting.
+/// like. By then `by` may have lost the right to give instructions, which is a refusal, too. It
+/// needs no room among the bodies of those who publish: they must not keep anybody from halting.
 pub(super) async fn read<T: DeserializeOwned, B: Buf, E: Display>(
-    headers: &HeaderMap,
+    gate: &Gate,
+    call: &Call,
+    by: &Principal,
     body: impl Stream<Item = Result<B, E>>,
     form: &str,
 ) -> Result<T, Refusal> {
     let body = Bodies::new(PATIENCE)
-        .read(headers, body, MOST_BYTES)
+        .read(&call.headers, body, MOST_BYTES)
         .await?;
+    gate.still_admits(by, call)?;
     // Where the fault is, but nothing of what was sent: that may be a token.
     serde_json::from_slice(&body.bytes).map_err(|why| {
         let (line, column) = (why.line(), why.column());

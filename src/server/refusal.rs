@@ -10,6 +10,7 @@ use warp::http::{Method, Response, StatusCode};
 
 use crate::auth::{InvalidToken, Scope};
 use crate::hook::RefusedLine;
+use crate::ingest::Stopped;
 use crate::journal::Epoch;
 use crate::session::LogRange;
 
@@ -56,6 +57,12 @@ pub(super) enum Refusal {
     NotRecorded,
     NotTls,
     Internal,
+}
+
+impl From<Stopped> for Refusal {
+    fn from(_: Stopped) -> Self {
+        Self::Draining
+    }
 }
 
 /// What the log holds instead of what was asked for.

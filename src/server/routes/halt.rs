@@ -56,7 +56,8 @@ async fn handle<B: Buf>(
     let principal = gate.authorise(call, Scope::Admin).await?;
     let stand = match *method {
         Method::POST => {
-            let Instruction { reason } = json_body::read(&call.headers, body, FORM).await?;
+            let instruction = json_body::read(gate, call, &principal, body, FORM);
+            let Instruction { reason } = instruction.await?;
             let reason = Reason::try_from(reason)
                 .map_err(|why| Refusal::BadRequest(why.to_string().into()))?;
             halt(switch, &call.visit, &principal, reason).await?

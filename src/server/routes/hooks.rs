@@ -34,13 +34,11 @@ pub(super) fn route(gate: Arc<Gate>, intake: Intake, hooks: watch::Receiver<Hook
         .and(warp::body::stream())
         .then(move |name: String, secret: Tail, call: Call, body| {
             let (gate, intake) = (Arc::clone(&gate), intake.clone());
-            let hooks = hooks.borrow().clone();
+            let hooks = hooks.clone();
             async move {
-                let outcome = async {
-                    let hook = find(&gate, &hooks, &name, secret.as_str(), &call)?;
-                    take(&gate, &intake, hook, &call, body).await
-                };
-                answer::of(&gate, outcome.await)
+                let at_door = || find(&gate, &hooks.borrow(), &name, secret.as_str(), &call);
+                let outcome = take(&gate, &intake, at_door, &call, body).await;
+                answer::of(&gate, outcome)
             }
         })
         .boxed()
@@ -55,33 +53,33 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 /// The hook that somebody may use. Whatever is wrong, the answer is that of a path that is not
 /// there, and it counts as a try to get in.
-fn find<'h>(
+fn find(
     gate: &Gate,
-    hooks: &'h Hooks,
+    hooks: &Hooks,
     name: &str,
     secret: &str,
     call: &Call,
-) -> Result<&'h Hook, Refusal> {
+) -> Result<Hook, Refusal> {
     let address = call.visit.address;
     let secret: Vec<u8> = percent_decode_str(secret).collect();
-    hooks.find(name, &secret, address).map_err(|why| {
+    hooks.find(name, &secret, address).cloned().map_err(|why| {
         // The name is the sender's word, and somebody may take the secret for it.
         debug!(reason = why.reason(), %address, "hook refused");
         gate.failed(address, why.reason(), Refusal::NotFound)
     })
 }
 
-/// Takes what somebody brings, and answers when the log has it.
+/// Takes what somebody brings, and answers when the log has it. The hook is the one that he may use
+/// `at_door`, and still may when the body has come.
 async fn take<B: Buf>(
     gate: &Gate,
     intake: &Intake,
-    hook: &Hook,
+    at_door: impl Fn() -> Result<Hook, Refusal>,
     call: &Call,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
-    if gate.draining.is_cancelled() {
-        return Err(Refusal::Draining);
-    }
+    let hook = at_door()?;
+    gate.is_open()?;
     let read = async {
         let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;
         let body = intake.bodies.read(&call.headers, body, MOST_BODY).await?;
@@ -92,11 +90,14 @@ async fn take<B: Buf>(
         let code = refusal.code();
         warn!(hook = %hook.name, code, "the body of a post was not taken");
     })?;
+    // Its secret may be another one by now, or its settings.
+    let hook = at_door()?;
     match hook.read(&body.bytes, unit, clock::now()) {
         Ok(signals) => {
             let (lines, signals): (Vec<_>, Vec<_>) = signals.into_iter().unzip();
             let signals = Signals::from(signals).keeping(body.room);
-            let published = intake.publish(&call.visit, hook.source(), signals, WITHIN);
+            let (source, still_admitted) = (hook.source(), || at_door().map(drop));
+            let published = intake.publish(&call.visit, source, signals, WITHIN, still_admitted);
             let published = published.await?;
             if published
                 .receipts
@@ -107,7 +108,7 @@ async fn take<B: Buf>(
             }
             Ok(accepted(StatusCode::OK, &lines, published))
         }
-        Err(refused) => Err(bury(intake, hook, body, refused).await),
+        Err(refused) => Err(bury(intake, &hook, body, refused).await),
     }
 }
 

@@ -57,7 +57,9 @@ async fn publish<B: Buf>(
     debug!(%source, signals = signals.len(), "publishing");
     let signals = Signals::from(signals).keeping(body.room);
     drop(body.bytes);
-    let published = intake.publish(&call.visit, source, signals, intake.patience);
+    let still_admitted = || gate.still_admits(&principal, call);
+    let within = intake.patience;
+    let published = intake.publish(&call.visit, source, signals, within, still_admitted);
     Ok(accepted(StatusCode::CREATED, &lines, published.await?))
 }
 

@@ -57,8 +57,8 @@ async fn revoke<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
     let principal = gate.authorise(call, Scope::Admin).await?;
-    let instruction: Instruction = json_body::read(&call.headers, body, FORM).await?;
-    let target = target(instruction)?;
+    let instruction = json_body::read(gate, call, &principal, body, FORM);
+    let target = target(instruction.await?)?;
     let revoking = move || revoker.revoke(&target, SystemTime::now());
     let revoked = call.visit.block(PATIENCE, HANGS, revoking).await?;
     let words = revoked.map_err(|why| refusal(&why))?;

@@ -1,0 +1,189 @@
+//! Requests whose body takes its time.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::jwt::{now, with};
+use common::{Answer, Folder, TestServer, patiently};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::interval;
+use tokio_tungstenite::MaybeTlsStream;
+
+const SECRET: &str = "c0ffee-c0ffee-c0ffee-c0ffee";
+
+/// A server with the hook `tv`.
+fn server(arguments: &str) -> TestServer {
+    let folder = Folder::new();
+    folder.append("secret", SECRET);
+    fs::set_permissions(folder.path("secret"), Permissions::from_mode(0o600)).unwrap();
+    folder.append("signalcast.toml", "[hooks.tv]\nsecret_file = \"secret\"\n");
+    TestServer::start_in(Arc::new(folder), arguments)
+}
+
+/// The path of the hook `tv`.
+fn hook() -> String {
+    format!("/hooks/tv/{SECRET}")
+}
+
+fn request(token: Option<&str>, path: &str, headers: &str, body: &str) -> String {
+    let bearer = token.map_or(String::new(), |it| {
+        format!("Authorization: Bearer {it}\r\n")
+    });
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{bearer}\
+         Content-Type: text/plain\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+async fn post(server: &TestServer, token: Option<&str>, path: &str, body: &str) -> Answer {
+    let request = request(token, path, "", body);
+    server.exchange(request.as_bytes()).await
+}
+
+/// A request that was let in, of which all is there but the end.
+struct Begun {
+    stream: MaybeTlsStream<TcpStream>,
+    request: String,
+    end: String,
+}
+
+impl Begun {
+    async fn new(server: &TestServer, token: Option<&str>, path: &str, body: &str) -> Self {
+        let mut request = request(token, path, "Expect: 100-continue\r\n", body);
+        let end = request.split_off(request.len() - 2);
+        let mut stream = server.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        let mut told = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+        let waited_for = stream.read_exact(&mut told);
+        patiently("the body being waited for", waited_for)
+            .await
+            .unwrap();
+        assert!(told.starts_with(b"HTTP/1.1 100 "), "{told:?}");
+        Self {
+            stream,
+            request,
+            end,
+        }
+    }
+
+    async fn finish(mut self) -> Answer {
+        self.stream.write_all(self.end.as_bytes()).await.unwrap();
+        self.stream.flush().await.unwrap();
+        let mut bytes = Vec::new();
+        patiently("answer", self.stream.read_to_end(&mut bytes))
+            .await
+            .unwrap();
+        Answer::to(self.request.as_bytes(), &bytes)
+    }
+}
+
+/// A token of somebody of his own with this scope.
+fn token(server: &TestServer, subject: &str, scope: &str) -> String {
+    let mut claims = with("scope", scope);
+    claims["sub"] = subject.into();
+    server.mint(&claims)
+}
+
+fn expect_refused(answer: &Answer) {
+    let said = (answer.status, &*answer.code());
+    assert_eq!(said, (401, "invalid_token"), "{answer:?}");
+    assert!(answer.body.contains("revoked"), "{answer:?}");
+}
+
+/// Nothing was published before: what comes now is the first.
+async fn expect_nothing_published(server: &TestServer) {
+    let publisher = token(server, "good", "signals:publish");
+    let answer = post(server, Some(&publisher), "/signals", "buy GOOD 1").await;
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(body["accepted"][0]["seq"], 1, "{answer:?}");
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_before_all_of_his_request_is_there_gets_nothing_done() {
+    let server = server("");
+    let mut client = server.client().await;
+    let thief = |scope| token(&server, "thief", scope);
+    let (publisher, admin) = (thief("signals:publish"), thief("admin"));
+    let opaque = server
+        .folder
+        .token("--opaque --sub thief --scope signals:publish");
+    let good = token(&server, "good", "admin");
+    let victim = server.mint(&with("sub", "victim"));
+    let known = async {
+        let mut pause = interval(Duration::from_millis(50));
+        while post(&server, Some(&opaque), "/signals", "#").await.status != 422 {
+            pause.tick().await;
+        }
+    };
+    patiently("the new token being known", known).await;
+    let mut begun = Vec::new();
+    for (token, path, body) in [
+        (&publisher, "/signals", "buy EVIL 1"),
+        (&opaque, "/signals", "buy EVIL 1"),
+        (&admin, "/halt", r#"{"reason":"evil"}"#),
+        (&admin, "/tokens/revoke", r#"{"sub":"victim"}"#),
+    ] {
+        begun.push(Begun::new(&server, Some(token), path, body).await);
+    }
+    let revoked = post(&server, Some(&good), "/tokens/revoke", r#"{"sub":"thief"}"#).await;
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    for begun in begun {
+        expect_refused(&begun.finish().await);
+    }
+    expect_nothing_published(&server).await;
+    assert_eq!(client.json().await["content"]["symbol"], "GOOD");
+    let headers = format!("Authorization: Bearer {good}\r\n");
+    let stand = server.get("/halt", &headers).await;
+    let stand: Value = serde_json::from_str(&stand.body).unwrap();
+    assert_eq!(stand, json!({ "halted": false }));
+    drop(server.client_at("/", &victim).await.unwrap());
+    server.stop();
+}
+
+#[tokio::test]
+async fn whoever_has_expired_before_all_of_his_request_is_there_gets_nothing_done() {
+    let server = server("--auth-leeway 0s");
+    let end = now() + 2;
+    let mut claims = with("scope", "signals:publish");
+    claims["exp"] = end.into();
+    let token = server.mint(&claims);
+    let begun = Begun::new(&server, Some(&token), "/signals", "buy LATE 1").await;
+    let mut pause = interval(Duration::from_millis(20));
+    while now() < end {
+        pause.tick().await;
+    }
+    let answer = begun.finish().await;
+    assert_eq!((answer.status, &*answer.code()), (401, "invalid_token"));
+    assert!(answer.body.contains("expired"), "{answer:?}");
+    expect_nothing_published(&server).await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_secret_that_was_replaced_before_all_of_a_post_is_there_is_that_of_no_hook() {
+    let server = server("");
+    let signal = Begun::new(&server, None, &hook(), "buy EVIL 1").await;
+    let unreadable = Begun::new(&server, None, &hook(), "hold EVIL 1").await;
+    let new = SECRET.replace("c0ffee", "dec0de");
+    fs::write(server.folder.path("secret"), &new).unwrap();
+    server.signal(Signal::HUP);
+    server.logged("hooks reloaded").await;
+    for begun in [signal, unreadable] {
+        let answer = begun.finish().await;
+        assert_eq!((answer.status, &*answer.code()), (404, "not_found"));
+    }
+    expect_nothing_published(&server).await;
+    let log = fs::read_to_string(server.folder.path("data/dead-letters.jsonl"));
+    assert_eq!(log.unwrap_or_default(), "");
+    server.stop();
+}
