@@ -403,29 +403,25 @@ async fn a_body_may_come_in_chunks_and_slowly_but_not_stall() {
     );
     let mut publisher = Publisher::of(&server).await;
     publisher.stream.write_all(head.as_bytes()).await.unwrap();
-    // Longer than a whole handshake may take, twice over.
+    // Longer than a whole handshake may take, twice over, at 100 KiB a second.
+    let comment = format!("#{}\n", "x".repeat(1000));
+    let body = format!("buy AB 1\n{}sell CD 2", comment.repeat(480));
     let mut pause = tokio::time::interval(Duration::from_millis(300));
-    for piece in "buy AB 1\nsell CD".split_inclusive(|_| true) {
+    for piece in body.as_bytes().chunks(30 * 1024) {
         pause.tick().await;
-        let chunk = format!("1\r\n{piece}\r\n");
+        let piece = str::from_utf8(piece).unwrap();
+        let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
         publisher.stream.write_all(chunk.as_bytes()).await.unwrap();
         publisher.stream.flush().await.unwrap();
     }
-    publisher
-        .stream
-        .write_all(b"2\r\n 2\r\n0\r\n\r\n")
-        .await
-        .unwrap();
+    publisher.stream.write_all(b"0\r\n\r\n").await.unwrap();
     let answer = publisher.answer().await.unwrap();
-    assert_eq!(accepted(&answer), [(1, 1, false), (2, 2, false)]);
+    assert_eq!(accepted(&answer), [(1, 1, false), (482, 2, false)]);
 
     let stalled = server.exchange(format!("{head}4\r\nbuy ").as_bytes()).await;
-    assert_eq!((stalled.status, &*stalled.code()), (400, "bad_request"));
-    assert!(
-        stalled.body.contains("the body does not come"),
-        "{}",
-        stalled.body
-    );
+    assert_eq!((stalled.status, &*stalled.code()), (408, "bad_request"));
+    let words = "the body comes too slowly";
+    assert!(stalled.body.contains(words), "{}", stalled.body);
     let broken = server
         .exchange(format!("{head}zz\r\nbuy ").as_bytes())
         .await;

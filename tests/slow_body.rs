@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::jwt::{now, with};
 use common::{Answer, Folder, TestServer, patiently};
+use futures::future::join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -185,5 +186,51 @@ async fn a_secret_that_was_replaced_before_all_of_a_post_is_there_is_that_of_no_
     expect_nothing_published(&server).await;
     let log = fs::read_to_string(server.folder.path("data/dead-letters.jsonl"));
     assert_eq!(log.unwrap_or_default(), "");
+    server.stop();
+}
+
+/// The answer to somebody who sends the body of a request without end, a byte at a time.
+async fn drip(server: &TestServer, token: Option<&str>, path: &str) -> Answer {
+    let request = request(token, path, "Transfer-Encoding: chunked\r\n", "");
+    let request = request.replace("Content-Length: 0\r\n", "");
+    let mut stream = server.connect().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut from, mut to) = tokio::io::split(stream);
+    let dripping = async {
+        let mut pause = interval(Duration::from_millis(100));
+        loop {
+            pause.tick().await;
+            // The end of the connection shows itself where the answer is read.
+            to.write_all(b"1\r\n#\r\n").await.ok();
+            to.flush().await.ok();
+        }
+    };
+    let mut bytes = Vec::new();
+    tokio::select! {
+        read = patiently("answer", from.read_to_end(&mut bytes)) => read.unwrap(),
+        never = dripping => never,
+    };
+    Answer::to(request.as_bytes(), &bytes)
+}
+
+#[tokio::test]
+async fn whoever_sends_a_body_bit_by_bit_is_told_that_it_comes_too_slowly() {
+    let server = server("--limits-handshake 1s");
+    let publisher = token(&server, "slow", "signals:publish");
+    let admin = token(&server, "slow", "admin");
+    let hook = hook();
+    let answers = [
+        (Some(&*publisher), "/signals"),
+        (None, &*hook),
+        (Some(&*admin), "/halt"),
+        (Some(&*admin), "/tokens/revoke"),
+    ]
+    .map(|(token, path)| drip(&server, token, path));
+    for answer in join_all(answers).await {
+        let said = (answer.status, &*answer.code(), answer.header("connection"));
+        assert_eq!(said, (408, "bad_request", Some("close")), "{answer:?}");
+        assert!(answer.body.contains("too slowly"), "{answer:?}");
+    }
+    expect_nothing_published(&server).await;
     server.stop();
 }

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use hyper::body::Buf;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
@@ -30,9 +30,10 @@ pub(super) struct Body {
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
-/// Room for all bodies together, in KiB: four of the largest, or thousands of the usual ones. It
-/// counts from when a body has come until what it brought is in the log.
-const ROOM_KIB: usize = 64 * 1024;
+/// Bytes a second at which a body has to come, but for our patience: what a poor line of half a
+/// megabit carries. The largest, of 16 MiB, takes four minutes at this rate, and keeps its room from
+/// others as long; whoever has a poorer line had better send parts.
+const LEAST_RATE: u64 = 64 * 1024;
 
 /// Memory of a body grows in steps of this at least.
 const LEAST_STEP: usize = 1024;
@@ -41,9 +42,10 @@ const LEAST_STEP: usize = 1024;
 const BETWEEN_YIELDS: usize = 64 * 1024;
 
 impl Bodies {
-    /// `patience`: longest time in which nothing comes of a body.
-    pub(super) fn new(patience: Duration) -> Self {
-        let room = Arc::new(Semaphore::new(ROOM_KIB));
+    /// `room_kib`: room for all of them together. `patience`: how far a body may stay behind the
+    /// least rate at which it has to come, and so the longest time in which nothing comes of it.
+    pub(super) fn new(room_kib: usize, patience: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(room_kib));
         Self { room, patience }
     }
 
@@ -72,12 +74,16 @@ impl Bodies {
             room: None,
         };
         let mut next_yield = BETWEEN_YIELDS;
+        let mut deadline = Instant::now() + self.patience;
         loop {
-            let Ok(piece) = timeout(self.patience, stream.next()).await else {
-                return refuse("the body does not come; send all of it without a pause");
+            let Ok(piece) = timeout_at(deadline, stream.next()).await else {
+                return Err(Refusal::TooSlow);
             };
             match piece {
-                Some(Ok(piece)) => self.take(piece, &mut body, most)?,
+                Some(Ok(piece)) => {
+                    deadline = self.put_off(deadline, piece.remaining());
+                    self.take(piece, &mut body, most)?;
+                }
                 Some(Err(error)) => {
                     debug!(%error, "a body broke off");
                     return refuse("the body breaks off, or its chunks are malformed");
@@ -89,6 +95,15 @@ impl Bodies {
                 yield_now().await;
             }
         }
+    }
+
+    /// By when more has to come, now that so many bytes have. They earn the time that they take at
+    /// the least rate, but nobody ever has more than our patience left: who was fast at first and
+    /// then stalls would hold his room for long.
+    fn put_off(&self, deadline: Instant, bytes: usize) -> Instant {
+        let nanos = (bytes as u64).saturating_mul(1_000_000_000) / LEAST_RATE;
+        let earned = deadline + Duration::from_nanos(nanos);
+        earned.min(Instant::now() + self.patience)
     }
 
     /// Makes room before it takes memory. Whoever finds none is turned away at once: if all waited
@@ -160,6 +175,10 @@ mod tests {
 
     type Piece = Result<Bytes, &'static str>;
 
+    const ROOM_KIB: usize = 64 * 1024;
+    const LARGEST: usize = 16 * 1024 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     async fn read(bodies: &Bodies, pieces: Vec<Piece>, most: usize) -> Result<Body, Refusal> {
         let headers = HeaderMap::new();
         bodies.read(&headers, stream::iter(pieces), most).await
@@ -171,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_taken_up_to_its_bound_and_not_a_byte_more() {
-        let bodies = Bodies::new(Duration::from_secs(1));
+        let bodies = Bodies::new(ROOM_KIB, PATIENCE);
         for (count, bytes, is_taken) in [
             (0, 0, true),
             (1, 4096, true),
@@ -189,8 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_bodies_together_have_so_much_room() {
-        const LARGEST: usize = 16 * 1024 * 1024;
-        let bodies = Bodies::new(Duration::from_secs(1));
+        let bodies = Bodies::new(ROOM_KIB, PATIENCE);
         let whole = || read(&bodies, pieces(1, LARGEST), LARGEST);
         let mut held = Vec::new();
         for _ in 0..ROOM_KIB * 1024 / LARGEST {
@@ -209,25 +227,67 @@ mod tests {
         assert_eq!(bodies.room.available_permits(), ROOM_KIB);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_body_may_take_long_as_long_as_something_comes() {
-        let bodies = Bodies::new(Duration::from_secs(10));
+    /// What becomes of so many pieces of so many bytes, with such a pause before each.
+    async fn dripping(bodies: &Bodies, count: usize, bytes: usize, pause: Duration) -> bool {
         let headers = HeaderMap::new();
-        let dripping = |every| {
-            stream::iter(pieces(20, 1)).then(move |piece| async move {
-                tokio::time::sleep(Duration::from_secs(every)).await;
-                piece
-            })
-        };
-        let body = bodies.read(&headers, dripping(9), 100).await.unwrap();
-        assert_eq!(body.bytes.len(), 20);
-        let refused = bodies.read(&headers, dripping(11), 100).await.unwrap_err();
-        assert!(matches!(refused, Refusal::BadRequest(_)), "{refused:?}");
+        let pieces = stream::iter(pieces(count, bytes)).then(move |piece| async move {
+            tokio::time::sleep(pause).await;
+            piece
+        });
+        match bodies.read(&headers, pieces, LARGEST).await {
+            Ok(body) => {
+                assert_eq!(body.bytes.len(), count * bytes);
+                true
+            }
+            Err(refusal) => {
+                assert_eq!(refusal, Refusal::TooSlow);
+                false
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_take_long_but_has_to_get_on() {
+        const KIB: usize = 1024;
+        let bodies = Bodies::new(ROOM_KIB, PATIENCE);
+        for (count, bytes, seconds, is_taken) in [
+            // A small one has as much time as anybody.
+            (9, 1, 1, true),
+            (11, 1, 1, false),
+            (1, 100, 9, true),
+            (1, 100, 11, false),
+            // A large one as much as its rate allows.
+            (250, 64 * KIB, 1, true),
+            (50, 320 * KIB, 5, true),
+            (250, 60 * KIB, 1, false),
+            (16, 960 * KIB, 11, false),
+        ] {
+            let pause = Duration::from_secs(seconds);
+            let taken = dripping(&bodies, count, bytes, pause).await;
+            assert_eq!(taken, is_taken, "{count} times {bytes} in {seconds} s each");
+        }
+        assert_eq!(bodies.room.available_permits(), ROOM_KIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_fast_and_then_stalls_is_let_go_as_soon_as_anybody() {
+        let bodies = Bodies::new(ROOM_KIB, PATIENCE);
+        let headers = HeaderMap::new();
+        let begun = Instant::now();
+        let rest = stream::iter(pieces(100, 1)).then(async |piece| {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            piece
+        });
+        let whole = stream::iter(pieces(1, LARGEST - 100)).chain(rest);
+        let refused = bodies.read(&headers, whole, LARGEST).await.unwrap_err();
+        assert_eq!(refused, Refusal::TooSlow);
+        let took = begun.elapsed();
+        assert!(took < PATIENCE + Duration::from_millis(10), "{took:?}");
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_or_is_compressed_is_refused() {
-        let bodies = Bodies::new(Duration::from_secs(1));
+        let bodies = Bodies::new(ROOM_KIB, PATIENCE);
         let broken = vec![Ok(Bytes::from("buy A 1")), Err("gone")];
         let refused = read(&bodies, broken, 100).await.unwrap_err();
         assert!(matches!(refused, Refusal::BadRequest(_)), "{refused:?}");

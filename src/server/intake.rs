@@ -20,7 +20,7 @@ pub(super) struct Intake {
     pub(super) bodies: Bodies,
     pub(super) publisher: Publisher,
     turns: Arc<Semaphore>,
-    /// Longest time without anything of a body; longest time for the log to take what it brought.
+    /// How far a body may stay behind; longest time for the log to take what it brought.
     pub(super) patience: Duration,
 }
 
@@ -33,6 +33,10 @@ pub(super) struct Published {
     pub(super) answering: TaskTrackerToken,
 }
 
+/// Room for all bodies together, in KiB: four of the largest, or thousands of the
+/// usual ones. It counts from when a body has come until what it brought is in the log.
+const ROOM_KIB: usize = 64 * 1024;
+
 /// Publications that wait for the log at once: more than fit into ingest's channel, and few enough
 /// that connections which wait for us leave others to be accepted while the log can't be written.
 const MOST_PUBLICATIONS: usize = 64;
@@ -41,7 +45,7 @@ impl Intake {
     /// `patience`: how long a peer may keep us waiting for a body, and we it for the log.
     pub(super) fn new(publisher: Publisher, patience: Duration) -> Self {
         Self {
-            bodies: Bodies::new(patience),
+            bodies: Bodies::new(ROOM_KIB, patience),
             publisher,
             turns: Arc::new(Semaphore::new(MOST_PUBLICATIONS)),
             patience,

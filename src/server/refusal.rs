@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     MethodNotAllowed(&'static [Method]),
     /// Something about the request is wrong, in these words.
     BadRequest(Cow<'static, str>),
+    /// The body does not come fast enough.
+    TooSlow,
     UpgradeRequired,
     OtherVersion,
     TooManyAttempts(Duration),
@@ -160,6 +162,7 @@ impl Refusal {
             Self::NotFound | Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest(_) | Self::TwoCredentials | Self::NotTls => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UpgradeRequired | Self::OtherVersion => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::MissingToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
@@ -186,7 +189,7 @@ impl Refusal {
             Self::HeadersTooLarge => "headers_too_large",
             Self::NotFound | Self::Unknown(_) => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
-            Self::BadRequest(_) | Self::NotTls => "bad_request",
+            Self::BadRequest(_) | Self::TooSlow | Self::NotTls => "bad_request",
             Self::UpgradeRequired | Self::OtherVersion => "upgrade_required",
             Self::TooManyAttempts(_) => "too_many_attempts",
             Self::TwoCredentials => "invalid_request",
@@ -219,6 +222,10 @@ impl Refusal {
                 return format!("this path takes only {}", list(methods));
             }
             Self::BadRequest(problem) => problem.as_ref(),
+            Self::TooSlow => {
+                "the body comes too slowly, and nothing was done; send all of it without a pause, \
+                 a large one in parts"
+            }
             Self::UpgradeRequired => "this is a WebSocket endpoint; ask for an upgrade",
             Self::OtherVersion => "only version 13 of the WebSocket protocol is spoken here",
             Self::TooManyAttempts(_) => "too many refused tokens from your address; wait",
