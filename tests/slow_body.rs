@@ -234,3 +234,36 @@ async fn whoever_sends_a_body_bit_by_bit_is_told_that_it_comes_too_slowly() {
     expect_nothing_published(&server).await;
     server.stop();
 }
+
+/// Publishes until it is answered like this, which takes no room of what is published.
+async fn expect_soon(server: &TestServer, publisher: &str, status: u16) {
+    let mut pause = interval(Duration::from_millis(50));
+    let answered = async {
+        while post(server, Some(publisher), "/signals", "#").await.status != status {
+            pause.tick().await;
+        }
+    };
+    patiently("another answer", answered).await;
+}
+
+#[tokio::test]
+async fn publishers_that_take_all_the_room_keep_out_no_hook_and_no_halt() {
+    const LARGEST: usize = 16 * 1024 * 1024;
+    let server = server("--plaintext --limits-handshake 60s");
+    let publisher = token(&server, "slow", "signals:publish");
+    let body = "#".repeat(LARGEST);
+    let mut begun = Vec::new();
+    for _ in 0..4 {
+        begun.push(Begun::new(&server, Some(&publisher), "/signals", &body).await);
+    }
+    expect_soon(&server, &publisher, 503).await;
+    let told = post(&server, None, &hook(), "buy GOOD 1").await;
+    assert_eq!(told.status, 200, "{told:?}");
+    let admin = token(&server, "good", "admin");
+    let told = post(&server, Some(&admin), "/halt", r#"{"reason":"slow"}"#).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    drop(begun);
+    // There is room again, and no signal in the body.
+    expect_soon(&server, &publisher, 422).await;
+    server.stop();
+}

@@ -17,7 +17,10 @@ use crate::source::SourceName;
 /// Takes signals in. Cheap to clone: all clones share their bounds.
 #[derive(Clone, Debug)]
 pub(super) struct Intake {
+    /// Of those who publish.
     pub(super) bodies: Bodies,
+    /// Of what is posted to hooks: publishers keep nobody out there.
+    pub(super) posts: Bodies,
     pub(super) publisher: Publisher,
     turns: Arc<Semaphore>,
     /// How far a body may stay behind; longest time for the log to take what it brought.
@@ -33,9 +36,12 @@ pub(super) struct Published {
     pub(super) answering: TaskTrackerToken,
 }
 
-/// Room for all bodies together, in KiB: four of the largest, or thousands of the
+/// Room for the bodies of all publishers together, in KiB: four of the largest, or thousands of the
 /// usual ones. It counts from when a body has come until what it brought is in the log.
 const ROOM_KIB: usize = 64 * 1024;
+
+/// The same for what is posted to hooks: 256 of the largest, of 64 KiB.
+const POSTS_ROOM_KIB: usize = 16 * 1024;
 
 /// Publications that wait for the log at once: more than fit into ingest's channel, and few enough
 /// that connections which wait for us leave others to be accepted while the log can't be written.
@@ -46,6 +52,7 @@ impl Intake {
     pub(super) fn new(publisher: Publisher, patience: Duration) -> Self {
         Self {
             bodies: Bodies::new(ROOM_KIB, patience),
+            posts: Bodies::new(POSTS_ROOM_KIB, patience),
             publisher,
             turns: Arc::new(Semaphore::new(MOST_PUBLICATIONS)),
             patience,

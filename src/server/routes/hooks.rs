@@ -82,7 +82,7 @@ async fn take<B: Buf>(
     gate.is_open()?;
     let read = async {
         let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;
-        let body = intake.bodies.read(&call.headers, body, MOST_BODY).await?;
+        let body = intake.posts.read(&call.headers, body, MOST_BODY).await?;
         Ok::<_, Refusal>((unit, body))
     };
     // What was not read can't be kept, and nobody else tells.
