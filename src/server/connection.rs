@@ -31,7 +31,7 @@ use super::newcomer::{Newcomer, Subscriber};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::tickets::StreamTicket;
+use super::ticket_streams::StreamTicket;
 use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings, Stranger, Who};

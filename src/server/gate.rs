@@ -12,7 +12,8 @@ use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
-use super::tickets::{Reader, StreamTicket, Tickets};
+use super::ticket_streams::{Reader, StreamTicket, TicketStreams};
+use super::tickets::{Name, Tickets};
 use super::{Limits, OtherWays};
 use crate::auth::{
     Authenticator, InvalidToken, NoCredential, Principal, RetryAfter, Scope, Throttle, Token,
@@ -32,7 +33,8 @@ pub(super) struct Gate {
     patience: Duration,
     throttle: Throttle,
     other_ways: OtherWays,
-    pub(super) tickets: Arc<Tickets>,
+    pub(super) tickets: Tickets,
+    ticket_streams: Arc<TicketStreams>,
     pub(super) clients: Arc<Clients>,
     /// Turns to fetch past signals.
     fetches: Arc<Semaphore>,
@@ -68,7 +70,8 @@ impl Gate {
             patience: limits.handshake,
             throttle: Throttle::new(failed_tries_per_minute),
             other_ways,
-            tickets: Arc::default(),
+            tickets: Tickets::default(),
+            ticket_streams: Arc::default(),
             clients: Arc::new(Clients::new(
                 limits.connections,
                 limits.connections_per_address,
@@ -221,14 +224,19 @@ impl Gate {
         let (address, now) = (call.visit.address, Instant::now().into_std());
         let (principal, stream) = match ways {
             Ways::Stream => {
-                let reader = Reader::of(&call.headers);
-                let open = self.tickets.stream(ticket, address, reader, now)?;
+                let name = Name::of(ticket);
+                let streams = &self.ticket_streams;
+                let principal = self.tickets.redeem(ticket, now).or_else(|_| {
+                    let reader = Reader::of(&call.headers);
+                    streams.find(name, address, reader, now)
+                })?;
+                let open = streams.open(name, principal.clone(), address, now);
                 if let Some(before) = open.before {
                     // The place that it takes is its own. If that is not free by then, others may
                     // be, too.
                     timeout(self.patience, before.cancelled()).await.ok();
                 }
-                (open.principal, Some(Box::new(open.ticket)))
+                (principal, Some(Box::new(open.ticket)))
             }
             Ways::Header | Ways::Upgrade => (self.tickets.redeem(ticket, now)?, None),
         };

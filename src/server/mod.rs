@@ -37,6 +37,7 @@ mod room;
 mod routes;
 mod shards;
 mod takeover;
+mod ticket_streams;
 mod tickets;
 mod upgrade;
 mod wish;

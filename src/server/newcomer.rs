@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clients::Entrance;
-use super::tickets::StreamTicket;
+use super::ticket_streams::StreamTicket;
 use super::wish::Wish;
 use crate::auth::Principal;
 use crate::hub::{Framing, View};

@@ -1,0 +1,277 @@
+//! Event streams that were opened by a ticket, which their readers open again by it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use warp::http::header::HeaderMap;
+
+use super::clients::subscriber;
+use super::headers::LAST_EVENT_ID;
+use super::tickets::Name;
+use crate::auth::{InvalidToken, Principal};
+
+/// The streams, by the tickets that opened them.
+///
+/// A browser's `EventSource` opens its URL again by itself when the connection breaks. So it may do
+/// that from where it came, as long as the stream is open and for [`LIFETIME`] after; the older
+/// connection ends.
+#[derive(Debug, Default)]
+pub(super) struct TicketStreams {
+    state: Mutex<State>,
+}
+
+/// Who wants an event stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// It has nothing yet.
+    New,
+    /// It names the last event that it has.
+    Returning,
+}
+
+impl Reader {
+    /// What the request says: a browser sends this header when it opens a stream again.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        match headers.get(LAST_EVENT_ID) {
+            Some(id) if !id.is_empty() => Self::Returning,
+            _ => Self::New,
+        }
+    }
+}
+
+/// A connection by which such a stream is open. Dropped when that ends.
+#[derive(Debug)]
+pub(super) struct StreamTicket {
+    streams: Arc<TicketStreams>,
+    name: Name,
+    connection: u64,
+    replaced: CancellationToken,
+    gone: CancellationToken,
+}
+
+/// A stream that was opened.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) ticket: StreamTicket,
+    /// Cancelled when the connection is gone that this one takes the place of.
+    pub(super) before: Option<CancellationToken>,
+}
+
+/// How long after its end a stream may be opened again.
+const LIFETIME: Duration = Duration::from_secs(30);
+
+/// Streams that have ended. The oldest are let go of: their readers get another ticket.
+const MOST_ENDED: usize = 50_000;
+
+#[derive(Debug, Default)]
+struct State {
+    streams: HashMap<Name, Stream>,
+    /// Until when they may be opened again that have ended.
+    ended: BTreeSet<(Instant, Name)>,
+    /// So many were opened so far.
+    connections: u64,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// Who had the ticket made.
+    principal: Principal,
+    /// Where its reader is.
+    address: IpAddr,
+    /// The one by which it is open.
+    connection: u64,
+    /// Tells that to end.
+    replaced: CancellationToken,
+    /// Cancelled when it has.
+    gone: CancellationToken,
+    /// It has ended, and may be opened again until then.
+    until: Option<Instant>,
+}
+
+impl TicketStreams {
+    /// Who had the ticket made of a stream that somebody at this address opens again.
+    pub(super) fn find(
+        &self,
+        name: Name,
+        address: IpAddr,
+        reader: Reader,
+        now: Instant,
+    ) -> Result<Principal, InvalidToken> {
+        let state = self.swept(now);
+        let stream = state
+            .streams
+            .get(&name)
+            .filter(|stream| reader == Reader::Returning && stream.address == subscriber(address));
+        stream
+            .map(|stream| stream.principal.clone())
+            .ok_or(InvalidToken::UnknownTicket)
+    }
+
+    /// Opens one at this address by a ticket of this principal. The connection by which it is open,
+    /// if there is one, ends.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        name: Name,
+        principal: Principal,
+        address: IpAddr,
+        now: Instant,
+    ) -> Open {
+        let (replaced, gone) = (CancellationToken::new(), CancellationToken::new());
+        let mut state = self.swept(now);
+        state.connections += 1;
+        let connection = state.connections;
+        let stream = Stream {
+            principal,
+            address: subscriber(address),
+            connection,
+            replaced: replaced.clone(),
+            gone: gone.clone(),
+            until: None,
+        };
+        let before = state.streams.insert(name, stream).map(|before| {
+            before.replaced.cancel();
+            if let Some(until) = before.until {
+                state.ended.remove(&(until, name));
+            }
+            before.gone
+        });
+        let ticket = StreamTicket {
+            streams: Arc::clone(self),
+            name,
+            connection,
+            replaced,
+            gone,
+        };
+        Open { ticket, before }
+    }
+
+    /// A connection has ended.
+    fn ended(&self, name: Name, connection: u64, now: Instant) {
+        let mut state = self.swept(now);
+        let State { streams, ended, .. } = &mut *state;
+        let Some(stream) = streams
+            .get_mut(&name)
+            .filter(|stream| stream.connection == connection)
+        else {
+            return;
+        };
+        let until = now + LIFETIME;
+        stream.until = Some(until);
+        ended.insert((until, name));
+        if ended.len() > MOST_ENDED
+            && let Some((_, oldest)) = ended.pop_first()
+        {
+            streams.remove(&oldest);
+        }
+    }
+
+    /// What is left at this time.
+    fn swept(&self, now: Instant) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((until, name)) = state.ended.first().copied()
+            && until <= now
+        {
+            state.streams.remove(&name);
+            state.ended.pop_first();
+        }
+        state
+    }
+}
+
+impl StreamTicket {
+    /// Ends when the reader has come again, so that this connection is no more of use.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+}
+
+impl Drop for StreamTicket {
+    fn drop(&mut self) {
+        let now = tokio::time::Instant::now().into_std();
+        self.streams.ended(self.name, self.connection, now);
+        self.gone.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::auth::Token;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const UNKNOWN: Option<InvalidToken> = Some(InvalidToken::UnknownTicket);
+
+    fn maker() -> Principal {
+        Principal::until(SystemTime::UNIX_EPOCH)
+    }
+
+    fn here() -> IpAddr {
+        "192.0.2.1".parse().unwrap()
+    }
+
+    /// As a browser's `EventSource` does it.
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_may_be_opened_again_from_where_it_was_until_30_seconds_after_its_end() {
+        let streams: Arc<TicketStreams> = Arc::default();
+        let now = || tokio::time::Instant::now().into_std();
+        let name = Name::of(&Token::new("x"));
+        let find = |reader, address: &str| {
+            let found = streams.find(name, address.parse().unwrap(), reader, now());
+            found.map(|principal| assert_eq!(principal, maker()))
+        };
+        let open = || {
+            let open = streams.open(name, maker(), here(), now());
+            let before_is_gone = open.before.is_none_or(|before| before.is_cancelled());
+            (open.ticket, before_is_gone)
+        };
+        assert_eq!(find(Reader::Returning, "192.0.2.1").err(), UNKNOWN);
+        let (first, _) = open();
+        // While it is open, however long that is.
+        tokio::time::advance(1000 * SECOND).await;
+        assert_eq!(find(Reader::New, "192.0.2.1").err(), UNKNOWN);
+        assert_eq!(find(Reader::Returning, "192.0.2.2").err(), UNKNOWN);
+        find(Reader::Returning, "::ffff:192.0.2.1").unwrap();
+        assert!(first.replaced().now_or_never().is_none());
+        let (second, first_is_gone) = open();
+        assert!(!first_is_gone);
+        assert!(first.replaced().now_or_never().is_some());
+        // The end of one that was replaced is not the end of the stream.
+        drop(first);
+        tokio::time::advance(LIFETIME).await;
+        assert!(second.replaced().now_or_never().is_none());
+        drop(second);
+        tokio::time::advance(LIFETIME - SECOND).await;
+        find(Reader::Returning, "192.0.2.1").unwrap();
+        let (third, second_is_gone) = open();
+        assert!(second_is_gone);
+        // Its own time begins when it ends.
+        tokio::time::advance(LIFETIME).await;
+        drop(third);
+        tokio::time::advance(LIFETIME).await;
+        assert_eq!(find(Reader::Returning, "192.0.2.1").err(), UNKNOWN);
+        let state = streams.swept(now());
+        assert!(state.streams.is_empty() && state.ended.is_empty());
+    }
+
+    #[test]
+    fn streams_that_have_ended_are_remembered_up_to_a_bound() {
+        let (streams, now) = (Arc::<TicketStreams>::default(), Instant::now());
+        for number in 0..=MOST_ENDED {
+            let name = Name::of(&Token::new(number.to_string()));
+            drop(streams.open(name, maker(), here(), now));
+        }
+        let state = streams.swept(now);
+        assert_eq!(state.ended.len(), MOST_ENDED);
+        assert_eq!(state.streams.len(), MOST_ENDED);
+    }
+}
