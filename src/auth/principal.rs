@@ -60,4 +60,12 @@ impl Principal {
             },
         }
     }
+
+    /// Somebody of this name.
+    pub(crate) fn of(subject: &str) -> Self {
+        Self {
+            subject: subject.into(),
+            ..Self::until(SystemTime::UNIX_EPOCH)
+        }
+    }
 }

@@ -38,11 +38,17 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(30);
 /// Tickets that wait to be used, some 4 MB. Whoever wants more comes back in a moment.
 const MOST_UNUSED: usize = 10_000;
 
+/// Of these, those of one subject, so that nobody keeps others from having any. That is enough for a
+/// page's own server that has all its readers come at once, and uses each ticket within a second.
+const MOST_OF_ONE: usize = 1_000;
+
 #[derive(Debug, Default)]
 struct Unused {
     tickets: HashMap<Name, Ticket>,
     /// Until when somebody has to have used them.
     ends: BTreeSet<(Instant, Name)>,
+    /// The same for each subject that has any.
+    of_subjects: HashMap<Box<str>, BTreeSet<(Instant, Name)>>,
 }
 
 #[derive(Debug)]
@@ -53,31 +59,28 @@ struct Ticket {
 }
 
 impl Tickets {
-    /// Another one for whoever this is.
+    /// Another one for whoever this is. His oldest makes room if he has many.
     pub(super) fn issue(&self, principal: Principal, now: Instant) -> Result<Token, NoTicket> {
         let mut secret = [0; 32];
         rand::fill(&mut secret).map_err(|_| NoRandom)?;
         let ticket = Token::new(URL_SAFE_NO_PAD.encode(secret));
         let (name, until) = (Name::of(&ticket), now + LIFETIME);
         let mut unused = self.unused(now);
-        if unused.ends.len() >= MOST_UNUSED {
+        if let Some(oldest) = unused.too_many_of(principal.subject()) {
+            unused.remove(oldest);
+        }
+        if unused.tickets.len() >= MOST_UNUSED {
             return Err(NoTicket::TooMany);
         }
-        unused.tickets.insert(name, Ticket { principal, until });
-        unused.ends.insert((until, name));
+        unused.insert(name, Ticket { principal, until });
         Ok(ticket)
     }
 
     /// Uses one up: who had it made, as it was then.
     pub(super) fn redeem(&self, ticket: &Token, now: Instant) -> Result<Principal, InvalidToken> {
-        let name = Name::of(ticket);
-        let mut unused = self.unused(now);
-        let Ticket { principal, until } = unused
-            .tickets
-            .remove(&name)
-            .ok_or(InvalidToken::UnknownTicket)?;
-        unused.ends.remove(&(until, name));
-        Ok(principal)
+        let used = self.unused(now).remove(Name::of(ticket));
+        used.map(|ticket| ticket.principal)
+            .ok_or(InvalidToken::UnknownTicket)
     }
 
     /// Those that are good still.
@@ -86,10 +89,39 @@ impl Tickets {
         while let Some((until, name)) = unused.ends.first().copied()
             && until <= now
         {
-            unused.tickets.remove(&name);
-            unused.ends.pop_first();
+            unused.remove(name);
         }
         unused
+    }
+}
+
+impl Unused {
+    fn insert(&mut self, name: Name, ticket: Ticket) {
+        let end = (ticket.until, name);
+        self.ends.insert(end);
+        let of_subject = self.of_subjects.entry(ticket.principal.subject().into());
+        of_subject.or_default().insert(end);
+        self.tickets.insert(name, ticket);
+    }
+
+    fn remove(&mut self, name: Name) -> Option<Ticket> {
+        let ticket = self.tickets.remove(&name)?;
+        let (subject, end) = (ticket.principal.subject(), (ticket.until, name));
+        self.ends.remove(&end);
+        if let Some(of_subject) = self.of_subjects.get_mut(subject) {
+            of_subject.remove(&end);
+            if of_subject.is_empty() {
+                self.of_subjects.remove(subject);
+            }
+        }
+        Some(ticket)
+    }
+
+    /// The oldest of a subject that has as many as it may have.
+    fn too_many_of(&self, subject: &str) -> Option<Name> {
+        let of_subject = self.of_subjects.get(subject)?;
+        let (_, oldest) = of_subject.first()?;
+        (of_subject.len() >= MOST_OF_ONE).then_some(*oldest)
     }
 }
 
@@ -117,7 +149,7 @@ mod tests {
 
     fn is_empty(tickets: &Tickets, now: Instant) -> bool {
         let unused = tickets.unused(now);
-        unused.tickets.is_empty() && unused.ends.is_empty()
+        unused.tickets.is_empty() && unused.ends.is_empty() && unused.of_subjects.is_empty()
     }
 
     #[test]
@@ -160,7 +192,10 @@ mod tests {
     fn no_more_than_so_many_wait_to_be_used() {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let mut made: Vec<Token> = (0..MOST_UNUSED)
-            .map(|_| tickets.issue(maker(), now).unwrap())
+            .map(|number| {
+                let maker = Principal::of(&(number % 20).to_string());
+                tickets.issue(maker, now).unwrap()
+            })
             .collect();
         let different: HashSet<&str> = made.iter().map(Token::reveal).collect();
         assert_eq!(different.len(), MOST_UNUSED);
@@ -169,5 +204,24 @@ mod tests {
         assert!(tickets.issue(maker(), now).is_ok());
         assert_eq!(tickets.issue(maker(), now), Err(NoTicket::TooMany));
         assert!(tickets.issue(maker(), now + LIFETIME).is_ok());
+    }
+
+    #[test]
+    fn whoever_makes_many_loses_his_oldest_and_keeps_nobody_else_from_any() {
+        let (tickets, begun) = (Tickets::default(), Instant::now());
+        let greedy = || Principal::of("greedy");
+        let other = tickets.issue(Principal::of("other"), begun).unwrap();
+        let at = |number: usize| begun + Duration::from_micros(number as u64);
+        let made: Vec<Token> = (0..2 * MOST_UNUSED)
+            .map(|number| tickets.issue(greedy(), at(number)).unwrap())
+            .collect();
+        let now = at(2 * MOST_UNUSED);
+        assert!(tickets.issue(maker(), now).is_ok());
+        assert_eq!(tickets.redeem(&other, now), Ok(Principal::of("other")));
+        let (lost, good) = made.split_at(made.len() - MOST_OF_ONE);
+        assert!(lost.iter().all(|lost| tickets.redeem(lost, now).is_err()));
+        let redeemed = |good| tickets.redeem(good, now) == Ok(greedy());
+        assert!(good.iter().all(redeemed));
+        assert!(is_empty(&tickets, now + LIFETIME));
     }
 }
