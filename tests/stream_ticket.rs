@@ -27,7 +27,8 @@ async fn ticket(server: &TestServer, token: &str) -> String {
 /// What somebody is told who is not let in.
 async fn refused(server: &TestServer, target: &str, headers: &str) -> (u16, String) {
     let answer: Answer = server.get(target, headers).await;
-    (answer.status, answer.code())
+    let said: Value = serde_json::from_str(&answer.body).unwrap();
+    (answer.status, said["code"].as_str().unwrap().to_owned())
 }
 
 fn last_event_id(id: u64) -> String {
@@ -73,6 +74,43 @@ async fn a_ticket_opens_a_stream_and_opens_it_again_when_the_connection_breaks()
     server.logged("closed").await;
     let (mut again, _) = server.events(&target, &last_event_id(2)).await;
     assert_eq!(again.seqs(2).await, [3, 4]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_ends_no_stream_and_opens_none() {
+    let mut server = TestServer::start(&format!("{LENIENT} --limits-connections 1"));
+    let target = format!(
+        "/signals/stream?ticket={}",
+        ticket(&server, &server.token()).await
+    );
+    let (mut reader, _) = server.events(&target, "").await;
+    let bad = (400, "bad_request".to_owned());
+    let gone = (410, "history_gone".to_owned());
+    for (query, id, refusal) in [
+        ("&limit=1", "0", &bad),
+        ("&after_seq=x", "0", &bad),
+        ("", "x", &bad),
+        ("", "99", &gone),
+        ("&epoch=other", "0", &gone),
+    ] {
+        let headers = format!("Last-Event-ID: {id}\r\n");
+        let answer = refused(&server, &format!("{target}{query}"), &headers).await;
+        assert_eq!(&answer, refusal, "{query} {id}");
+        server.feed("buy X 1 7\n");
+        reader.signal().await;
+    }
+    let (mut again, _) = server.events(&target, &last_event_id(3)).await;
+    assert_eq!(again.seqs(2).await, [4, 5]);
+    assert_eq!(reader.try_next().await, None);
+    drop(again);
+    server.logged("closed by the client").await;
+    // What is refused at first was no stream at any time, and has used the ticket up.
+    let unused = ticket(&server, &server.token()).await;
+    let target = format!("/signals/stream?ticket={unused}");
+    let answer = refused(&server, &format!("{target}&limit=1"), "").await;
+    assert_eq!(answer, bad);
+    let answer = refused(&server, &target, &last_event_id(0)).await;
+    assert_eq!(answer, (401, "invalid_token".to_owned()));
 }
 
 #[tokio::test]

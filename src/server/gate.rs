@@ -12,7 +12,7 @@ use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
-use super::ticket_streams::{Reader, StreamTicket, TicketStreams};
+use super::ticket_streams::{Claim, Known, Reader, StreamTicket, TicketStreams};
 use super::tickets::{Name, Tickets};
 use super::{Limits, OtherWays};
 use crate::auth::{
@@ -48,8 +48,8 @@ pub(super) struct Admission {
     pub(super) principal: Principal,
     /// What else it asks for behind the question mark, besides to be let in.
     pub(super) query: String,
-    /// The ticket by which its event stream is open, to be kept as long as that is.
-    pub(super) ticket: Option<Box<StreamTicket>>,
+    /// What to [open](Gate::open) its event stream by, if it came by a ticket.
+    pub(super) claim: Option<Box<Claim>>,
 }
 
 /// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
@@ -199,49 +199,48 @@ impl Gate {
                 refusal
             })?;
         let address = call.visit.address;
-        let (principal, ticket) = match &brought.credential {
+        let (principal, claim) = match &brought.credential {
             Credential::Token(token) => (self.authenticate(token, address).await?, None),
             Credential::Unreadable(problem) => return Err(self.refuse(problem.clone(), address)),
             Credential::Ticket(ticket) => self
                 .redeem(ticket, call, ways)
-                .await
                 .map_err(|problem| self.refuse(problem, address))?,
         };
         Ok(Admission {
             principal,
             query: brought.query,
-            ticket,
+            claim,
         })
     }
 
+    /// Opens the event stream of somebody who was let in by a ticket and is turned away no more. It
+    /// takes the place of the connection by which the stream was open.
+    pub(super) async fn open(&self, claim: Claim) -> Box<StreamTicket> {
+        let open = self.ticket_streams.open(claim, Instant::now().into_std());
+        if let Some(before) = open.before {
+            // The place that it takes is its own. If that is not free by then, others may be, too.
+            timeout(self.patience, before.cancelled()).await.ok();
+        }
+        Box::new(open.ticket)
+    }
+
     /// A ticket lets in whom its maker's token lets in, and only as long as that.
-    async fn redeem(
+    fn redeem(
         &self,
         ticket: &Token,
         call: &Call,
         ways: Ways,
-    ) -> Result<(Principal, Option<Box<StreamTicket>>), InvalidToken> {
-        let (address, now) = (call.visit.address, Instant::now().into_std());
-        let (principal, stream) = match ways {
+    ) -> Result<(Principal, Option<Box<Claim>>), InvalidToken> {
+        let now = Instant::now().into_std();
+        let (principal, claim) = match ways {
             Ways::Stream => {
-                let name = Name::of(ticket);
-                let streams = &self.ticket_streams;
-                let principal = self.tickets.redeem(ticket, now).or_else(|_| {
-                    let reader = Reader::of(&call.headers);
-                    streams.find(name, address, reader, now)
-                })?;
-                let open = streams.open(name, principal.clone(), address, now);
-                if let Some(before) = open.before {
-                    // The place that it takes is its own. If that is not free by then, others may
-                    // be, too.
-                    timeout(self.patience, before.cancelled()).await.ok();
-                }
-                (principal, Some(Box::new(open.ticket)))
+                let claim = self.claim(ticket, call, now)?;
+                (claim.principal.clone(), Some(Box::new(claim)))
             }
             Ways::Header | Ways::Upgrade => (self.tickets.redeem(ticket, now)?, None),
         };
         self.holds(&principal)?;
-        Ok((principal, stream))
+        Ok((principal, claim))
     }
 
     /// Whether the token by which somebody was let in is still good.
@@ -252,6 +251,28 @@ impl Gate {
         let authenticator = Arc::clone(&self.authenticator.borrow());
         let admitted = authenticator.still_admits(principal);
         admitted.map_err(|_| InvalidToken::Revoked)
+    }
+
+    /// An unused ticket opens a stream, a used one opens its own again.
+    fn claim(
+        &self,
+        ticket: &Token,
+        call: &Call,
+        now: std::time::Instant,
+    ) -> Result<Claim, InvalidToken> {
+        let (name, address) = (Name::of(ticket), call.visit.address);
+        match self.tickets.redeem(ticket, now) {
+            Ok(principal) => Ok(Claim {
+                name,
+                principal,
+                address,
+                stream: Known::Unopened,
+            }),
+            Err(_) => {
+                let reader = Reader::of(&call.headers);
+                self.ticket_streams.find(name, address, reader, now)
+            }
+        }
     }
 
     /// A good token always gets in; only refused ones count as tries.

@@ -42,6 +42,25 @@ impl Reader {
     }
 }
 
+/// A ticket by which somebody may open a stream. Nothing has come of it yet: a request that is refused
+/// in the end leaves the stream as it is.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) name: Name,
+    /// Who had the ticket made.
+    pub(super) principal: Principal,
+    /// Where its reader is.
+    pub(super) address: IpAddr,
+    pub(super) stream: Known,
+}
+
+/// Whether a stream was opened before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Unopened,
+    Opened,
+}
+
 /// A connection by which such a stream is open. Dropped when that ends.
 #[derive(Debug)]
 pub(super) struct StreamTicket {
@@ -92,33 +111,36 @@ struct Stream {
 }
 
 impl TicketStreams {
-    /// Who had the ticket made of a stream that somebody at this address opens again.
+    /// What somebody at this address may open again by the ticket of this name.
     pub(super) fn find(
         &self,
         name: Name,
         address: IpAddr,
         reader: Reader,
         now: Instant,
-    ) -> Result<Principal, InvalidToken> {
+    ) -> Result<Claim, InvalidToken> {
         let state = self.swept(now);
-        let stream = state
+        let found = state
             .streams
             .get(&name)
             .filter(|stream| reader == Reader::Returning && stream.address == subscriber(address));
-        stream
-            .map(|stream| stream.principal.clone())
-            .ok_or(InvalidToken::UnknownTicket)
+        let stream = found.ok_or(InvalidToken::UnknownTicket)?;
+        Ok(Claim {
+            name,
+            principal: stream.principal.clone(),
+            address,
+            stream: Known::Opened,
+        })
     }
 
-    /// Opens one at this address by a ticket of this principal. The connection by which it is open,
-    /// if there is one, ends.
-    pub(super) fn open(
-        self: &Arc<Self>,
-        name: Name,
-        principal: Principal,
-        address: IpAddr,
-        now: Instant,
-    ) -> Open {
+    /// Opens one. The connection by which it is open, if there is one, ends.
+    pub(super) fn open(self: &Arc<Self>, claim: Claim, now: Instant) -> Open {
+        let Claim {
+            name,
+            principal,
+            address,
+            ..
+        } = claim;
         let (replaced, gone) = (CancellationToken::new(), CancellationToken::new());
         let mut state = self.swept(now);
         state.connections += 1;
@@ -215,8 +237,13 @@ mod tests {
         Principal::until(SystemTime::UNIX_EPOCH)
     }
 
-    fn here() -> IpAddr {
-        "192.0.2.1".parse().unwrap()
+    fn claim(name: Name) -> Claim {
+        Claim {
+            name,
+            principal: maker(),
+            address: "192.0.2.1".parse().unwrap(),
+            stream: Known::Unopened,
+        }
     }
 
     /// As a browser's `EventSource` does it.
@@ -227,10 +254,10 @@ mod tests {
         let name = Name::of(&Token::new("x"));
         let find = |reader, address: &str| {
             let found = streams.find(name, address.parse().unwrap(), reader, now());
-            found.map(|principal| assert_eq!(principal, maker()))
+            found.map(|claim| assert_eq!(claim.principal, maker()))
         };
         let open = || {
-            let open = streams.open(name, maker(), here(), now());
+            let open = streams.open(claim(name), now());
             let before_is_gone = open.before.is_none_or(|before| before.is_cancelled());
             (open.ticket, before_is_gone)
         };
@@ -241,6 +268,7 @@ mod tests {
         assert_eq!(find(Reader::New, "192.0.2.1").err(), UNKNOWN);
         assert_eq!(find(Reader::Returning, "192.0.2.2").err(), UNKNOWN);
         find(Reader::Returning, "::ffff:192.0.2.1").unwrap();
+        // Whoever finds it has not opened it yet.
         assert!(first.replaced().now_or_never().is_none());
         let (second, first_is_gone) = open();
         assert!(!first_is_gone);
@@ -268,7 +296,7 @@ mod tests {
         let (streams, now) = (Arc::<TicketStreams>::default(), Instant::now());
         for number in 0..=MOST_ENDED {
             let name = Name::of(&Token::new(number.to_string()));
-            drop(streams.open(name, maker(), here(), now));
+            drop(streams.open(claim(name), now));
         }
         let state = streams.swept(now);
         assert_eq!(state.ended.len(), MOST_ENDED);

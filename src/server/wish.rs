@@ -8,7 +8,7 @@ use super::query::{self, Query};
 use super::refusal::Refusal;
 use crate::auth::Principal;
 use crate::hub::{Framing, View};
-use crate::signal::Protocol;
+use crate::signal::{Protocol, Seq};
 
 /// What somebody wants who wants to be a client.
 #[derive(Debug)]
@@ -52,13 +52,33 @@ impl Wish {
         past: &Past,
         opening: &OpeningHandle,
     ) -> Result<Subscriber, Refusal> {
+        let cursor = self.cursor(past, opening).await?;
+        self.admit(gate, principal, past, cursor)
+    }
+
+    /// Its place in the log: the first signal that it is sent.
+    pub(super) async fn cursor(
+        &self,
+        past: &Past,
+        opening: &OpeningHandle,
+    ) -> Result<Seq, Refusal> {
+        let start = self.asked.start.unwrap_or(Start::Live);
+        let first = past.first(start, self.asked.epoch.as_deref());
+        opening.while_ours(first).await
+    }
+
+    /// Its place among the clients, from this one in the log on.
+    pub(super) fn admit(
+        &self,
+        gate: &Gate,
+        principal: Principal,
+        past: &Past,
+        cursor: Seq,
+    ) -> Result<Subscriber, Refusal> {
         let view = View {
             framing: self.framing,
             ..self.asked.view(self.protocol, &principal)?
         };
-        let start = self.asked.start.unwrap_or(Start::Live);
-        let first = past.first(start, self.asked.epoch.as_deref());
-        let cursor = opening.while_ours(first).await?;
         Ok(Subscriber {
             entrance: gate.admit(self.address)?,
             principal,

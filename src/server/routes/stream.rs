@@ -14,12 +14,13 @@ use crate::hub::Framing;
 use crate::server::answer;
 use crate::server::call::{Call, Route, call};
 use crate::server::credential::Ways;
-use crate::server::gate::Gate;
+use crate::server::gate::{Admission, Gate};
 use crate::server::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ};
 use crate::server::newcomer::{Newcomer, Subscriber};
 use crate::server::past::{Past, Start};
 use crate::server::query::after_seq;
 use crate::server::refusal::Refusal;
+use crate::server::ticket_streams::Known;
 use crate::server::wish::Wish;
 use crate::signal::Protocol;
 
@@ -36,16 +37,28 @@ pub(super) fn route(gate: Arc<Gate>) -> Route {
 /// Lets a reader in or turns it away.
 async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
     let visit = &call.visit;
-    let admission = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
-    gate.has_room(visit.address)?;
-    let (query, address) = (&admission.query, visit.address);
-    let wish = Wish::parse(query, Protocol::V2, Framing::Events, address)?;
+    let Admission {
+        principal,
+        query,
+        claim,
+    } = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
+    let stream = claim.as_ref().map_or(Known::Unopened, |claim| claim.stream);
+    // Whoever comes back gets the place that is its own.
+    if stream == Known::Unopened {
+        gate.has_room(visit.address)?;
+    }
+    let wish = Wish::parse(&query, Protocol::V2, Framing::Events, visit.address)?;
     // A browser that comes back asks for its first URL again.
     let wish = wish.beginning(last_event_id(&call.headers)?);
-    let granted = wish.grant(gate, admission.principal, &visit.past, &visit.opening);
+    let cursor = wish.cursor(&visit.past, &visit.opening).await?;
+    // Not before: a refused request ends no stream.
+    let ticket = match claim {
+        Some(claim) => Some(gate.open(*claim).await),
+        None => None,
+    };
     let subscriber = Subscriber {
-        ticket: admission.ticket,
-        ..granted.await?
+        ticket,
+        ..wish.admit(gate, principal, &visit.past, cursor)?
     };
     visit.admitted.put(Newcomer::Known(subscriber));
     Ok(head(&visit.past))
