@@ -199,6 +199,31 @@ async fn heartbeats_tell_how_each_command_is() {
 }
 
 #[tokio::test]
+async fn strangers_see_the_program_of_a_command_and_nothing_else_of_it() {
+    let folder = folder();
+    let sources = [
+        "exec:sleep 1000 # SECRET",
+        "exec:/bin/sleep 1001 # SECRET",
+        "exec:KEY=SECRET cat feed",
+    ];
+    let _feed = pipe(&folder, "feed");
+    let server = serve(&folder, &sources, "");
+    let answer = server.get("/readyz", "").await;
+    assert!(!answer.body.contains("SECRET"), "{}", answer.body);
+    let ready: Value = serde_json::from_str(&answer.body).unwrap();
+    let shown: Vec<&String> = ready["checks"]["sources"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert_eq!(shown, ["exec:sh", "exec:sleep#1", "exec:sleep#2"]);
+    // Whoever may steer them, and those whom they bring signals, know them by their names.
+    let name = "exec:KEY=SECRET cat feed";
+    assert_eq!(steering::steer(&server, name, "pause").await, "paused");
+    server.stop();
+}
+
+#[tokio::test]
 async fn a_command_that_is_not_there_fails_alone_and_its_shell_says_why() {
     let folder = folder();
     let sources = ["exec:./no-such-strategy --fast", "stdin"];

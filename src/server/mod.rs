@@ -29,6 +29,7 @@ mod past;
 mod pending;
 mod process;
 mod proxy;
+mod public_names;
 mod query;
 mod readiness;
 mod refusal;

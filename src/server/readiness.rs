@@ -3,6 +3,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
+use super::public_names::public_names;
 use crate::disk::{Disk, NEARLY_FULL_PERCENT};
 use crate::halt::Switch;
 use crate::ingest::LogState;
@@ -40,20 +41,19 @@ impl Readiness {
             LogState::Writable => "ok",
             LogState::Failing => "failing",
         };
-        let sources: Map<String, Value> = self
-            .sources
-            .iter()
-            .map(|(name, state)| (name.to_string(), json!({ "state": state.as_str() })))
+        let names = public_names(self.sources.iter().map(|(name, _)| name));
+        let states = self.sources.iter().map(|(_, state)| state);
+        let sources: Map<String, Value> = names
+            .into_iter()
+            .zip(states)
+            .map(|(name, state)| (name, json!({ "state": state.as_str() })))
             .collect();
         let disk = said_of(self.disk.used_percent().ok());
-        let halt = self.halts.halt();
-        let mut checks = json!({
-            "log": log, "disk": disk, "draining": draining, "halted": halt.is_some(),
+        // Not why: anybody may look.
+        let halted = self.halts.halt().is_some();
+        let checks = json!({
+            "log": log, "disk": disk, "draining": draining, "halted": halted, "sources": sources,
         });
-        if let Some(halt) = halt {
-            checks["halt_reason"] = halt.reason.as_str().into();
-        }
-        checks["sources"] = sources.into();
         (code, json!({ "status": status, "checks": checks }))
     }
 }
@@ -128,8 +128,7 @@ mod tests {
         readiness.halts.throw(reason, ReceivedAt::MIN);
         let (code, body) = readiness.report();
         let checks = json!({
-            "log": "ok", "disk": "unknown", "draining": false, "halted": true,
-            "halt_reason": "the exchange is down", "sources": {},
+            "log": "ok", "disk": "unknown", "draining": false, "halted": true, "sources": {},
         });
         assert_eq!(code.as_u16(), 200);
         assert_eq!(body, json!({ "status": "ready", "checks": checks }));
