@@ -11,6 +11,7 @@ mod file;
 mod handover;
 mod hold;
 mod lines;
+mod parameters;
 mod spec;
 mod splitter;
 mod state;
@@ -34,7 +35,8 @@ pub use file::Unreadable;
 pub(crate) use file::matching;
 pub use handover::{Bookmark, Bookmarks, Handover, Mark};
 pub use lines::{CutOff, Lines, MAX_LINE_BYTES, Origin, Position, SourceName, TooLong, Unfinished};
-pub use spec::{ExecSpec, FileSpec, From, InvalidSpec, Restart, Spec, StdinSpec};
+pub use parameters::{From, Restart};
+pub use spec::{ExecSpec, FileSpec, InvalidSpec, Spec, StdinSpec};
 pub(crate) use splitter::Splitter;
 pub use state::{Standing, State, States};
 

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use glob::Pattern;
 
+use super::parameters::{self, From, KNOWN, KNOWN_OF_COMMANDS, Parameters, Restart};
 use super::{SourceName, file};
 use crate::signal::TimeUnit;
 
@@ -43,26 +44,6 @@ pub struct ExecSpec {
     command: String,
     restart: Restart,
     unit: TimeUnit,
-}
-
-/// What happens when a command has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Restart {
-    /// It is started again, however it ended.
-    #[default]
-    Always,
-    /// So has the source.
-    Never,
-}
-
-/// Where reading begins in files that are there when the server starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum From {
-    /// Only what is appended from now on.
-    #[default]
-    End,
-    /// All of it.
-    Start,
 }
 
 /// A `--source` that can't be understood.
@@ -172,7 +153,7 @@ fn parse(spec: &str) -> Result<Spec, String> {
     if let Some(command) = spec.strip_prefix("exec:") {
         return parse_exec(command).map(Spec::Exec);
     }
-    let (name, parameters) = split_parameters(spec, KNOWN);
+    let (name, parameters) = parameters::split(spec, KNOWN);
     if name == "stdin" {
         let parameters = Parameters::parse(parameters)?;
         let parameters = parameters.without_from()?.without_restart()?;
@@ -196,8 +177,7 @@ fn parse(spec: &str) -> Result<Spec, String> {
 }
 
 fn parse_exec(spec: &str) -> Result<ExecSpec, String> {
-    // Of the others a command may hold any, in an address that it fetches.
-    let (command, parameters) = split_parameters(spec, KNOWN_OF_COMMANDS);
+    let (command, parameters) = parameters::split(spec, KNOWN_OF_COMMANDS);
     if command.trim().is_empty() {
         return Err("no command; write exec:COMMAND as in exec:./strategy.py".to_owned());
     }
@@ -230,7 +210,7 @@ fn parse_exec(spec: &str) -> Result<ExecSpec, String> {
 }
 
 fn parse_file(spec: &str) -> Result<FileSpec, String> {
-    let (path, parameters) = split_parameters(spec, KNOWN);
+    let (path, parameters) = parameters::split(spec, KNOWN);
     if path.is_empty() {
         return Err("no path; write file:PATH as in file:signals/*.jsonl".to_owned());
     }
@@ -255,89 +235,8 @@ fn parse_file(spec: &str) -> Result<FileSpec, String> {
     })
 }
 
-/// Parameters start at the last `?` that is followed by a known name and `=`, because `?` is
-/// also a wildcard and may stand in a file's name.
-fn split_parameters<'a>(spec: &'a str, known: &[&str]) -> (&'a str, &'a str) {
-    spec.rmatch_indices('?')
-        .map(|(at, _)| (&spec[..at], &spec[at + 1..]))
-        .find(|(_, after)| {
-            after
-                .split_once('=')
-                .is_some_and(|(name, _)| known.contains(&name))
-        })
-        .unwrap_or((spec, ""))
-}
-
-const KNOWN: &[&str] = &["from", "unit", "restart"];
-const KNOWN_OF_COMMANDS: &[&str] = &["unit", "restart"];
-
 /// It stands in every signal that a client of `signalcast.v2` is sent.
 const MOST_COMMAND_BYTES: usize = 1024;
-
-#[derive(Default)]
-struct Parameters {
-    from: Option<From>,
-    unit: Option<TimeUnit>,
-    restart: Option<Restart>,
-}
-
-impl Parameters {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut parameters = Self::default();
-        for parameter in text.split('&').filter(|_| !text.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let again = match name {
-                "from" => parameters
-                    .from
-                    .replace(match value {
-                        "start" => From::Start,
-                        "end" => From::End,
-                        _ => return Err(format!("from is \"{value}\"; write start or end")),
-                    })
-                    .is_some(),
-                "unit" => parameters
-                    .unit
-                    .replace(match value {
-                        "ms" => TimeUnit::Milliseconds,
-                        "s" => TimeUnit::Seconds,
-                        _ => return Err(format!("unit is \"{value}\"; write ms or s")),
-                    })
-                    .is_some(),
-                "restart" => parameters
-                    .restart
-                    .replace(match value {
-                        "always" => Restart::Always,
-                        "never" => Restart::Never,
-                        _ => return Err(format!("restart is \"{value}\"; write always or never")),
-                    })
-                    .is_some(),
-                _ => {
-                    return Err(format!(
-                        "no parameter \"{name}\"; known are from=start, unit=ms and restart=never"
-                    ));
-                }
-            };
-            if again {
-                return Err(format!("\"{name}\" is there twice; leave one out"));
-            }
-        }
-        Ok(parameters)
-    }
-
-    fn without_from(self) -> Result<Self, String> {
-        match self.from {
-            None => Ok(self),
-            Some(_) => Err("only file: sources take \"from\"; leave it out".to_owned()),
-        }
-    }
-
-    fn without_restart(self) -> Result<Self, String> {
-        match self.restart {
-            None => Ok(self),
-            Some(_) => Err("only exec: sources take \"restart\"; leave it out".to_owned()),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
