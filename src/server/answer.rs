@@ -1,5 +1,6 @@
 use hyper::body::Bytes;
 use serde::Serialize;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use warp::http::{Response, StatusCode};
 
@@ -19,6 +20,27 @@ pub(super) fn json_text(code: StatusCode, text: Bytes) -> Response<Bytes> {
         .header(CONTENT_TYPE, "application/json")
         .body(text)
         .expect("the headers are constants")
+}
+
+/// The same answer, for which a drain waits until it is on its way.
+pub(super) fn awaited(answer: Response<Bytes>, answering: TaskTrackerToken) -> Response<Bytes> {
+    answer.map(|text| {
+        Bytes::from_owner(Awaited {
+            text,
+            _answering: answering,
+        })
+    })
+}
+
+struct Awaited {
+    text: Bytes,
+    _answering: TaskTrackerToken,
+}
+
+impl AsRef<[u8]> for Awaited {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
 }
 
 /// The same answer, for nobody on the way to keep.

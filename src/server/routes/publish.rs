@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::Stream;
 use hyper::body::{Buf, Bytes};
 use serde::Serialize;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
@@ -102,22 +101,5 @@ pub(super) fn accepted(code: StatusCode, lines: &[usize], published: Published) 
     let accepted = Accepted {
         accepted: accepted.collect(),
     };
-    let text = serde_json::to_vec(&accepted).expect("strings and numbers serialize");
-    let text = Bytes::from_owner(Answer {
-        text,
-        _answering: answering,
-    });
-    answer::json_text(code, text)
-}
-
-/// An answer on its way, for which a drain waits.
-struct Answer {
-    text: Vec<u8>,
-    _answering: TaskTrackerToken,
-}
-
-impl AsRef<[u8]> for Answer {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
+    answer::awaited(answer::json(code, &accepted), answering)
 }
