@@ -373,17 +373,22 @@ async fn a_halt_outlives_the_process_and_what_was_void_stays_so() {
     }
 }
 
+/// A client of `signalcast.v2` on a server without TLS, for which little waits in its own system.
+async fn slow_client(server: &TestServer) -> TestClient {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = MaybeTlsStream::Plain(socket.connect(server.address).await.unwrap());
+    let request = upgrade(server, "/", V2);
+    let upgraded = Box::pin(tokio_tungstenite::client_async(request, stream));
+    let (socket, response) = patiently("upgrade", upgraded).await.unwrap();
+    TestClient { socket, response }
+}
+
 #[tokio::test]
 async fn a_client_that_is_behind_waits_where_it_is_and_goes_on() {
     const SIGNALS: u64 = 60_000;
     let mut server = TestServer::start("--server-shards 1 --plaintext");
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let stream = MaybeTlsStream::Plain(socket.connect(server.address).await.unwrap());
-    let request = upgrade(&server, "/", V2);
-    let upgraded = Box::pin(tokio_tungstenite::client_async(request, stream));
-    let (socket, response) = patiently("upgrade", upgraded).await.unwrap();
-    let mut deaf = TestClient { socket, response };
+    let mut deaf = slow_client(&server).await;
     let mut live = client(&server, "/", V1).await;
     let mut feed = server.take_feed();
     let feeding = thread::spawn(move || {
@@ -854,6 +859,50 @@ async fn a_halted_server_drains_like_any_other() {
     assert_eq!(v2.texts_until_close().await, (Vec::new(), 1001));
     let log = server.wait().1;
     assert!(log.contains("drained in time"), "{log}");
+}
+
+#[tokio::test]
+async fn what_a_drain_still_delivers_can_be_halted_but_not_lifted() {
+    const SIGNALS: u64 = 20_000;
+    let folder = Arc::new(Folder::new());
+    let options = "--server-shards 1 --plaintext --drain 60s";
+    let mut server = TestServer::start_in(Arc::clone(&folder), options);
+    let mut slow = slow_client(&server).await;
+    let mut live = client(&server, "/", V1).await;
+    let mut feed = server.take_feed();
+    let feeding = thread::spawn(move || feed.write_all(lines(1..=SIGNALS).as_bytes()).unwrap());
+    expect_v1(&mut live, 1..=SIGNALS).await;
+    feeding.join().unwrap();
+    server.signal(Signal::TERM);
+    // By then all is recorded, and only those that are behind are still served.
+    assert_eq!(live.expect_close().await.0, 1001);
+    assert_eq!(halt(&server).await, halted(SIGNALS + 1));
+    let stand = timeless(done(&server, "GET", "/halt", "").await);
+    assert_eq!(stand, halted(SIGNALS + 1));
+    let lift = call(&server, "DELETE", "/halt", "").await;
+    assert_eq!((lift.status, lift.code().as_str()), (503, "draining"));
+
+    assert_eq!(said(&mut slow).await["type"], "connection_established");
+    let (rest, code) = slow.texts_until_close().await;
+    assert_eq!(code, 1001);
+    let (told, sent) = rest.split_last().unwrap();
+    let told: Value = serde_json::from_str(told).unwrap();
+    assert_eq!(told, json!({ "type": "halted", "reason": REASON }));
+    let sent = sent.len() as u64;
+    assert!(sent < SIGNALS / 2, "{sent}");
+    let log = server.wait().1;
+    assert!(log.contains("drained in time"), "{log}");
+
+    // So it is after the next start, and what was not sent comes after the lift.
+    let server = TestServer::start_in(folder, "--plaintext");
+    let mut back = client(&server, &format!("/?after_seq={sent}"), V2).await;
+    assert_eq!(said(&mut back).await["type"], "connection_established");
+    expect_halted(&mut back).await;
+    expect_nothing(&mut back).await;
+    assert_eq!(self::lift(&server).await, lifted(SIGNALS));
+    expect_resumed(&mut back).await;
+    expect(&mut back, sent + 1..=SIGNALS, false).await;
+    server.stop();
 }
 
 #[test]

@@ -51,7 +51,7 @@ async fn a_feed_that_is_faster_than_a_shard_waits_and_all_of_it_is_published() {
     let (handovers, arriving) = mpsc::channel(DELIVERIES_CAPACITY);
     let threads = [
         thread::spawn(move || ingest.run(arriving)),
-        thread::spawn(move || recorder.run()),
+        thread::spawn(move || drop(recorder.run())),
     ];
 
     // Far more than fits into the channel and what a shard may be behind.
@@ -161,7 +161,7 @@ async fn whoever_publishes_is_told_of_its_own_signals_whatever_is_in_the_same_co
     let (deliveries, arriving) = mpsc::channel(DELIVERIES_CAPACITY);
     let threads = [
         thread::spawn(move || ingest.run(arriving)),
-        thread::spawn(move || recorder.run()),
+        thread::spawn(move || drop(recorder.run())),
     ];
     let publisher = Publisher::new(&deliveries);
     let none = publish(&publisher, "http:0".into(), Vec::new()).await;

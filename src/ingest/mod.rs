@@ -4,6 +4,8 @@
 //! HTTP, are brought by a `Publisher`, parsed, through the same channel.
 
 mod delivery;
+mod finished;
+mod heeded;
 mod publication;
 mod publisher;
 mod recorder;
@@ -25,6 +27,7 @@ use crate::signal::{ReceivedAt, Signal};
 use crate::source::{Arrival, Lines, Origin, Position, SourceName, States, TooLong};
 
 pub use delivery::{Delivery, Refused};
+pub use finished::Finished;
 pub use publication::{Publication, Signals};
 pub use publisher::{Place, Publisher, Stopped};
 pub use recorder::{LogState, Recorder, ToRecorder};

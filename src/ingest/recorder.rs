@@ -5,10 +5,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 
-use super::{MOST_BATCH, Parsed, Unrecorded};
+use super::heeded::Heeded;
+use super::{Finished, MOST_BATCH, Parsed, Unrecorded};
 use crate::crash;
 use crate::halt::{Position, Switch};
 use crate::hub::Hub;
@@ -25,6 +26,8 @@ pub struct Recorder {
     hub: Hub,
     arriving: Receiver<Parsed>,
     halts: Heeded,
+    /// Rung when the halt switch is thrown.
+    bell: Arc<Notify>,
     duplicates: u64,
     ended: watch::Sender<HashSet<SourceName>>,
     log: watch::Sender<LogState>,
@@ -52,14 +55,6 @@ pub enum LogState {
     Failing,
 }
 
-/// The halt switch, as far as the recorder has come to it.
-struct Heeded {
-    switch: Switch,
-    /// The newest change that holds here.
-    number: u64,
-    position: Position,
-}
-
 /// Batches that wait for the recorder. When they are more, ingest waits.
 const BATCHES_CAPACITY: usize = 2;
 
@@ -84,11 +79,8 @@ impl Recorder {
             journal,
             hub,
             arriving,
-            halts: Heeded {
-                switch: Switch::unkept(),
-                number: 0,
-                position: Position::Lifted,
-            },
+            halts: Heeded::of(Switch::unkept()),
+            bell: Arc::default(),
             duplicates: 0,
             ended: watch::Sender::default(),
             log: watch::Sender::default(),
@@ -108,13 +100,16 @@ impl Recorder {
     #[must_use]
     pub fn heeding(mut self, switch: Switch, to_recorder: &ToRecorder) -> Self {
         let batches = Arc::downgrade(&to_recorder.batches);
+        let bell = Arc::clone(&self.bell);
         switch.when_thrown(move || {
             if let Some(batches) = batches.upgrade() {
                 // When it is full the recorder is awake.
                 batches.try_send(Parsed::default()).ok();
             }
+            // It may have finished.
+            bell.notify_one();
         });
-        self.halts.switch = switch;
+        self.halts = Heeded::of(switch);
         self.heed();
         self
     }
@@ -134,8 +129,9 @@ impl Recorder {
         self.ended.subscribe()
     }
 
-    /// Goes on until everybody who brings signals has ended.
-    pub fn run(mut self) {
+    /// Goes on until everybody who brings signals has ended. Returns what there is still to do: as
+    /// long as clients are taking what was published, that may be stopped.
+    pub fn run(mut self) -> Finished {
         let mut patience = BETWEEN_TENDING;
         loop {
             match self.arriving.recv_timeout(patience) {
@@ -161,6 +157,8 @@ impl Recorder {
                 "signals with an id that the log holds were dropped"
             );
         }
+        let next = self.next();
+        Finished::new(self.hub, self.halts, next, self.bell)
     }
 
     fn commit(&mut self, parsed: Parsed) {
@@ -206,12 +204,15 @@ impl Recorder {
     /// What was recorded before is published, so what the halt switch says holds for all that is
     /// recorded from now on.
     fn heed(&mut self) {
-        if let Some(change) = self.halts.switch.news(self.halts.number) {
-            self.halts.number = change.number();
-            self.halts.position = change.position();
-            let next = self.journal.head().map_or(Seq::FIRST, Seq::next);
+        if let Some(change) = self.halts.news() {
+            let next = self.next();
             self.hub.change(change, next);
         }
+    }
+
+    /// The place of what is recorded next.
+    fn next(&self) -> Seq {
+        self.journal.head().map_or(Seq::FIRST, Seq::next)
     }
 
     /// A log that cannot be written makes everything wait, but for the halt switch.
@@ -222,7 +223,7 @@ impl Recorder {
         let (mut failing_since, mut said) = (None, HashSet::new());
         let done = loop {
             self.heed();
-            match attempt(&mut *self.journal, self.halts.position) {
+            match attempt(&mut *self.journal, self.halts.position()) {
                 Ok(done) => break done,
                 Err(why) => {
                     self.metrics.not_recorded();
@@ -323,7 +324,7 @@ mod tests {
         let (arrivals, arriving) = mpsc::channel(1);
         let threads = [
             thread::spawn(|| ingest.run(arriving)),
-            thread::spawn(|| recorder.run()),
+            thread::spawn(|| drop(recorder.run())),
         ];
         let origin = Origin {
             source: "stdin".into(),

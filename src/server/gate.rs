@@ -89,6 +89,18 @@ impl Gate {
         Ok(admission.principal)
     }
 
+    /// The same while the server drains, too: for what has to be possible as long as anything is
+    /// delivered.
+    pub(super) async fn authorise_to_the_end(
+        &self,
+        call: &Call,
+        scope: Scope,
+    ) -> Result<Principal, Refusal> {
+        let admission = self.judge(call, Ways::Header).await?;
+        self.check(&admission.principal, scope)?;
+        Ok(admission.principal)
+    }
+
     /// Whether somebody who was let in may still do what he asks for, at this moment. To be asked
     /// when a body has come, right before what it asks for is done: it may have taken its time, and
     /// his token may have been revoked or have expired meanwhile.

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ use crate::halt::Switch;
 use crate::history::History;
 use crate::hub::{Follower, Hub};
 use crate::ingest::{
-    DELIVERIES_CAPACITY, Delivery, Ingest, LogState, Publisher, Recorder, Unrecorded,
+    DELIVERIES_CAPACITY, Delivery, Finished, Ingest, LogState, Publisher, Recorder, Unrecorded,
 };
 use crate::journal::{Batch, Journal, JournalError};
 use crate::jwks;
@@ -55,6 +56,8 @@ pub(super) struct Server {
     workers: JoinSet<()>,
     /// Ingest and the recorder.
     recording: Vec<thread::JoinHandle<()>>,
+    /// What the recorder leaves.
+    finished: Option<oneshot::Receiver<Finished>>,
     shards: Vec<thread::JoinHandle<()>>,
 }
 
@@ -142,6 +145,7 @@ impl Server {
             died: CancellationToken::new(),
             workers: JoinSet::new(),
             recording: Vec::new(),
+            finished: None,
             shards: Vec::new(),
         }
     }
@@ -216,7 +220,10 @@ impl Server {
         arriving: mpsc::Receiver<Delivery>,
     ) -> io::Result<()> {
         self.start_thread("ingest", move || ingest.run(arriving))?;
-        self.start_thread("journal", move || recorder.run())
+        let (finished, finishes) = oneshot::channel();
+        self.finished = Some(finishes);
+        // Nobody wants it when the server ends at once.
+        self.start_thread("journal", move || drop(finished.send(recorder.run())))
     }
 
     fn open_sources(
@@ -280,12 +287,16 @@ impl Server {
         let last_call = (self.drain / 10).min(LONGEST_LAST_CALL);
         self.begin_drain();
         let recording = std::mem::take(&mut self.recording);
+        let finished = self.finished.take();
         let mut shards = pin!(join(std::mem::take(&mut self.shards)));
         let delivered = async {
             // Ends when the sources have let go of their channel.
             join(recording).await;
             self.stop_shards.drain.cancel();
-            shards.as_mut().await;
+            tokio::select! {
+                () = shards.as_mut() => {}
+                never = heed_halts(finished) => match never {},
+            }
         };
         let why = tokio::select! {
             () = delivered => {
@@ -333,6 +344,17 @@ async fn all_ended(ended: &mut watch::Receiver<HashSet<SourceName>>, finite: &Ha
         // The recorder has ended, which is seen by itself.
         std::future::pending().await
     }
+}
+
+/// What is recorded and not delivered yet can still be halted.
+async fn heed_halts(finished: Option<oneshot::Receiver<Finished>>) -> Infallible {
+    if let Some(finished) = finished
+        && let Ok(finished) = finished.await
+    {
+        return finished.heed().await;
+    }
+    // Its thread has died.
+    std::future::pending().await
 }
 
 /// Nobody is told that the server runs before the log knows where its sources begin.

@@ -53,19 +53,35 @@ async fn handle<B: Buf>(
     method: &Method,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
-    let principal = gate.authorise(call, Scope::Admin).await?;
-    let stand = match *method {
+    // What a drain still delivers can be stopped. A lift can wait for the next start.
+    let by = gate.authorise_to_the_end(call, Scope::Admin).await?;
+    let visit = &call.visit;
+    let (stand, answering) = match *method {
         Method::POST => {
-            let instruction = json_body::read(gate, call, &principal, body, FORM);
-            let Instruction { reason } = instruction.await?;
-            let reason = Reason::try_from(reason)
-                .map_err(|why| Refusal::BadRequest(why.to_string().into()))?;
-            halt(switch, &call.visit, &principal, reason).await?
+            let reason = reason(gate, call, &by, body).await?;
+            // There may be nobody else for whom a drain waits.
+            let answering = visit.answering.token();
+            (halt(switch, visit, &by, reason).await?, answering)
         }
-        Method::DELETE => lift(switch, &call.visit, &principal).await?,
-        _ => switch.stand(),
+        Method::DELETE => {
+            gate.is_open()?;
+            let answering = visit.answering.token();
+            (lift(switch, visit, &by).await?, answering)
+        }
+        _ => (switch.stand(), visit.answering.token()),
     };
-    Ok(answer::json(StatusCode::OK, &Said::of(&stand)))
+    let answer = answer::json(StatusCode::OK, &Said::of(&stand));
+    Ok(answer::awaited(answer, answering))
+}
+
+async fn reason<B: Buf>(
+    gate: &Gate,
+    call: &Call,
+    by: &Principal,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Reason, Refusal> {
+    let Instruction { reason } = json_body::read(gate, call, by, body, FORM).await?;
+    Reason::try_from(reason).map_err(|why| Refusal::BadRequest(why.to_string().into()))
 }
 
 async fn halt(
