@@ -123,6 +123,56 @@ async fn whoever_comes_back_goes_on_behind_the_last_id_it_has() {
     }
 }
 
+/// Where each start begins another log, an id of the former one would be taken for one of this.
+#[tokio::test]
+async fn an_id_counts_where_it_is_certain_which_log_it_is_of() {
+    for (journal, alone) in [("sqlite", 200), ("none", 410)] {
+        let mut server = TestServer::start(&format!("--journal {journal}"));
+        let good = server.authorization();
+        let (mut reader, _) = server.events("/signals/stream", &good).await;
+        let epoch = reader.answer.header("signalcast-epoch").unwrap();
+        let epoch = format!("/signals/stream?epoch={epoch}");
+        server.feed(&lines(1..=8));
+        assert_eq!(reader.seqs(8).await, (1..=8).collect::<Vec<_>>());
+        let by_ticket = format!(
+            "/signals/stream?ticket={}",
+            server.ticket(&server.token()).await
+        );
+        let unused = format!(
+            "/signals/stream?ticket={}",
+            server.ticket(&server.token()).await
+        );
+        let (mut known, _) = server.events(&by_ticket, "").await;
+        for (target, headers, id, status) in [
+            ("/signals/stream", good.as_str(), "5", alone),
+            ("/signals/stream", &good, "0", alone),
+            ("/signals/stream?after_seq=5", &good, "5", alone),
+            (&unused, "", "5", alone),
+            (&epoch, &good, "5", 200),
+            ("/signals/stream?epoch=other", &good, "5", 410),
+            (&by_ticket, "", "5", 200),
+        ] {
+            let headers = format!("{headers}Last-Event-ID: {id}\r\n");
+            if status == 200 {
+                let (_, first) = server.events(target, &headers).await;
+                assert_eq!(first.id.to_string(), id, "{journal} {target}");
+                continue;
+            }
+            let answer = server.get(target, &headers).await;
+            let said: Value = serde_json::from_str(&answer.body).unwrap();
+            let told = (answer.status, &said["code"], &said["last_seq"]);
+            let expected = (410, &json!("history_gone"), &json!(8));
+            assert_eq!(told, expected, "{journal} {target}");
+        }
+        assert_eq!(known.try_next().await, None, "it was opened again");
+        // What is in the URL alone is what a program means, and an empty header is none.
+        let headers = format!("{good}Last-Event-ID:\r\n");
+        let target = "/signals/stream?after_seq=6";
+        assert_eq!(server.events(target, &headers).await.1.id, 6);
+        server.stop();
+    }
+}
+
 #[tokio::test]
 async fn a_reader_gets_what_it_and_its_token_ask_for_in_the_form_it_asks_for() {
     let mut server = TestServer::start("");

@@ -13,17 +13,6 @@ use tokio::io::AsyncWriteExt as _;
 
 const LENIENT: &str = "--auth-failed-tries-per-minute 0";
 
-/// A new ticket of whoever has this token.
-async fn ticket(server: &TestServer, token: &str) -> String {
-    let request = format!(
-        "POST /ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
-         Authorization: Bearer {token}\r\n\r\n"
-    );
-    let (_, answer) = server.open(request.as_bytes()).await;
-    let body: Value = serde_json::from_str(&answer.body).unwrap();
-    body["ticket"].as_str().unwrap().to_owned()
-}
-
 /// What somebody is told who is not let in.
 async fn refused(server: &TestServer, target: &str, headers: &str) -> (u16, String) {
     let answer: Answer = server.get(target, headers).await;
@@ -40,7 +29,7 @@ async fn a_ticket_opens_a_stream_and_opens_it_again_when_the_connection_breaks()
     let mut server = TestServer::start(&format!("{LENIENT} --limits-connections 1"));
     let target = format!(
         "/signals/stream?ticket={}",
-        ticket(&server, &server.token()).await
+        server.ticket(&server.token()).await
     );
     let unknown = (401, "invalid_token".to_owned());
     let (mut reader, first) = server.events(&target, "").await;
@@ -81,7 +70,7 @@ async fn a_request_that_is_refused_ends_no_stream_and_opens_none() {
     let mut server = TestServer::start(&format!("{LENIENT} --limits-connections 1"));
     let target = format!(
         "/signals/stream?ticket={}",
-        ticket(&server, &server.token()).await
+        server.ticket(&server.token()).await
     );
     let (mut reader, _) = server.events(&target, "").await;
     let bad = (400, "bad_request".to_owned());
@@ -105,7 +94,7 @@ async fn a_request_that_is_refused_ends_no_stream_and_opens_none() {
     drop(again);
     server.logged("closed by the client").await;
     // What is refused at first was no stream at any time, and has used the ticket up.
-    let unused = ticket(&server, &server.token()).await;
+    let unused = server.ticket(&server.token()).await;
     let target = format!("/signals/stream?ticket={unused}");
     let answer = refused(&server, &format!("{target}&limit=1"), "").await;
     assert_eq!(answer, bad);
@@ -117,7 +106,7 @@ async fn a_request_that_is_refused_ends_no_stream_and_opens_none() {
 async fn a_reader_stays_no_longer_than_the_token_behind_its_ticket() {
     let server = TestServer::start(LENIENT);
     let token = server.mint(&with("jti", "t-1"));
-    let target = format!("/signals/stream?ticket={}", ticket(&server, &token).await);
+    let target = format!("/signals/stream?ticket={}", server.ticket(&token).await);
     let (mut reader, _) = server.events(&target, "").await;
     assert!(server.folder.run("token revoke --jti t-1").status.success());
     assert_eq!(reader.closed().await.0, 1008);
@@ -146,7 +135,7 @@ async fn the_other_ways_of_a_stream() {
     );
     let answer = refused(&server, "/signals/stream", &entry).await;
     assert_eq!(answer, (401, "missing_token".to_owned()));
-    let both = format!("{by_url}&ticket={}", ticket(&server, &token).await);
+    let both = format!("{by_url}&ticket={}", server.ticket(&token).await);
     let answer = refused(&server, &both, "").await;
     assert_eq!(answer, (400, "invalid_request".to_owned()));
 }

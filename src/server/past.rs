@@ -82,6 +82,11 @@ impl Past {
         }
     }
 
+    /// Whether it outlives the server. Otherwise each start begins another log.
+    pub(super) fn is_kept(&self) -> bool {
+        self.history.oldest().is_some()
+    }
+
     /// The first signal for somebody who begins like this, in the log of this epoch if it names one.
     pub(super) async fn first(&self, start: Start, epoch: Option<&str>) -> Result<Seq, Refusal> {
         if epoch.is_some_and(|epoch| epoch != self.epoch.to_string()) {
@@ -116,6 +121,15 @@ impl Past {
         }
     }
 
+    /// What to tell somebody who can't have what he asks for.
+    pub(super) fn gone(&self, why: &'static str) -> Refusal {
+        Refusal::HistoryGone(Gone {
+            why,
+            epoch: self.epoch,
+            held: self.range(),
+        })
+    }
+
     fn after(&self, last: Option<Seq>) -> Result<Seq, Refusal> {
         let first = last.map_or(Seq::FIRST, Seq::next);
         if first > self.next {
@@ -140,14 +154,6 @@ impl Past {
 
     fn oldest(&self) -> Seq {
         self.history.oldest().unwrap_or(self.tail_first)
-    }
-
-    fn gone(&self, why: &'static str) -> Refusal {
-        Refusal::HistoryGone(Gone {
-            why,
-            epoch: self.epoch,
-            held: self.range(),
-        })
     }
 }
 

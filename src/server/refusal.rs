@@ -83,6 +83,9 @@ impl Gone {
     pub(super) const OTHER_LOG: &'static str = "the log that you name with epoch is no more; this \
          one has another epoch, and its seqs mean other signals: begin anew, without after_seq and \
          epoch";
+    pub(super) const NO_LOG_NAMED: &'static str = "this log is kept in memory alone, so Last-Event-ID \
+         may be of one that ended with another run of the server: name its epoch, too, or begin anew, \
+         without Last-Event-ID";
 }
 
 /// What [`Refusal::code`] may say, for whoever counts.

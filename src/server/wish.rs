@@ -38,9 +38,14 @@ impl Wish {
         })
     }
 
-    /// The same, but from this place on, if there is one.
-    pub(super) fn beginning(mut self, start: Option<Start>) -> Self {
-        self.asked.start = start.or(self.asked.start);
+    /// Whether it says which log it speaks of.
+    pub(super) fn names_log(&self) -> bool {
+        self.asked.epoch.is_some()
+    }
+
+    /// The same, but from this place on.
+    pub(super) fn beginning(mut self, start: Start) -> Self {
+        self.asked.start = Some(start);
         self
     }
 

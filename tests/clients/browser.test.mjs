@@ -222,22 +222,28 @@ test("an EventSource that was cut off comes back by itself, and has every signal
   assert.deepEqual([beat.data.last_seq, beat.lastEventId], [12, "12"]);
 });
 
-test("the documented EventSource has every signal once, although the server was killed", async (t) => {
-  const { server, page, https } = await open(t);
+/** A page that follows signals with the documented EventSource, and what it has seen. */
+async function openDocumented(test, options) {
+  const { server, page, https } = await open(test, options);
   const section = PROTOCOL.split("\n### In a browser\n")[1];
   const [, program] = section.match(/^```js\n(.*?)^```$/ms);
   const changed = program
     .replace("https://signals.example.org", https)
-    .replace("(lastId = event.lastEventId)", "(window.begun = lastId = event.lastEventId)")
+    .replace("place = {", "window.begun = place = {")
     .replace("console.log(JSON.parse(data))", "window.seen.push(JSON.parse(data))");
   for (const word of [https, "window.begun", "window.seen"]) assert.ok(changed.includes(word), word);
   await page.evaluate((token) => Object.assign(window, { token, seen: [] }), server.token());
   await page.addScriptTag({ content: `{ ${changed} }`, type: "module" });
+  await page.waitForFunction(() => window.begun !== undefined);
   const seen = async (count) => {
     await page.waitForFunction((count) => window.seen.length >= count, count);
     return page.evaluate(() => window.seen.map(({ seq, content }) => `${seq} ${content.price}`));
   };
-  await page.waitForFunction(() => window.begun !== undefined);
+  return { server, page, seen };
+}
+
+test("the documented EventSource has every signal once, although the server was killed", async (t) => {
+  const { server, seen } = await openDocumented(t);
   server.append("buy BTCUSDT 1.00");
   await seen(1);
   await server.crash();
@@ -245,6 +251,17 @@ test("the documented EventSource has every signal once, although the server was 
   await seen(2);
   server.append("buy BTCUSDT 3.00");
   assert.deepEqual(await seen(3), ["1 1.00", "2 2.00", "3 3.00"]);
+});
+
+test("the documented EventSource begins anew when the log is another one", async (t) => {
+  const { server, page, seen } = await openDocumented(t, { options: ["--journal", "none"] });
+  const epoch = await page.evaluate(() => window.begun.epoch);
+  server.append("buy BTCUSDT 1.00");
+  await seen(1);
+  await server.crash();
+  await page.waitForFunction((epoch) => window.begun.epoch !== epoch, epoch);
+  server.append("buy BTCUSDT 2.00");
+  assert.deepEqual(await seen(2), ["1 1.00", "1 2.00"]);
 });
 
 test("a page of an origin that is not named gets no answer to read", async (t) => {

@@ -1,6 +1,7 @@
 //! A reader of Server-Sent Events who takes nothing but what the server is to write: each event with
 //! its lines in one order, ended by one empty line.
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
@@ -78,6 +79,17 @@ impl TestServer {
         assert_eq!(first.name, "connection_established");
         assert_eq!(first.retry, Some(2000));
         (reader, first)
+    }
+
+    /// A new ticket of whoever has this token.
+    pub async fn ticket(&self, token: &str) -> String {
+        let request = format!(
+            "POST /ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        let (_, answer) = self.open(request.as_bytes()).await;
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        body["ticket"].as_str().unwrap().to_owned()
     }
 
     /// A header line with a token that may read.

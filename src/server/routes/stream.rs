@@ -19,7 +19,7 @@ use crate::server::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ};
 use crate::server::newcomer::{Newcomer, Subscriber};
 use crate::server::past::{Past, Start};
 use crate::server::query::after_seq;
-use crate::server::refusal::Refusal;
+use crate::server::refusal::{Gone, Refusal};
 use crate::server::ticket_streams::Known;
 use crate::server::wish::Wish;
 use crate::signal::Protocol;
@@ -48,8 +48,16 @@ async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
         gate.has_room(visit.address)?;
     }
     let wish = Wish::parse(&query, Protocol::V2, Framing::Events, visit.address)?;
-    // A browser that comes back asks for its first URL again.
-    let wish = wish.beginning(last_event_id(&call.headers)?);
+    let wish = match last_event_id(&call.headers)? {
+        None => wish,
+        // An id is a number in some log. A ticket that has opened a stream is of this run, and so is
+        // what came by it.
+        Some(_) if stream == Known::Unopened && !wish.names_log() && !visit.past.is_kept() => {
+            return Err(visit.past.gone(Gone::NO_LOG_NAMED));
+        }
+        // A browser that comes back asks for its first URL again.
+        Some(start) => wish.beginning(start),
+    };
     let cursor = wish.cursor(&visit.past, &visit.opening).await?;
     // Not before: a refused request ends no stream.
     let ticket = match claim {
