@@ -285,6 +285,15 @@ async fn somebody_who_stops_it_gets_what_was_read_to_the_server_first() {
     );
 }
 
+/// The answer to so many lines that the server has.
+fn accepted(count: usize) -> String {
+    let body = format!(r#"{{"accepted":[{}]}}"#, vec!["{}"; count].join(","));
+    format!(
+        "HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// Takes one request, answers with this, and tells what was sent.
 async fn answer_once(listener: &TcpListener, answer: &str) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -313,13 +322,6 @@ async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_nev
     let mut feed = Feed::to(&folder, &url, "t");
     feed.write("buy A 1\nbuy B 2\nbuy C 3\n");
     drop(feed.input.take());
-    let accepted = |count: usize| {
-        let body = format!(r#"{{"accepted":[{}]}}"#, vec!["{}"; count].join(","));
-        format!(
-            "HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )
-    };
     let refused = r#"{"refused":[{"line":2,"reason":"not today"}]}"#;
     let refused = format!(
         "HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{refused}",
@@ -344,6 +346,29 @@ async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_nev
         said.contains("refused: 503 Service Unavailable; trying again until it works\n"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn over_a_slow_line_fewer_are_sent_at_once_until_they_get_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut feed = Feed::to(&Folder::new(), &url, "t");
+    feed.write(&"buy A 1\n".repeat(8));
+    drop(feed.input.take());
+    let late = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let mut sent = Vec::new();
+    for answer in [
+        late.to_owned(),
+        late.to_owned(),
+        accepted(2),
+        accepted(3),
+        accepted(3),
+    ] {
+        sent.push(answer_once(&listener, &answer).await.lines().count());
+    }
+    assert_eq!(sent, [8, 4, 2, 3, 3]);
+    let (code, said) = feed.wait();
+    assert_eq!(code, 0, "{said}");
 }
 
 #[tokio::test]

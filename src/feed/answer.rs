@@ -26,6 +26,8 @@ pub(super) enum Verdict {
     Refused(HashMap<usize, String>),
     /// It has none: they were too many at once.
     TooMany,
+    /// It has none, or nobody knows: they were too long on their way.
+    TooSlow { why: String },
     /// It has none, or nobody knows; another try may do better, after this time at the earliest.
     NotNow { why: String, at_least: Duration },
     /// It has none, and would not the next time.
@@ -64,7 +66,10 @@ impl Answer {
             StatusCode::CREATED if self.accepts(count) => Verdict::Accepted,
             StatusCode::UNPROCESSABLE_ENTITY => self.refused(count),
             StatusCode::PAYLOAD_TOO_LARGE => Verdict::TooMany,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => self.not_now(),
+            StatusCode::REQUEST_TIMEOUT => Verdict::TooSlow {
+                why: self.refusal(),
+            },
+            StatusCode::TOO_MANY_REQUESTS => self.not_now(),
             status if status.is_server_error() => self.not_now(),
             status if status.is_client_error() && self.error().is_some() => {
                 Verdict::ForGood(FeedError::Refused(self.words()))
@@ -96,9 +101,13 @@ impl Answer {
         let asked = self.headers.get(RETRY_AFTER);
         let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
         Verdict::NotNow {
-            why: format!("refused: {}", self.words()),
+            why: self.refusal(),
             at_least: Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_ASKED),
         }
+    }
+
+    fn refusal(&self) -> String {
+        format!("refused: {}", self.words())
     }
 
     fn stranger(&self) -> Verdict {
@@ -173,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_won_t_is_told() {
-        for status in [408, 429, 500, 502, 503, 504] {
+        for status in [429, 500, 502, 503, 504] {
             let Verdict::NotNow { at_least, .. } = verdict(status, "<html>") else {
                 panic!("{status}")
             };
@@ -188,5 +197,6 @@ mod tests {
             "there is no token (missing_token, 401); give one with --token, --token-file or SIGNALCAST_TOKEN"
         );
         assert!(matches!(verdict(413, body), Verdict::TooMany));
+        assert!(matches!(verdict(408, body), Verdict::TooSlow { .. }));
     }
 }

@@ -137,6 +137,9 @@ impl<'a> Feeder<'a> {
                 why,
                 at_least: Duration::ZERO,
             },
+            Err(NoAnswer::Late) => Verdict::TooSlow {
+                why: "no answer in time".to_owned(),
+            },
         };
         match verdict {
             Verdict::Accepted => {
@@ -156,6 +159,11 @@ impl<'a> Feeder<'a> {
             Verdict::TooMany => {
                 let words = "a single line is too long for the server".to_owned();
                 return Err(FeedError::Refused(words));
+            }
+            Verdict::TooSlow { why } => {
+                self.lines.send_fewer(count);
+                self.wait(&why, Duration::ZERO, err).await;
+                return Ok(());
             }
             Verdict::NotNow { why, at_least } => {
                 self.wait(&why, at_least, err).await;

@@ -36,6 +36,8 @@ pub(super) enum NoAnswer {
     ForGood(FeedError),
     /// Another try may do better.
     ForNow(String),
+    /// Another try may do better with less.
+    Late,
 }
 
 /// A connection that is kept.
@@ -90,7 +92,7 @@ impl<'a> Post<'a> {
         let asking = open.ask(request(self.options, lines.clone()));
         let (answer, open) = match timeout(ANSWER_WITHIN, asking).await {
             Ok(answered) => answered.map_err(|why| NoAnswer::ForNow(lost(&*why)))?,
-            Err(_) => return Err(NoAnswer::ForNow("no answer in time".to_owned())),
+            Err(_) => return Err(NoAnswer::Late),
         };
         self.open = open;
         Ok(answer)

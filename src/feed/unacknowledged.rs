@@ -8,7 +8,7 @@ use super::line::Line;
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
     lines: VecDeque<Line>,
-    /// Most lines that are sent at once.
+    /// Most lines that are sent at once: half as many when that was too much, one more when not.
     most: usize,
 }
 
@@ -61,6 +61,7 @@ impl Unacknowledged {
     /// The server has the oldest ones, so many.
     pub(super) fn acknowledged(&mut self, count: usize) {
         self.lines.drain(..count);
+        self.most = MOST_LINES.min(self.most + 1);
     }
 
     /// The server won't have these of the oldest; returns where they stood in standard input.
@@ -79,7 +80,7 @@ impl Unacknowledged {
         numbers
     }
 
-    /// The server won't have so many at once; false if it was a single line.
+    /// So many at once were too much for the server or the way to it; false if it was a single line.
     pub(super) fn send_fewer(&mut self, count: usize) -> bool {
         self.most = (count / 2).max(1);
         count > 1
@@ -139,5 +140,7 @@ mod tests {
         assert!(lines.send_fewer(2));
         assert_eq!(lines.batch().0, 1);
         assert!(!lines.send_fewer(1));
+        lines.acknowledged(1);
+        assert_eq!(lines.batch().0, 2, "and more again, carefully");
     }
 }
