@@ -1,5 +1,6 @@
 //! What the sources are called on pages that need no token.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::source::SourceName;
@@ -8,27 +9,29 @@ use crate::source::SourceName;
 /// `exec:python3`: what else it says is its owner's affair, and may hold a key. Programs that several
 /// sources start have a number besides: `exec:python3#2`.
 pub(super) fn public_names<'a>(sources: impl Iterator<Item = &'a SourceName>) -> Vec<String> {
-    let sources: Vec<(&str, Option<&str>)> = sources
-        .map(|source| match source.as_str().strip_prefix("exec:") {
-            Some(command) => ("exec:", Some(program(command))),
-            None => (source.as_str(), None),
-        })
-        .collect();
-    let mut users = HashMap::new();
-    for program in sources.iter().filter_map(|(_, program)| *program) {
-        *users.entry(program).or_insert(0) += 1;
+    let names: Vec<Cow<'_, str>> = sources.map(public_name).collect();
+    let mut sharing = HashMap::new();
+    for name in &names {
+        *sharing.entry(name).or_insert(0) += 1;
     }
     let mut so_far = HashMap::new();
-    let name = |(name, program): (&str, Option<&str>)| match program {
-        None => name.to_owned(),
-        Some(program) if users[program] == 1 => format!("{name}{program}"),
-        Some(program) => {
-            let number = so_far.entry(program.to_owned()).or_insert(0);
-            *number += 1;
-            format!("{name}{program}#{number}")
+    let numbered = names.iter().map(|name| {
+        if sharing[name] == 1 {
+            return name.to_string();
         }
-    };
-    sources.into_iter().map(name).collect()
+        let number = so_far.entry(name).or_insert(0);
+        *number += 1;
+        format!("{name}#{number}")
+    });
+    numbered.collect()
+}
+
+/// Without a number: several commands may have the same.
+fn public_name(source: &SourceName) -> Cow<'_, str> {
+    match source.as_str().strip_prefix("exec:") {
+        Some(command) => format!("exec:{}", program(command)).into(),
+        None => source.as_str().into(),
+    }
 }
 
 /// What a command starts, without its path. A first word that is more than a path, such as
