@@ -106,33 +106,40 @@ impl Bodies {
         earned.min(Instant::now() + self.patience)
     }
 
-    /// Makes room before it takes memory. Whoever finds none is turned away at once: if all waited
-    /// for each other's room, nobody would get any.
+    /// Adds a piece to a body.
     fn take(&self, mut piece: impl Buf, body: &mut Body, most: usize) -> Result<(), Refusal> {
         let length = body.bytes.len() + piece.remaining();
         if length > most {
             return Err(too_long(most));
         }
-        let capacity = body.bytes.capacity();
-        if length > capacity {
-            let wanted = (2 * capacity).min(most).max(length);
-            let wanted = wanted.next_multiple_of(LEAST_STEP);
-            let step = (wanted - capacity).div_ceil(1024);
-            let step = u32::try_from(step).map_err(|_| too_long(most))?;
-            let more = Arc::clone(&self.room).try_acquire_many_owned(step);
-            let more = more.map_err(|_| Refusal::NoRoom)?;
-            match &mut body.room {
-                Some(room) => room.merge(more),
-                room => *room = Some(more),
-            }
-            body.bytes.reserve_exact(wanted - body.bytes.len());
-        }
+        self.make_room(body, length, most)?;
         while piece.has_remaining() {
             let bytes = piece.chunk();
             let count = bytes.len();
             body.bytes.extend_from_slice(bytes);
             piece.advance(count);
         }
+        Ok(())
+    }
+
+    /// Has room for so many bytes, before it takes memory for them. Whoever finds none is turned
+    /// away at once: if all waited for each other's room, nobody would get any.
+    fn make_room(&self, body: &mut Body, length: usize, most: usize) -> Result<(), Refusal> {
+        let capacity = body.bytes.capacity();
+        if length <= capacity {
+            return Ok(());
+        }
+        let wanted = (2 * capacity).min(most).max(length);
+        let wanted = wanted.next_multiple_of(LEAST_STEP);
+        let step = (wanted - capacity).div_ceil(1024);
+        let step = u32::try_from(step).map_err(|_| too_long(most))?;
+        let more = Arc::clone(&self.room).try_acquire_many_owned(step);
+        let more = more.map_err(|_| Refusal::NoRoom)?;
+        match &mut body.room {
+            Some(room) => room.merge(more),
+            room => *room = Some(more),
+        }
+        body.bytes.reserve_exact(wanted - body.bytes.len());
         Ok(())
     }
 }
