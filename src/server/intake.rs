@@ -37,7 +37,7 @@ pub(super) struct Published {
 }
 
 /// Room for the bodies of all publishers together, in KiB: four of the largest, or thousands of the
-/// usual ones. It counts from when a body has come until what it brought is in the log.
+/// usual ones. A body has it piece by piece as it comes, until what it brought is in the log.
 const ROOM_KIB: usize = 64 * 1024;
 
 /// The same for what is posted to hooks: 256 of the largest, of 64 KiB.
