@@ -66,7 +66,8 @@ impl Mapping {
     /// The signal in a JSON text.
     ///
     /// # Errors
-    /// It is no JSON, or one of the parts is not there or is something else.
+    /// It is no JSON, one of the parts is not there or is something else, or it seems to be a test
+    /// and nobody has said whether that counts.
     pub fn read(
         &self,
         text: &str,
