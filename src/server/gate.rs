@@ -287,7 +287,7 @@ impl Gate {
         }
     }
 
-    /// A good token always gets in; only refused ones count as tries.
+    /// Before a key counts as unknown, the issuer is asked for new ones.
     async fn authenticate(&self, token: &Token, address: IpAddr) -> Result<Principal, Refusal> {
         let mut judged = self.look_at(token);
         if judged == Err(InvalidToken::UnknownKey)
