@@ -44,7 +44,7 @@ pub(super) async fn introduce(
         }
     };
     let admitted = async {
-        let principal = gate.reader(&token, wish.address).await?;
+        let principal = gate.authorise_reader(&token, wish.address).await?;
         gate.is_open()?;
         let past = host.log.now(shard, Interest::InThePast).await;
         wish.grant(gate, principal, &past, &opening.handle()).await

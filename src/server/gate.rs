@@ -138,7 +138,7 @@ impl Gate {
     }
 
     /// Who it is by a token that comes in a message instead of a request, if it may read signals.
-    pub(super) async fn reader(
+    pub(super) async fn authorise_reader(
         &self,
         token: &Token,
         address: IpAddr,

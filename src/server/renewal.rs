@@ -11,7 +11,7 @@ impl Judge for Arc<Gate> {
     fn judge(&self, token: Token, address: IpAddr) -> Verdict {
         let gate = Self::clone(self);
         Box::pin(async move {
-            let judged = gate.reader(&token, address).await;
+            let judged = gate.authorise_reader(&token, address).await;
             judged.map_err(|refusal| Refused {
                 code: refusal.code(),
                 message: refusal.message(),
