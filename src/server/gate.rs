@@ -12,7 +12,7 @@ use super::call::Call;
 use super::clients::{Clients, Entrance};
 use super::credential::{Brought, Credential, Ways};
 use super::refusal::{self, Refusal};
-use super::ticket_streams::{Claim, Known, Reader, StreamTicket, TicketStreams};
+use super::ticket_streams::{Claim, Opened, Reader, StreamTicket, TicketStreams};
 use super::tickets::{Name, Tickets};
 use super::{Limits, OtherWays};
 use crate::auth::{
@@ -278,7 +278,7 @@ impl Gate {
                 name,
                 principal,
                 address,
-                stream: Known::Unopened,
+                opened: Opened::Never,
             }),
             Err(_) => {
                 let reader = Reader::of(&call.headers);

@@ -51,14 +51,14 @@ pub(super) struct Claim {
     pub(super) principal: Principal,
     /// Where its reader is.
     pub(super) address: IpAddr,
-    pub(super) stream: Known,
+    pub(super) opened: Opened,
 }
 
 /// Whether a stream was opened before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    Unopened,
-    Opened,
+pub(super) enum Opened {
+    Never,
+    Before,
 }
 
 /// A connection by which such a stream is open. Dropped when that ends.
@@ -129,7 +129,7 @@ impl TicketStreams {
             name,
             principal: stream.principal.clone(),
             address,
-            stream: Known::Opened,
+            opened: Opened::Before,
         })
     }
 
@@ -242,7 +242,7 @@ mod tests {
             name,
             principal: maker(),
             address: "192.0.2.1".parse().unwrap(),
-            stream: Known::Unopened,
+            opened: Opened::Never,
         }
     }
 

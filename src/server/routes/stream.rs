@@ -20,7 +20,7 @@ use crate::server::newcomer::{Newcomer, Subscriber};
 use crate::server::past::{Past, Start};
 use crate::server::query::after_seq;
 use crate::server::refusal::{Gone, Refusal};
-use crate::server::ticket_streams::Known;
+use crate::server::ticket_streams::Opened;
 use crate::server::wish::Wish;
 use crate::signal::Protocol;
 
@@ -42,9 +42,9 @@ async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
         query,
         claim,
     } = gate.let_in(call, Ways::Stream, Scope::SignalsRead).await?;
-    let stream = claim.as_ref().map_or(Known::Unopened, |claim| claim.stream);
+    let opened = claim.as_ref().map_or(Opened::Never, |claim| claim.opened);
     // Whoever comes back gets the place that is its own.
-    if stream == Known::Unopened {
+    if opened == Opened::Never {
         gate.has_room(visit.address)?;
     }
     let wish = Wish::parse(&query, Protocol::V2, Framing::Events, visit.address)?;
@@ -52,7 +52,7 @@ async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
         None => wish,
         // An id is a number in some log. A ticket that has opened a stream is of this run, and so is
         // what came by it.
-        Some(_) if stream == Known::Unopened && !wish.names_log() && !visit.past.is_kept() => {
+        Some(_) if opened == Opened::Never && !wish.names_log() && !visit.past.is_kept() => {
             return Err(visit.past.gone(Gone::NO_LOG_NAMED));
         }
         // A browser that comes back asks for its first URL again.
