@@ -16,7 +16,7 @@ use crate::auth::{InvalidToken, Principal};
 /// The streams, by the tickets that opened them.
 ///
 /// A browser's `EventSource` opens its URL again by itself when the connection breaks. So it may do
-/// that from where it came, as long as the stream is open and for [`LIFETIME`] after; the older
+/// that from where it came, as long as the stream is open and for [`GRACE_PERIOD`] after; the older
 /// connection ends.
 #[derive(Debug, Default)]
 pub(super) struct TicketStreams {
@@ -80,7 +80,7 @@ pub(super) struct Open {
 }
 
 /// How long after its end a stream may be opened again.
-const LIFETIME: Duration = Duration::from_secs(30);
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// Streams that have ended. The oldest are let go of: their readers get another ticket.
 const MOST_ENDED: usize = 50_000;
@@ -180,7 +180,7 @@ impl TicketStreams {
         else {
             return;
         };
-        let until = now + LIFETIME;
+        let until = now + GRACE_PERIOD;
         stream.until = Some(until);
         ended.insert((until, name));
         if ended.len() > MOST_ENDED
@@ -275,17 +275,17 @@ mod tests {
         assert!(first.replaced().now_or_never().is_some());
         // The end of one that was replaced is not the end of the stream.
         drop(first);
-        tokio::time::advance(LIFETIME).await;
+        tokio::time::advance(GRACE_PERIOD).await;
         assert!(second.replaced().now_or_never().is_none());
         drop(second);
-        tokio::time::advance(LIFETIME - SECOND).await;
+        tokio::time::advance(GRACE_PERIOD - SECOND).await;
         find(Reader::Returning, "192.0.2.1").unwrap();
         let (third, second_is_gone) = open();
         assert!(second_is_gone);
         // Its own time begins when it ends.
-        tokio::time::advance(LIFETIME).await;
+        tokio::time::advance(GRACE_PERIOD).await;
         drop(third);
-        tokio::time::advance(LIFETIME).await;
+        tokio::time::advance(GRACE_PERIOD).await;
         assert_eq!(find(Reader::Returning, "192.0.2.1").err(), UNKNOWN);
         let state = streams.swept(now());
         assert!(state.streams.is_empty() && state.ended.is_empty());
