@@ -17,26 +17,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 const V1: &str = "signalcast.v1";
 const V2: &str = "signalcast.v2";
 
-async fn call(server: &TestServer, method: &str, path: &str, body: &str) -> Answer {
-    let token = server.mint(&with("scope", "admin"));
-    call_with(server, &token, method, path, body).await
-}
-
-async fn call_with(
-    server: &TestServer,
-    token: &str,
-    method: &str,
-    path: &str,
-    body: &str,
-) -> Answer {
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    server.exchange(request.as_bytes()).await
-}
-
 /// A client with a token of these claims that asks for this subprotocol.
 async fn client(server: &TestServer, claims: &Value, path: &str, subprotocol: &str) -> TestClient {
     client_by(server, &server.mint(claims), path, subprotocol).await
@@ -61,7 +41,7 @@ async fn id(client: &mut TestClient) -> String {
 
 /// Everybody who is connected.
 async fn listed(server: &TestServer) -> Vec<Value> {
-    let answer = call(server, "GET", "/clients", "").await;
+    let answer = server.administer("GET", "/clients", "").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let mut body: Value = serde_json::from_str(&answer.body).unwrap();
@@ -70,6 +50,12 @@ async fn listed(server: &TestServer) -> Vec<Value> {
         panic!("{body}");
     };
     clients
+}
+
+async fn send_away(server: &TestServer, id: &str) -> Answer {
+    server
+        .administer("DELETE", &format!("/clients/{id}"), "")
+        .await
 }
 
 /// Waits until everybody who is connected is as is said.
@@ -183,7 +169,7 @@ async fn whoever_is_sent_away_is_told_by_whom_and_the_others_stay() {
         assert_eq!(goes_to(V2), ids, "as they were told");
         let of_v1 = &goes_to(V1)[0];
         for (client, id) in [(0, &ids[0]), (1, of_v1), (2, &ids[1])] {
-            let answer = call(&server, "DELETE", &format!("/clients/{id}"), "").await;
+            let answer = send_away(&server, id).await;
             assert_eq!(answer.status, 200, "{answer:?}");
             let body: Value = serde_json::from_str(&answer.body).unwrap();
             assert_eq!(body, json!({ "disconnected": id }));
@@ -191,7 +177,7 @@ async fn whoever_is_sent_away_is_told_by_whom_and_the_others_stay() {
             assert_eq!(close, (1008, "disconnected by an administrator".to_owned()));
             goes[client].expect_end().await;
             listed_so(&server, |clients| clients.iter().all(|it| it["id"] != **id)).await;
-            let answer = call(&server, "DELETE", &format!("/clients/{id}"), "").await;
+            let answer = send_away(&server, id).await;
             assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
         }
         // Nothing keeps them from coming back.
@@ -201,7 +187,7 @@ async fn whoever_is_sent_away_is_told_by_whom_and_the_others_stay() {
             assert_eq!(client.text().await, common::wire("buy", "X", "1", 7));
         }
         for id in ["", "x", "01993b5e", &uuid::Uuid::nil().to_string()] {
-            let answer = call(&server, "DELETE", &format!("/clients/{id}"), "").await;
+            let answer = send_away(&server, id).await;
             assert!([404, 405].contains(&answer.status), "{id}: {answer:?}");
         }
         server.stop();
@@ -223,7 +209,7 @@ async fn whoever_takes_nothing_is_sent_away_all_the_same() {
     })
     .await;
     let id = clients[0]["id"].as_str().unwrap();
-    let answer = call(&server, "DELETE", &format!("/clients/{id}"), "").await;
+    let answer = send_away(&server, id).await;
     assert_eq!(answer.status, 200);
     // It has some seconds to take what it was sent.
     listed_so(&server, <[Value]>::is_empty).await;
@@ -285,12 +271,12 @@ async fn only_an_admin_may() {
         ("DELETE", format!("/clients/{id}"), ""),
         ("POST", "/tokens/revoke".to_owned(), r#"{"sub":"bot-1"}"#),
     ] {
-        let answer = call_with(&server, &reader, method, &path, body).await;
+        let answer = server.call(&reader, method, &path, body).await;
         let code = (answer.status, answer.code());
         assert_eq!(code, (403, "insufficient_scope".to_owned()), "{path}");
-        let answer = call_with(&server, "x.y.z", method, &path, body).await;
+        let answer = server.call("x.y.z", method, &path, body).await;
         assert_eq!(answer.status, 401, "{path}");
-        let answer = call(&server, "PUT", &path, body).await;
+        let answer = server.administer("PUT", &path, body).await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some(method)));
     }
     // Nothing was revoked.
@@ -300,7 +286,9 @@ async fn only_an_admin_may() {
 
 /// What is revoked, in words.
 async fn revoke(server: &TestServer, what: &Value) -> String {
-    let answer = call(server, "POST", "/tokens/revoke", &what.to_string()).await;
+    let answer = server
+        .administer("POST", "/tokens/revoke", &what.to_string())
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let body: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(body.as_object().unwrap().len(), 1);
@@ -418,7 +406,7 @@ async fn what_cannot_be_revoked_is_said_and_holds_no_token() {
             "no such token",
         ),
     ] {
-        let answer = call(&server, "POST", "/tokens/revoke", body).await;
+        let answer = server.administer("POST", "/tokens/revoke", body).await;
         assert_eq!(answer.status, status, "{body}: {answer:?}");
         assert!(answer.body.contains(words), "{body}: {}", answer.body);
         assert!(!answer.body.contains("secret") && !answer.body.contains("sgc_"));

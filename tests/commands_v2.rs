@@ -814,12 +814,7 @@ async fn no_log_holds_a_token_that_came_as_a_command() {
 
 /// Throws the halt switch, or lifts it.
 async fn halt(server: &TestServer, method: &str, body: &str) {
-    let (token, length) = (server.mint(&with("scope", "admin")), body.len());
-    let request = format!(
-        "{method} /halt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    let answer = server.exchange(request.as_bytes()).await;
+    let answer = server.administer(method, "/halt", body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 

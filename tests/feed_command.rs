@@ -11,7 +11,6 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use common::jwt::with;
 use common::{Folder, TestServer, patiently, text};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -204,15 +203,10 @@ async fn what_is_not_acknowledged_is_kept_and_may_be_fed_again_and_again() {
     assert_eq!(symbols(&server).await, ["A", "B"]);
 }
 
-/// What is answered to an administrator who halts, or lifts the halt.
+/// Throws the halt switch, or lifts it.
 async fn halt(server: &TestServer, method: &str, body: &str) {
-    let token = server.mint(&with("scope", "admin"));
-    let length = body.len();
-    let request = format!(
-        "{method} /halt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    assert_eq!(server.exchange(request.as_bytes()).await.status, 200);
+    let answer = server.administer(method, "/halt", body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::disk::Disk;
 use common::jwt::{claims, with};
-use common::{Answer, Folder, TestClient, TestServer, patiently, wire};
+use common::{Folder, TestClient, TestServer, patiently, wire};
 use futures::StreamExt;
 use futures::future::join_all;
 use rusqlite::Connection;
@@ -34,30 +34,9 @@ const V2: &str = "signalcast.v2";
 
 const REASON: &str = "the exchange is down";
 
-/// What a call is answered with that only an admin may make.
-async fn call(server: &TestServer, method: &str, path: &str, body: &str) -> Answer {
-    let token = server.mint(&with("scope", "admin"));
-    call_with(server, &token, method, path, body).await
-}
-
-async fn call_with(
-    server: &TestServer,
-    token: &str,
-    method: &str,
-    path: &str,
-    body: &str,
-) -> Answer {
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    server.exchange(request.as_bytes()).await
-}
-
 /// What is answered to a call that is done.
 async fn done(server: &TestServer, method: &str, path: &str, body: &str) -> Value {
-    let answer = call(server, method, path, body).await;
+    let answer = server.administer(method, path, body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/json"));
     serde_json::from_str(&answer.body).unwrap()
@@ -588,7 +567,7 @@ async fn a_log_that_cannot_be_written_keeps_no_halt_from_holding() {
 
     let begin = Instant::now();
     let body = json!({ "reason": REASON }).to_string();
-    let answer = call(&server, "POST", "/halt", &body).await;
+    let answer = server.administer("POST", "/halt", &body).await;
     assert!(begin.elapsed() < Duration::from_secs(10));
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
     assert!(answer.header("retry-after").is_some());
@@ -633,7 +612,7 @@ async fn a_log_that_hangs_is_not_waited_for_without_end() {
     server.feed(&lines(1..=1));
     let begin = Instant::now();
     let body = json!({ "reason": REASON }).to_string();
-    let answer = call(&server, "POST", "/halt", &body).await;
+    let answer = server.administer("POST", "/halt", &body).await;
     assert!(begin.elapsed() < Duration::from_secs(10), "bounded");
     if answer.status != 200 {
         assert_eq!(answer.status, 503, "{answer:?}");
@@ -803,15 +782,15 @@ async fn who_may_not_halt_and_what_is_no_reason_changes_nothing() {
     let body = json!({ "reason": REASON }).to_string();
     for method in ["GET", "POST", "DELETE"] {
         let reader = server.mint(&with("scope", "signals:read signals:publish"));
-        let answer = call_with(&server, &reader, method, "/halt", &body).await;
+        let answer = server.call(&reader, method, "/halt", &body).await;
         let code = (answer.status, answer.code());
         assert_eq!(code, (403, "insufficient_scope".to_owned()), "{method}");
         let challenge = answer.header("www-authenticate").unwrap();
         assert!(challenge.ends_with(r#"scope="admin""#), "{challenge}");
-        let answer = call_with(&server, "x.y.z", method, "/halt", &body).await;
+        let answer = server.call("x.y.z", method, "/halt", &body).await;
         assert_eq!(answer.status, 401, "{method}");
     }
-    let answer = call(&server, "PUT", "/halt", &body).await;
+    let answer = server.administer("PUT", "/halt", &body).await;
     assert_eq!(answer.header("allow"), Some("GET, POST, DELETE"));
     assert_eq!(answer.status, 405);
     let long = "x".repeat(201);
@@ -827,13 +806,13 @@ async fn who_may_not_halt_and_what_is_no_reason_changes_nothing() {
         (r#"{"reason":"a","until":1}"#, "not what is expected"),
         (&json!({ "reason": long }).to_string(), "longer than 200"),
     ] {
-        let answer = call(&server, "POST", "/halt", body).await;
+        let answer = server.administer("POST", "/halt", body).await;
         let code = (answer.status, answer.code());
         assert_eq!(code, (400, "bad_request".to_owned()), "{body}");
         assert!(answer.body.contains(words), "{body}: {}", answer.body);
     }
     let blanks = " ".repeat(16 * 1024 + 1);
-    let answer = call(&server, "POST", "/halt", &blanks).await;
+    let answer = server.administer("POST", "/halt", &blanks).await;
     assert_eq!(
         (answer.status, answer.code().as_str()),
         (413, "payload_too_large")
@@ -879,7 +858,7 @@ async fn what_a_drain_still_delivers_can_be_halted_but_not_lifted() {
     assert_eq!(halt(&server).await, halted(SIGNALS + 1));
     let stand = timeless(done(&server, "GET", "/halt", "").await);
     assert_eq!(stand, halted(SIGNALS + 1));
-    let lift = call(&server, "DELETE", "/halt", "").await;
+    let lift = server.administer("DELETE", "/halt", "").await;
     assert_eq!((lift.status, lift.code().as_str()), (503, "draining"));
 
     assert_eq!(said(&mut slow).await["type"], "connection_established");

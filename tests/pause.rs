@@ -12,7 +12,7 @@ use common::jwt::{claims, with};
 use common::{Folder, TestClient, TestServer, wait_until, wire};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use steering::{ask, ask_as, pipe, serve, stand, steer, watcher};
+use steering::{ask, pipe, serve, stand, steer, watcher};
 
 const BEAT: &str = "--limits-heartbeat 50ms";
 
@@ -83,14 +83,14 @@ async fn nobody_else_may_and_what_is_not_there_is_said() {
         ("POST", "/sources/stdin/resume"),
     ] {
         let reader = server.mint(&claims());
-        let answer = ask_as(&server, method, path, &reader).await;
+        let answer = server.call(&reader, method, path, "").await;
         assert_eq!(
             (answer.status, answer.code().as_str()),
             (403, "insufficient_scope")
         );
         let challenge = answer.header("www-authenticate").unwrap();
         assert!(challenge.contains("scope=\"admin\""), "{challenge}");
-        let answer = ask_as(&server, method, path, "wrong").await;
+        let answer = server.call("wrong", method, path, "").await;
         assert_eq!(
             (answer.status, answer.code().as_str()),
             (401, "invalid_token")
@@ -358,7 +358,9 @@ async fn a_server_that_is_killed_while_a_file_is_held_reads_what_was_written_at_
 async fn an_admins_token_for_one_thing_is_enough_for_that() {
     let server = TestServer::start("");
     let admin = server.mint(&with("scope", "admin"));
-    let answer = ask_as(&server, "POST", "/sources/stdin/pause", &admin).await;
+    let answer = server
+        .call(&admin, "POST", "/sources/stdin/pause", "")
+        .await;
     assert_eq!(
         (answer.status, answer.body.as_str()),
         (200, r#"{"name":"stdin","state":"paused"}"#)

@@ -514,7 +514,23 @@ impl TestServer {
         self.exchange(request.as_bytes()).await
     }
 
-    /// The same from another of this machine's addresses.
+    /// What a request with this token and this body is answered with.
+    pub async fn call(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        self.exchange(request.as_bytes()).await
+    }
+
+    /// The same with a token of an admin.
+    pub async fn administer(&self, method: &str, path: &str, body: &str) -> Answer {
+        let token = self.mint(&jwt::with("scope", "admin"));
+        self.call(&token, method, path, body).await
+    }
+
+    /// An upgrade from another of this machine's addresses.
     pub async fn ask_from(&self, source: Ipv4Addr, path: &str, headers: &str) -> Answer {
         let stream = self.connect_from(source).await;
         self.exchange_on(stream, upgrade_request(path, headers).as_bytes())

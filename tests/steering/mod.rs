@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use super::common::{Answer, Folder, TestClient, TestServer, jwt};
+use super::common::{Answer, Folder, TestClient, TestServer};
 
 /// A server with these sources and more arguments, separated by blanks.
 pub fn serve(folder: &Arc<Folder>, sources: &[&str], more: &str) -> TestServer {
@@ -57,16 +57,7 @@ pub async fn stand(client: &mut TestClient, expected: &[(&str, &str)]) -> Value 
 
 /// An admin asks.
 pub async fn ask(server: &TestServer, method: &str, path: &str) -> Answer {
-    let token = server.mint(&jwt::with("scope", "admin"));
-    ask_as(server, method, path, &token).await
-}
-
-pub async fn ask_as(server: &TestServer, method: &str, path: &str, token: &str) -> Answer {
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\
-         Authorization: Bearer {token}\r\n\r\n"
-    );
-    server.exchange(request.as_bytes()).await
+    server.administer(method, path, "").await
 }
 
 /// Pauses a source or lets it go on; returns the state that it is told to be in.
