@@ -12,7 +12,6 @@ use common::jwt::{claims, with};
 use common::{Answer, Folder, TestClient, TestServer, patiently};
 use serde_json::{Value, json};
 use tokio::time::interval;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const V1: &str = "signalcast.v1";
 const V2: &str = "signalcast.v2";
@@ -23,12 +22,7 @@ async fn client(server: &TestServer, claims: &Value, path: &str, subprotocol: &s
 }
 
 async fn client_by(server: &TestServer, token: &str, path: &str, subprotocol: &str) -> TestClient {
-    let mut request = server.url(path).into_client_request().unwrap();
-    let headers = request.headers_mut();
-    let bearer = format!("Bearer {token}");
-    headers.insert("authorization", bearer.parse().unwrap());
-    headers.insert("sec-websocket-protocol", subprotocol.parse().unwrap());
-    let client = server.client_with(request).await;
+    let client = server.client_speaking(subprotocol, path, token).await;
     client.unwrap_or_else(|error| panic!("{path}: {error}:\n{}", server.log()))
 }
 

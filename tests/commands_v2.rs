@@ -11,7 +11,6 @@ use common::issuer::{Answer, Issuer, Signer};
 use common::jwt::{claims, now, token, with, without};
 use common::{Folder, TestClient, TestServer};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Over TLS, and without.
 const TRANSPORTS: [&str; 2] = ["", "--plaintext"];
@@ -30,11 +29,8 @@ async fn client(server: &TestServer) -> TestClient {
 }
 
 async fn client_with(server: &TestServer, path: &str, token: &str) -> TestClient {
-    let mut request = server.url(path).into_client_request().unwrap();
-    let headers = request.headers_mut();
-    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-    headers.insert("sec-websocket-protocol", "signalcast.v2".parse().unwrap());
-    let mut client = server.client_with(request).await.unwrap();
+    let client = server.client_speaking("signalcast.v2", path, token).await;
+    let mut client = client.unwrap();
     assert_eq!(client.json().await["type"], "connection_established");
     client
 }

@@ -25,7 +25,6 @@ use tokio::net::TcpSocket;
 use tokio::time::interval;
 use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const JOURNALS: [&str; 2] = ["--journal sqlite", "--journal none"];
 
@@ -68,21 +67,9 @@ fn lifted(to_seq: u64) -> Value {
 
 /// A client that asks for this subprotocol.
 async fn client(server: &TestServer, path: &str, subprotocol: &str) -> TestClient {
-    let client = server.client_with(upgrade(server, path, subprotocol)).await;
+    let token = server.mint(&claims());
+    let client = server.client_speaking(subprotocol, path, &token).await;
     client.unwrap_or_else(|error| panic!("{path}: {error}:\n{}", server.log()))
-}
-
-fn upgrade(
-    server: &TestServer,
-    path: &str,
-    subprotocol: &str,
-) -> tokio_tungstenite::tungstenite::handshake::client::Request {
-    let mut request = server.url(path).into_client_request().unwrap();
-    let headers = request.headers_mut();
-    let bearer = format!("Bearer {}", server.mint(&claims()));
-    headers.insert("authorization", bearer.parse().unwrap());
-    headers.insert("sec-websocket-protocol", subprotocol.parse().unwrap());
-    request
 }
 
 /// The next message of `signalcast.v2` that is no heartbeat.
@@ -357,7 +344,7 @@ async fn slow_client(server: &TestServer) -> TestClient {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = MaybeTlsStream::Plain(socket.connect(server.address).await.unwrap());
-    let request = upgrade(server, "/", V2);
+    let request = server.request_speaking(V2, "/", &server.mint(&claims()));
     let upgraded = Box::pin(tokio_tungstenite::client_async(request, stream));
     let (socket, response) = patiently("upgrade", upgraded).await.unwrap();
     TestClient { socket, response }

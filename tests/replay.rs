@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 mod common;
 
@@ -16,12 +15,9 @@ use common::{Folder, PATIENCE, TestClient, TestServer, text, wait};
 
 /// A client of `signalcast.v2`.
 async fn client_v2(server: &TestServer) -> TestClient {
-    let mut request = server.url("/").into_client_request().unwrap();
-    let bearer = format!("Bearer {}", server.token());
-    let headers = request.headers_mut();
-    headers.insert("authorization", bearer.parse().unwrap());
-    headers.insert("sec-websocket-protocol", "signalcast.v2".parse().unwrap());
-    server.client_with(request).await.unwrap()
+    let token = server.token();
+    let client = server.client_speaking("signalcast.v2", "/", &token).await;
+    client.unwrap()
 }
 
 /// The next signals of a client of `signalcast.v2`, as they come.

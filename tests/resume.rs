@@ -12,7 +12,6 @@ use common::jwt::{claims, with, without};
 use common::{Answer, Folder, TestClient, TestServer, patiently, upgrade_request, wire};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// With a log that is kept, and with one of which only the hot tail is there.
 const JOURNALS: [&str; 2] = ["--journal sqlite", "--journal none"];
@@ -36,12 +35,8 @@ async fn client_who(
     path: &str,
     subprotocol: &str,
 ) -> TestClient {
-    let mut request = server.url(path).into_client_request().unwrap();
-    let headers = request.headers_mut();
-    let bearer = format!("Bearer {}", server.mint(claims));
-    headers.insert("authorization", bearer.parse().unwrap());
-    headers.insert("sec-websocket-protocol", subprotocol.parse().unwrap());
-    let client = server.client_with(request).await;
+    let token = server.mint(claims);
+    let client = server.client_speaking(subprotocol, path, &token).await;
     client.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

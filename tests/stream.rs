@@ -17,19 +17,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const TRANSPORTS: [&str; 2] = ["", "--plaintext"];
 
 /// A client of `signalcast.v2`, behind its first frame, and that.
 async fn v2(server: &TestServer, path: &str) -> (TestClient, Value) {
-    let mut request = server.url(path).into_client_request().unwrap();
-    let headers = request.headers_mut();
-    let bearer = format!("Bearer {}", server.token());
-    headers.insert("authorization", bearer.parse().unwrap());
-    let protocol = "signalcast.v2".parse().unwrap();
-    headers.insert("sec-websocket-protocol", protocol);
-    let mut client = server.client_with(request).await.unwrap();
+    let token = server.token();
+    let client = server.client_speaking("signalcast.v2", path, &token).await;
+    let mut client = client.unwrap();
     let first = client.json().await;
     (client, first)
 }

@@ -391,6 +391,28 @@ impl TestServer {
         self.client_with(request).await
     }
 
+    /// The same, asking for this subprotocol.
+    pub async fn client_speaking(
+        &self,
+        subprotocol: &str,
+        path: &str,
+        token: &str,
+    ) -> Result<TestClient, Error> {
+        self.client_with(self.request_speaking(subprotocol, path, token))
+            .await
+    }
+
+    /// The request of such a client.
+    pub fn request_speaking(&self, subprotocol: &str, path: &str, token: &str) -> Request {
+        let mut request = self.url(path).into_client_request().unwrap();
+        let headers = request.headers_mut();
+        let bearer = format!("Bearer {token}");
+        headers.insert(http::header::AUTHORIZATION, bearer.parse().unwrap());
+        let protocol = subprotocol.parse().unwrap();
+        headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        request
+    }
+
     /// Tries to connect with a request of the test's own making.
     pub async fn client_with(&self, request: Request) -> Result<TestClient, Error> {
         let stream = self.connect().await;

@@ -9,7 +9,6 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::common::jwt::with;
 use crate::common::{Answer, TestClient, TestServer, patiently};
@@ -147,12 +146,9 @@ pub fn refused(answer: &Answer) -> Vec<(u64, String)> {
 
 /// A client of `signalcast.v2` that was let in, behind its first message.
 pub async fn client(server: &TestServer, path: &str) -> TestClient {
-    let mut request = server.url(path).into_client_request().unwrap();
-    let headers = request.headers_mut();
-    let bearer = format!("Bearer {}", server.token());
-    headers.insert("authorization", bearer.parse().unwrap());
-    headers.insert("sec-websocket-protocol", "signalcast.v2".parse().unwrap());
-    let mut client = server.client_with(request).await.unwrap();
+    let token = server.token();
+    let client = server.client_speaking("signalcast.v2", path, &token).await;
+    let mut client = client.unwrap();
     assert_eq!(client.json().await["type"], "connection_established");
     client
 }

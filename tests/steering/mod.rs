@@ -10,7 +10,6 @@ use std::fs::{self, File, OpenOptions};
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::common::{Answer, Folder, TestClient, TestServer};
 
@@ -33,12 +32,9 @@ pub fn pipe(folder: &Folder, name: &str) -> File {
 
 /// A client of `signalcast.v2`; its first frame is taken.
 pub async fn watcher(server: &TestServer) -> TestClient {
-    let mut request = server.url("/").into_client_request().unwrap();
-    let token = format!("Bearer {}", server.token()).parse().unwrap();
-    request.headers_mut().insert("authorization", token);
-    let v2 = "signalcast.v2".parse().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", v2);
-    let mut client = server.client_with(request).await.unwrap();
+    let token = server.token();
+    let client = server.client_speaking("signalcast.v2", "/", &token).await;
+    let mut client = client.unwrap();
     assert_eq!(client.json().await["type"], "connection_established");
     client
 }
