@@ -25,7 +25,7 @@ pub struct Card {
     /// Not to be counted among those who are in it.
     group: RefCell<Weak<Group>>,
     is_sent_away: Cell<bool>,
-    index: Cell<usize>,
+    index: usize,
 }
 
 /// A client as it was when somebody asked.
@@ -61,6 +61,8 @@ impl Roster {
         client: &Rc<Client>,
         group: &Rc<Group>,
     ) -> Rc<Card> {
+        let mut cards = self.0.borrow_mut();
+        let place = cards.vacant_entry();
         let card = Rc::new(Card {
             id: Uuid::now_v7(),
             subject: subject.into(),
@@ -68,15 +70,15 @@ impl Roster {
             client: Rc::clone(client),
             group: RefCell::new(Rc::downgrade(group)),
             is_sent_away: Cell::new(false),
-            index: Cell::new(0),
+            index: place.key(),
         });
-        card.index.set(self.0.borrow_mut().insert(Rc::clone(&card)));
+        place.insert(Rc::clone(&card));
         card
     }
 
     /// It is served no more.
     pub fn leave(&self, card: &Card) {
-        self.0.borrow_mut().try_remove(card.index.get());
+        self.0.borrow_mut().try_remove(card.index);
     }
 
     /// All who are there, as they stand in a log whose next signal is `head`. Others get their turn
