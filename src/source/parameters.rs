@@ -30,13 +30,14 @@ pub(super) struct Parameters {
     pub(super) restart: Option<Restart>,
 }
 
+/// All there are.
 pub(super) const KNOWN: &[&str] = &["from", "unit", "restart"];
 
-/// Of the others a command may hold any, in an address that it fetches.
+/// Those that a command may have. Of the others it may hold any, in an address that it fetches.
 pub(super) const KNOWN_OF_COMMANDS: &[&str] = &["unit", "restart"];
 
-/// Parameters start at the last `?` that is followed by a known name and `=`, because `?` is
-/// also a wildcard and may stand in a file's name.
+/// What stands before the parameters, and these. They start at the last `?` that is followed by a
+/// known name and `=`, because `?` is also a wildcard and may stand in a file's name.
 pub(super) fn split<'a>(spec: &'a str, known: &[&str]) -> (&'a str, &'a str) {
     spec.rmatch_indices('?')
         .map(|(at, _)| (&spec[..at], &spec[at + 1..]))
@@ -49,6 +50,7 @@ pub(super) fn split<'a>(spec: &'a str, known: &[&str]) -> (&'a str, &'a str) {
 }
 
 impl Parameters {
+    /// What such a text says; nothing if it is empty.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut parameters = Self::default();
         for parameter in text.split('&').filter(|_| !text.is_empty()) {
@@ -91,6 +93,7 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Refuses what only files have.
     pub(super) fn without_from(self) -> Result<Self, String> {
         match self.from {
             None => Ok(self),
@@ -98,6 +101,7 @@ impl Parameters {
         }
     }
 
+    /// Refuses what only commands have.
     pub(super) fn without_restart(self) -> Result<Self, String> {
         match self.restart {
             None => Ok(self),
