@@ -12,7 +12,7 @@ use crate::auth::{InvalidToken, Scope};
 use crate::hook::RefusedLine;
 use crate::ingest::Stopped;
 use crate::journal::Epoch;
-use crate::session::LogRange;
+use crate::session::{Held, LogRange};
 
 /// Why a request is turned away. The answer is a status, a JSON body, and the end of the
 /// connection.
@@ -129,13 +129,6 @@ struct Body<'a> {
     held: Option<Held>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<&'a [RefusedLine]>,
-}
-
-#[derive(Serialize)]
-struct Held {
-    epoch: String,
-    first_seq: u64,
-    last_seq: u64,
 }
 
 impl Refusal {
@@ -297,11 +290,7 @@ impl Refusal {
         let Self::HistoryGone(gone) = self else {
             return None;
         };
-        Some(Held {
-            epoch: gone.epoch.to_string(),
-            first_seq: gone.held.first_seq,
-            last_seq: gone.held.last_seq,
-        })
+        Some(Held::new(gone.epoch, gone.held))
     }
 
     fn refused(&self) -> Option<&[RefusedLine]> {

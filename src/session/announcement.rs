@@ -2,7 +2,7 @@ use serde::ser::{Serialize, Serializer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Close, Session, Settings};
+use super::{Close, LogRange, Session, Settings};
 use crate::clock;
 use crate::hub::{Framing, event, frame};
 use crate::shard::Client;
@@ -37,15 +37,6 @@ pub(super) enum Announcement<'a> {
     Halted { reason: &'a str },
     /// Signals come again.
     ResumedLive,
-}
-
-/// What the log held when a client was let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogRange {
-    /// The oldest signal that a client can begin with; the next one if there is none.
-    pub first_seq: u64,
-    /// The newest one, after which a live client begins; 0 while there is none.
-    pub last_seq: u64,
 }
 
 /// `{"stdin":{"state":"live","last_signal_age_ms":5312}}`

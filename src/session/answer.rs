@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::LogRange;
+use super::{Held, LogRange};
 use crate::hub::frame;
 use crate::journal::Epoch;
 
@@ -35,14 +35,6 @@ pub(super) struct Problem {
     message: Cow<'static, str>,
     #[serde(flatten)]
     held: Option<Held>,
-}
-
-/// The log there is instead of the one that was meant.
-#[derive(Debug, Serialize)]
-struct Held {
-    epoch: String,
-    first_seq: u64,
-    last_seq: u64,
 }
 
 /// What a client calls a command of its own by: up to 128 characters.
@@ -79,11 +71,7 @@ impl Problem {
     /// What was asked for is not in the log of this epoch, which holds this.
     pub(super) fn history_gone(message: &'static str, epoch: Epoch, log: LogRange) -> Self {
         Self {
-            held: Some(Held {
-                epoch: epoch.to_string(),
-                first_seq: log.first_seq,
-                last_seq: log.last_seq,
-            }),
+            held: Some(Held::new(epoch, log)),
             ..Self::new("history_gone", message)
         }
     }
