@@ -85,16 +85,20 @@ mod tests {
         }
     }
 
+    fn readiness(log: watch::Receiver<LogState>, sources: &[&str]) -> Readiness {
+        Readiness {
+            log,
+            draining: CancellationToken::new(),
+            halts: Switch::unkept(),
+            sources: States::new(sources.iter().map(|&name| name.into())),
+            disk: Disk::of("nowhere".as_ref()),
+        }
+    }
+
     #[test]
     fn clients_are_sent_elsewhere_while_the_log_fails_and_while_draining() {
         let (log, looking) = watch::channel(LogState::Writable);
-        let readiness = Readiness {
-            log: looking,
-            draining: CancellationToken::new(),
-            halts: Switch::unkept(),
-            sources: States::new(["stdin".into()]),
-            disk: Disk::of("nowhere".as_ref()),
-        };
+        let readiness = readiness(looking, &["stdin"]);
         let report = || {
             let (code, body) = readiness.report();
             (code.as_u16(), body.to_string())
@@ -117,13 +121,7 @@ mod tests {
     #[test]
     fn a_halt_is_told_and_sends_nobody_away() {
         let (_log, looking) = watch::channel(LogState::Writable);
-        let readiness = Readiness {
-            log: looking,
-            draining: CancellationToken::new(),
-            halts: Switch::unkept(),
-            sources: States::new([]),
-            disk: Disk::of("nowhere".as_ref()),
-        };
+        let readiness = readiness(looking, &[]);
         let reason = "the exchange is down".to_owned().try_into().unwrap();
         readiness.halts.throw(reason, ReceivedAt::MIN);
         let (code, body) = readiness.report();
