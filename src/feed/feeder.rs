@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -146,12 +145,8 @@ impl<'a> Feeder<'a> {
                 self.lines.acknowledged(count);
                 self.done.acknowledged += count as u64;
             }
-            Verdict::Refused(mut reasons) => {
-                let mut places: Vec<usize> = reasons.keys().copied().collect();
-                places.sort_unstable();
-                let numbers = self.lines.refused(&HashSet::from_iter(places.clone()));
-                for (number, place) in numbers.into_iter().zip(places) {
-                    let why = reasons.remove(&place).unwrap_or_default();
+            Verdict::Refused(reasons) => {
+                for (number, why) in self.lines.refused(reasons) {
                     self.refuse(number, &printable(&why), err);
                 }
             }

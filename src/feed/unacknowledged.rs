@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use hyper::body::Bytes;
 
@@ -64,20 +64,19 @@ impl Unacknowledged {
         self.most = MOST_LINES.min(self.most + 1);
     }
 
-    /// The server won't have these of the oldest; returns where they stood in standard input.
-    /// `places` count from 1, as the server does.
-    pub(super) fn refused(&mut self, places: &HashSet<usize>) -> Vec<u64> {
-        let mut numbers = Vec::new();
+    /// The server won't have those of the oldest at these places, counted from 1, for these reasons;
+    /// returns where they stood in standard input, each with its reason.
+    pub(super) fn refused(&mut self, mut reasons: HashMap<usize, String>) -> Vec<(u64, String)> {
+        let mut refused = Vec::new();
         let mut place = 0;
         self.lines.retain(|line| {
             place += 1;
-            let is_refused = places.contains(&place);
-            if is_refused {
-                numbers.push(line.number);
-            }
+            let why = reasons.remove(&place);
+            let is_refused = why.is_some();
+            refused.extend(why.map(|why| (line.number, why)));
             !is_refused
         });
-        numbers
+        refused
     }
 
     /// So many at once were too much for the server or the way to it; false if it was a single line.
@@ -127,7 +126,9 @@ mod tests {
     fn what_is_refused_is_sent_no_more_and_the_rest_is() {
         let mut lines = of(5, 1);
         lines.acknowledged(1);
-        assert_eq!(lines.refused(&HashSet::from([1, 3])), [2, 4]);
+        let reasons = HashMap::from([(3, "b".to_owned()), (1, "a".to_owned())]);
+        let refused = [(2, "a".to_owned()), (4, "b".to_owned())];
+        assert_eq!(lines.refused(reasons), refused);
         let left: Vec<u64> = lines.into_lines().iter().map(|line| line.number).collect();
         assert_eq!(left, [3, 5]);
     }
