@@ -222,19 +222,20 @@ where
     let mut io = parts.io.into_inner().into_inner();
     let talk = match outcome {
         Some(Ok(talk)) => talk,
-        _ => Talk::Broken,
-    };
-    if outcome.is_none() {
-        debug!("the peer does not take the answer");
-    }
-    if let Some(Err(error)) = outcome {
-        debug!(%error, "request not understood");
-        if error.is_parse_version_h2() {
-            // hyper answers everything else that it does not understand. Whoever is gone already
-            // needs no answer.
-            io.write_all(NOT_HTTP_1).await.ok();
+        Some(Err(error)) => {
+            debug!(%error, "request not understood");
+            if error.is_parse_version_h2() {
+                // hyper answers everything else that it does not understand. Whoever is gone
+                // already needs no answer.
+                io.write_all(NOT_HTTP_1).await.ok();
+            }
+            Talk::Broken
         }
-    }
+        None => {
+            debug!("the peer does not take the answer");
+            Talk::Broken
+        }
+    };
     (io, parts.read_buf, talk)
 }
 
