@@ -1,12 +1,16 @@
-//! How signals come in over HTTP: their bodies, and the wait until they are in the log.
+//! How signals come in over HTTP: their bodies, the wait until they are in the log, and the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use warp::http::{Response, StatusCode};
 
+use super::answer;
 use super::body::Bodies;
 use super::call::Visit;
 use super::refusal::Refusal;
@@ -34,6 +38,19 @@ pub(super) struct Published {
     pub(super) receipts: Vec<Receipt>,
     /// A drain waits until it is dropped: then the answer is on its way.
     pub(super) answering: TaskTrackerToken,
+}
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    accepted: Vec<AcceptedLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct AcceptedLine<'a> {
+    line: usize,
+    seq: u64,
+    id: &'a str,
+    duplicate: bool,
 }
 
 /// Room for the bodies of all publishers together, in KiB: four of the largest, or thousands of the
@@ -89,5 +106,22 @@ impl Intake {
             Ok(Err(refusal)) => Err(refusal),
             Err(_late) => Err(Refusal::NotRecorded),
         }
+    }
+}
+
+impl Published {
+    /// The answer to whoever brought them: which of these lines brought which.
+    pub(super) fn answer(self, code: StatusCode, lines: &[usize]) -> Response<Bytes> {
+        let accepted = lines.iter().zip(&self.receipts);
+        let accepted = accepted.map(|(&line, receipt)| AcceptedLine {
+            line,
+            seq: receipt.seq.get(),
+            id: receipt.id.as_str(),
+            duplicate: receipt.is_duplicate,
+        });
+        let accepted = Accepted {
+            accepted: accepted.collect(),
+        };
+        answer::awaited(answer::json(code, &accepted), self.answering)
     }
 }

@@ -14,7 +14,6 @@ use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 use warp::path::Tail;
 
-use super::publish::accepted;
 use crate::clock;
 use crate::hook::{Hook, Hooks, RefusedLine};
 use crate::ingest::{Refused, Signals};
@@ -106,7 +105,7 @@ async fn take<B: Buf>(
             {
                 info!(hook = %hook.name, "a post brought nothing that was not there before");
             }
-            Ok(accepted(StatusCode::OK, &lines, published))
+            Ok(published.answer(StatusCode::OK, &lines))
         }
         Err(refused) => Err(bury(intake, &hook, body, refused).await),
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::Stream;
 use hyper::body::{Buf, Bytes};
-use serde::Serialize;
 use tracing::debug;
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
@@ -16,7 +15,7 @@ use crate::printable::printable;
 use crate::server::answer;
 use crate::server::call::{Call, Route, call_by};
 use crate::server::gate::Gate;
-use crate::server::intake::{Intake, Published};
+use crate::server::intake::Intake;
 use crate::server::lines::{self, Form};
 use crate::server::query::{self, Query};
 use crate::server::refusal::Refusal;
@@ -59,7 +58,7 @@ async fn publish<B: Buf>(
     let still_admitted = || gate.still_admits(&principal, call);
     let within = intake.patience;
     let published = intake.publish(&call.visit, source, signals, within, still_admitted);
-    Ok(accepted(StatusCode::CREATED, &lines, published.await?))
+    Ok(published.await?.answer(StatusCode::CREATED, &lines))
 }
 
 /// Who has published, as clients see it.
@@ -71,35 +70,3 @@ fn source(principal: &Principal) -> SourceName {
 
 /// Characters of a subject that a source is named after.
 const MOST_SUBJECT: usize = 64;
-
-#[derive(Serialize)]
-struct Accepted<'a> {
-    accepted: Vec<AcceptedLine<'a>>,
-}
-
-#[derive(Serialize)]
-struct AcceptedLine<'a> {
-    line: usize,
-    seq: u64,
-    id: &'a str,
-    duplicate: bool,
-}
-
-/// The answer to somebody whose signals are in the log: which line brought which.
-pub(super) fn accepted(code: StatusCode, lines: &[usize], published: Published) -> Response<Bytes> {
-    let Published {
-        receipts,
-        answering,
-    } = published;
-    let accepted = lines.iter().zip(&receipts);
-    let accepted = accepted.map(|(&line, receipt)| AcceptedLine {
-        line,
-        seq: receipt.seq.get(),
-        id: receipt.id.as_str(),
-        duplicate: receipt.is_duplicate,
-    });
-    let accepted = Accepted {
-        accepted: accepted.collect(),
-    };
-    answer::awaited(answer::json(code, &accepted), answering)
-}
