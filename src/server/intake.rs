@@ -35,9 +35,9 @@ pub(super) struct Intake {
 #[derive(Debug)]
 pub(super) struct Published {
     /// One for each, in order.
-    pub(super) receipts: Vec<Receipt>,
+    receipts: Vec<Receipt>,
     /// A drain waits until it is dropped: then the answer is on its way.
-    pub(super) answering: TaskTrackerToken,
+    answering: TaskTrackerToken,
 }
 
 #[derive(Serialize)]
@@ -110,6 +110,12 @@ impl Intake {
 }
 
 impl Published {
+    /// Whether the log held all of them before.
+    pub(super) fn are_repeated(&self) -> bool {
+        let mut receipts = self.receipts.iter();
+        receipts.all(|receipt| receipt.is_duplicate)
+    }
+
     /// The answer to whoever brought them: which of these lines brought which.
     pub(super) fn answer(self, code: StatusCode, lines: &[usize]) -> Response<Bytes> {
         let accepted = lines.iter().zip(&self.receipts);

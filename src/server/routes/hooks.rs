@@ -98,11 +98,7 @@ async fn take<B: Buf>(
             let (source, still_admitted) = (hook.source(), || at_door().map(drop));
             let published = intake.publish(&call.visit, source, signals, WITHIN, still_admitted);
             let published = published.await?;
-            if published
-                .receipts
-                .iter()
-                .all(|receipt| receipt.is_duplicate)
-            {
+            if published.are_repeated() {
                 info!(hook = %hook.name, "a post brought nothing that was not there before");
             }
             Ok(published.answer(StatusCode::OK, &lines))
