@@ -96,7 +96,7 @@ impl Gate {
         call: &Call,
         scope: Scope,
     ) -> Result<Principal, Refusal> {
-        let admission = self.judge(call, Ways::Header).await?;
+        let admission = self.recognise(call, Ways::Header).await?;
         self.check(&admission.principal, scope)?;
         Ok(admission.principal)
     }
@@ -112,7 +112,7 @@ impl Gate {
 
     /// Who it is, whatever it may do.
     pub(super) async fn identify(&self, call: &Call) -> Result<Principal, Refusal> {
-        let admission = self.judge(call, Ways::Header).await?;
+        let admission = self.recognise(call, Ways::Header).await?;
         self.is_open()?;
         Ok(admission.principal)
     }
@@ -124,7 +124,7 @@ impl Gate {
         ways: Ways,
         scope: Scope,
     ) -> Result<Admission, Refusal> {
-        let admission = self.judge(call, ways).await?;
+        let admission = self.recognise(call, ways).await?;
         self.check(&admission.principal, scope)?;
         self.is_open()?;
         Ok(admission)
@@ -200,7 +200,7 @@ impl Gate {
     }
 
     /// A good credential always gets in; only refused ones count as tries.
-    async fn judge(&self, call: &Call, ways: Ways) -> Result<Admission, Refusal> {
+    async fn recognise(&self, call: &Call, ways: Ways) -> Result<Admission, Refusal> {
         let brought =
             Brought::of(&call.headers, &call.query, ways, self.other_ways).map_err(|missing| {
                 let refusal = match missing {
