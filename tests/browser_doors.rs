@@ -46,14 +46,6 @@ async fn post(server: &TestServer, target: &str, headers: &str) -> Answer {
     server.open(request.as_bytes()).await.1
 }
 
-/// A new ticket of whoever has this token.
-async fn ticket(server: &TestServer, token: &str) -> String {
-    let answer = post(server, "/ticket", &bearer(token)).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let body: Value = serde_json::from_str(&answer.body).unwrap();
-    body["ticket"].as_str().unwrap().to_owned()
-}
-
 /// A client that was let in by this URL and these headers.
 async fn client(server: &TestServer, path: &str, protocols: Option<&str>) -> TestClient {
     let mut request = server.url(path).into_client_request().unwrap();
@@ -83,7 +75,7 @@ async fn each_way_in_works_where_it_is_for_and_nowhere_else() {
                 let answer = ask(&server, path, &headers).await;
                 assert_eq!(answer.status, 101, "{path} {headers}: {answer:?}");
             }
-            let with_ticket = format!("{path}?ticket={}", ticket(&server, &token).await);
+            let with_ticket = format!("{path}?ticket={}", server.ticket(&token).await);
             assert_eq!(ask(&server, &with_ticket, "").await.status, 101);
             let with_token = format!("{path}?token={token}");
             let answer = ask(&server, &with_token, "").await;
@@ -101,7 +93,7 @@ async fn each_way_in_works_where_it_is_for_and_nowhere_else() {
             }
         }
         // What a page's script fetches can have headers.
-        let unused = ticket(&server, &token).await;
+        let unused = server.ticket(&token).await;
         for (query, headers) in [
             (String::new(), among_protocols(&token)),
             (format!("?ticket={unused}"), String::new()),
@@ -167,7 +159,7 @@ async fn a_token_among_the_subprotocols_is_named_in_no_answer() {
 async fn two_credentials_at_once_are_refused() {
     let server = TestServer::start("--auth-query-token");
     let token = server.token();
-    let ticket = ticket(&server, &token).await;
+    let ticket = server.ticket(&token).await;
     let (header, entry) = (bearer(&token), among_protocols(&token));
     let (by_ticket, by_token) = (format!("ticket={ticket}"), format!("token={token}"));
     let both = format!("{header}{entry}");
@@ -206,9 +198,9 @@ async fn of_several_faults_the_one_that_is_checked_first_is_answered() {
     let server = TestServer::start(&format!("{LENIENT} --limits-connections 1"));
     let token = server.token();
     let narrow = server.mint(&without("scope"));
-    let good = ticket(&server, &token).await;
-    let may_not = ticket(&server, &narrow).await;
-    let late = ticket(&server, &token).await;
+    let good = server.ticket(&token).await;
+    let may_not = server.ticket(&narrow).await;
+    let late = server.ticket(&token).await;
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let request = |path: &str| upgrade_request(path, "");
     for (request, status, code) in [
@@ -293,7 +285,7 @@ async fn a_ticket_gets_one_in_however_many_try_at_once() {
     let server = TestServer::start(&format!("{LENIENT} --shards 2"));
     let token = server.token();
     for _ in 0..5 {
-        let target = format!("/?ticket={}", ticket(&server, &token).await);
+        let target = format!("/?ticket={}", server.ticket(&token).await);
         let mut tries = Vec::new();
         // All are connected before the first of them asks.
         for _ in 0..50 {
@@ -335,8 +327,8 @@ async fn a_ticket_allows_what_its_makers_token_allows_and_no_longer() {
     narrow["scope"] = "signals:read".into();
     narrow["jti"] = "t-1".into();
     let token = server.mint(&narrow);
-    let unused = ticket(&server, &token).await;
-    let path = format!("/?ticket={}&prices=string", ticket(&server, &token).await);
+    let unused = server.ticket(&token).await;
+    let path = format!("/?ticket={}&prices=string", server.ticket(&token).await);
     let mut client = client(&server, &path, None).await;
     server.feed("buy ETHUSDT 1 7\nbuy BTCUSDT 2 7\n");
     let expected = wire("buy", "BTCUSDT", r#""2""#, 7);
@@ -354,7 +346,7 @@ async fn a_ticket_allows_what_its_makers_token_allows_and_no_longer() {
     let short = server.mint(&with("exp", now() + 3));
     let mut tickets = Vec::new();
     for _ in 0..40 {
-        tickets.push(ticket(&server, &short).await);
+        tickets.push(server.ticket(&short).await);
     }
     let mut pause = interval(Duration::from_millis(200));
     for ticket in tickets {
@@ -395,7 +387,7 @@ async fn bad_tickets_and_tokens_count_as_tries_whichever_way_they_come() {
         assert!(answer.header("retry-after").is_some());
     }
     // Good ones get in all the same, and none of this counts.
-    let target = format!("/?ticket={}", ticket(&server, &token).await);
+    let target = format!("/?ticket={}", server.ticket(&token).await);
     assert_eq!(ask(&server, &target, "").await.status, 101);
     assert_eq!(ask(&server, "/", "").await.code(), "missing_token");
 }
@@ -412,7 +404,7 @@ async fn no_answer_and_no_log_holds_a_ticket_or_a_token() {
     }
     let mut requests = Vec::new();
     for made in 0..3 {
-        let ticket = ticket(&server, &token).await;
+        let ticket = server.ticket(&token).await;
         let request = match made {
             0 => upgrade_request(&format!("/?ticket={ticket}"), ""),
             1 => upgrade_request(&format!("/?ticket={ticket}&token={token}"), ""),

@@ -88,6 +88,7 @@ impl TestServer {
              Authorization: Bearer {token}\r\n\r\n"
         );
         let (_, answer) = self.open(request.as_bytes()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
         let body: Value = serde_json::from_str(&answer.body).unwrap();
         body["ticket"].as_str().unwrap().to_owned()
     }
