@@ -129,23 +129,26 @@ impl<'a> Members<'a> {
 
     fn command(&self) -> Result<Command, Problem> {
         let name = self.need::<String>("a command", Member::Type)?;
-        let takes: &[Member] = match name.as_str() {
-            "ping" | "test" => &[],
-            "subscribe" => &[Member::Symbols, Member::Tests],
-            "resume" => &[Member::AfterSeq],
-            "auth" => &[Member::Token],
-            _ => return Err(unknown(&name)),
-        };
-        self.has_only(&name, takes)?;
-        Ok(match name.as_str() {
-            "ping" => Command::Ping,
-            "test" => Command::Test,
-            "subscribe" => Command::Subscribe(self.wish()?),
-            "resume" => Command::Resume {
-                after: Seq::new(self.need(&name, Member::AfterSeq)?),
-            },
-            _ => Command::Auth(Token::new(self.need::<String>(&name, Member::Token)?)),
-        })
+        let takes_only = |members: &[Member]| self.has_only(&name, members);
+        match name.as_str() {
+            "ping" => takes_only(&[]).map(|()| Command::Ping),
+            "test" => takes_only(&[]).map(|()| Command::Test),
+            "subscribe" => {
+                takes_only(&[Member::Symbols, Member::Tests])?;
+                self.wish().map(Command::Subscribe)
+            }
+            "resume" => {
+                takes_only(&[Member::AfterSeq])?;
+                let after = Seq::new(self.need(&name, Member::AfterSeq)?);
+                Ok(Command::Resume { after })
+            }
+            "auth" => {
+                takes_only(&[Member::Token])?;
+                let token = self.need::<String>(&name, Member::Token)?;
+                Ok(Command::Auth(Token::new(token)))
+            }
+            _ => Err(unknown(&name)),
+        }
     }
 
     fn wish(&self) -> Result<Wish, Problem> {
