@@ -56,19 +56,19 @@ async fn handle<B: Buf>(
     // What a drain still delivers can be stopped. A lift can wait for the next start.
     let by = gate.authorise_to_the_end(call, Scope::Admin).await?;
     let visit = &call.visit;
-    let (stand, answering) = match *method {
-        Method::POST => {
-            let reason = reason(gate, call, &by, body).await?;
-            // There may be nobody else for whom a drain waits.
-            let answering = visit.answering.token();
-            (halt(switch, visit, &by, reason).await?, answering)
-        }
-        Method::DELETE => {
+    let reason = match *method {
+        Method::POST => Some(reason(gate, call, &by, body).await?),
+        _ => None,
+    };
+    // From now on a drain waits for the answer: there may be nobody else for whom it would.
+    let answering = visit.answering.token();
+    let stand = match (reason, method) {
+        (Some(reason), _) => halt(switch, visit, &by, reason).await?,
+        (None, &Method::DELETE) => {
             gate.is_open()?;
-            let answering = visit.answering.token();
-            (lift(switch, visit, &by).await?, answering)
+            lift(switch, visit, &by).await?
         }
-        _ => (switch.stand(), visit.answering.token()),
+        (None, _) => switch.stand(),
     };
     let answer = answer::json(StatusCode::OK, &Said::of(&stand));
     Ok(answer::awaited(answer, answering))
