@@ -93,7 +93,7 @@ impl Mapping {
                 None => false,
             },
         };
-        let signal = Signal::live(side, symbol, price, timestamp).as_test(is_test);
+        let signal = Signal::live(side, symbol, price, timestamp).test_if(is_test);
         let Some(pointer) = &self.id else {
             return Ok(signal);
         };

@@ -74,7 +74,7 @@ impl Signal {
         }
     }
 
-    /// The least that a signal is.
+    /// A signal that is no test and says no more than it has to.
     pub fn live(side: Side, symbol: Symbol, price: Price, timestamp: Timestamp) -> Self {
         Self {
             side,
@@ -90,7 +90,7 @@ impl Signal {
 
     /// The same signal, which nobody may trade on if this is so.
     #[must_use]
-    pub fn as_test(self, is_test: bool) -> Self {
+    pub fn test_if(self, is_test: bool) -> Self {
         Self { is_test, ..self }
     }
 
