@@ -3,7 +3,7 @@ use std::error::Error;
 use serde::Serialize;
 
 use super::{Hook, made_id};
-use crate::signal::{Document, Signal, TimeUnit, Timestamp};
+use crate::signal::{BYTE_ORDER_MARK, Document, Signal, TimeUnit, Timestamp};
 
 /// A line of a body that is no signal, as its sender is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,14 +73,12 @@ impl Hook {
 
 /// The lines of a body, or all of it as one if it is one JSON text.
 fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let body = body.strip_prefix(BOM).unwrap_or(body);
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let is_one = matches!(body.trim_ascii_start(), [b'{' | b'[', ..])
         && std::str::from_utf8(body).is_ok_and(Document::is_all_of);
     let lines = body.split(move |byte| *byte == b'\n' && !is_one);
     (1..).zip(lines)
 }
-
-const BOM: &[u8] = "\u{feff}".as_bytes();
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use warp::http::header::{CONTENT_TYPE, HeaderMap};
 use super::refusal::Refusal;
 use crate::clock;
 use crate::hook::RefusedLine;
-use crate::signal::{Signal, TimeUnit, Timestamp};
+use crate::signal::{BYTE_ORDER_MARK, Signal, TimeUnit, Timestamp};
 use crate::source::MAX_LINE_BYTES;
 
 /// How signals stand in a body, as its `Content-Type` says.
@@ -27,9 +27,6 @@ struct Found {
 
 /// Most signals in one body.
 const MOST_SIGNALS: usize = 10_000;
-
-/// It may begin a body, as it may begin a file, and counts for nothing.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Bytes that are parsed before others may run: some ten microseconds' work.
 const BETWEEN_YIELDS: usize = 16 * 1024;

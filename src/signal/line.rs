@@ -104,10 +104,13 @@ fn other_json(first: &str) -> Reason {
     }
 }
 
+/// It may begin a text, as it may begin a file, and counts for nothing.
+pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 fn trim(line: &[u8]) -> &[u8] {
-    const BOM: &[u8] = "\u{feff}".as_bytes();
     let line = line.trim_ascii();
-    line.strip_prefix(BOM).map_or(line, <[u8]>::trim_ascii)
+    line.strip_prefix(BYTE_ORDER_MARK)
+        .map_or(line, <[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod properties;
 pub use document::{Document, Found};
 pub use id::{Id, InvalidId};
 pub use invalid::InvalidSignal;
+pub use line::BYTE_ORDER_MARK;
 pub use pattern::{InvalidPattern, SymbolFilter};
 pub use price::{InvalidPrice, Price};
 pub use received_at::{InvalidTime, ReceivedAt};
