@@ -6,7 +6,7 @@ use tracing::{debug, info};
 
 use super::answer::{Answer, Problem, RequestId};
 use super::close::Close;
-use super::command::{BARE_TEST, Command, Request, Wish};
+use super::command::{BARE_TEST, Command, Request, Wanted};
 use super::judge::Refused;
 use super::postponed::{Came, Postponed};
 use super::reading::Reading;
@@ -36,7 +36,7 @@ impl Session {
                 self.answer(&Answer::Pong { timestamp }, id.as_ref());
             }
             Ok(Command::Test) => self.test(id.as_ref()),
-            Ok(Command::Subscribe(wish)) => self.subscribe(wish, id.as_ref()),
+            Ok(Command::Subscribe(wanted)) => self.subscribe(wanted, id.as_ref()),
             Ok(Command::Resume { after }) => self.resume(after, id),
             Ok(Command::Auth(token)) => {
                 let judged = self.settings.judge.judge(token, self.address);
@@ -91,12 +91,12 @@ impl Session {
         self.tests.write_next(test, view, id, outlet.control());
     }
 
-    fn subscribe(&mut self, wish: Wish, id: Option<&RequestId>) {
-        let Wish {
+    fn subscribe(&mut self, wanted: Wanted, id: Option<&RequestId>) {
+        let Wanted {
             patterns,
             symbols,
             tests,
-        } = wish;
+        } = wanted;
         self.show(&View {
             symbols,
             tests,

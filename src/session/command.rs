@@ -21,7 +21,7 @@ pub(super) struct Request {
 pub(super) enum Command {
     Ping,
     Test,
-    Subscribe(Wish),
+    Subscribe(Wanted),
     Resume {
         /// The last signal that the client has; `None`: it has none.
         after: Option<Seq>,
@@ -31,7 +31,7 @@ pub(super) enum Command {
 
 /// Which signals a client wants.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct Wanted {
     /// The symbols, as it wrote them.
     pub(super) patterns: Vec<String>,
     pub(super) symbols: SymbolFilter,
@@ -135,7 +135,7 @@ impl<'a> Members<'a> {
             "test" => takes_only(&[]).map(|()| Command::Test),
             "subscribe" => {
                 takes_only(&[Member::Symbols, Member::Tests])?;
-                self.wish().map(Command::Subscribe)
+                self.wanted().map(Command::Subscribe)
             }
             "resume" => {
                 takes_only(&[Member::AfterSeq])?;
@@ -151,13 +151,13 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn wish(&self) -> Result<Wish, Problem> {
+    fn wanted(&self) -> Result<Wanted, Problem> {
         let tests = match self.read(Member::Tests)? {
             None | Some(true) => Tests::Sent,
             Some(false) => Tests::LeftOut,
         };
         let Some(patterns) = self.read::<Vec<String>>(Member::Symbols)? else {
-            return Ok(Wish {
+            return Ok(Wanted {
                 patterns: vec!["*".to_owned()],
                 symbols: SymbolFilter::All,
                 tests,
@@ -172,7 +172,7 @@ impl<'a> Members<'a> {
         }
         let symbols = SymbolFilter::matching(patterns.iter().map(String::as_str))
             .map_err(|problem| Problem::bad_command(problem.to_string()))?;
-        Ok(Wish {
+        Ok(Wanted {
             patterns,
             symbols,
             tests,
