@@ -127,6 +127,10 @@ async fn each_line_is_in_the_log_once_although_the_server_is_killed_five_times()
     let (code, said) = feed.end();
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("going on"), "{said}");
+    assert!(
+        !said.contains("dropped"),
+        "what it sends again is no news: {said}"
+    );
     let expected: Vec<String> = (0..LINES).map(|n| format!("S{n}")).collect();
     let found = symbols(&server).await;
     assert!(found == expected, "{} of {LINES}\n{said}", found.len());
@@ -195,10 +199,12 @@ async fn what_is_not_acknowledged_is_kept_and_may_be_fed_again_and_again() {
         0o600
     );
     let lines = fs::read_to_string(&kept).unwrap();
-    for _ in 0..2 {
+    for is_there in [false, true] {
         let mut feed = Feed::of(&server);
         feed.write(&lines);
-        assert_eq!(feed.end(), (0, String::new()));
+        let (code, said) = feed.end();
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(said.lines().count(), if is_there { 2 } else { 0 }, "{said}");
     }
     assert_eq!(symbols(&server).await, ["A", "B"]);
 }
@@ -281,7 +287,8 @@ async fn somebody_who_stops_it_gets_what_was_read_to_the_server_first() {
 
 /// The answer to so many lines that the server has.
 fn accepted(count: usize) -> String {
-    let body = format!(r#"{{"accepted":[{}]}}"#, vec!["{}"; count].join(","));
+    let line = r#"{"line":1,"seq":1,"id":"a","duplicate":false}"#;
+    let body = format!(r#"{{"accepted":[{}]}}"#, vec![line; count].join(","));
     format!(
         "HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
@@ -316,20 +323,21 @@ async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_nev
     let mut feed = Feed::to(&folder, &url, "t");
     feed.write("buy A 1\nbuy B 2\nbuy C 3\n");
     drop(feed.input.take());
-    let refused = r#"{"refused":[{"line":2,"reason":"not today"}]}"#;
+    let refused = r#"{"refused":[{"line":1,"reason":"not today"}]}"#;
     let refused = format!(
         "HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{refused}",
         refused.len()
     );
-    // Nobody knows what became of the first.
-    let lost = answer_once(&listener, "").await;
     let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
     let all = answer_once(&listener, busy).await;
-    assert_eq!(lost, all);
-    assert_eq!(answer_once(&listener, &refused).await, all);
-    let lines: Vec<&str> = all.lines().collect();
-    let rest = answer_once(&listener, &accepted(2)).await;
-    assert_eq!(rest.lines().collect::<Vec<_>>(), [lines[0], lines[2]]);
+    let lines: Vec<&str> = all.split_inclusive('\n').collect();
+    // Nobody knows what becomes of these.
+    assert_eq!(answer_once(&listener, "").await, all);
+    let half = answer_once(&listener, &accepted(1)).await;
+    assert_eq!(half, lines[0]);
+    let others = answer_once(&listener, &refused).await;
+    assert_eq!(others, lines[1..].concat());
+    assert_eq!(answer_once(&listener, &accepted(1)).await, lines[2]);
     let (code, said) = feed.wait();
     assert_eq!(code, 1);
     assert!(
@@ -340,6 +348,30 @@ async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_nev
         said.contains("refused: 503 Service Unavailable; trying again until it works\n"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_line_whose_id_was_there_before_is_told_unless_it_was_sent_again() {
+    let server = TestServer::start("");
+    let feed_these = |lines: &str| {
+        let mut feed = Feed::of(&server);
+        feed.write(lines);
+        feed.end()
+    };
+    let line = |side: &str, id: u64| {
+        format!(r#"{{"side":"{side}","symbol":"A","price":1,"id":"{id}"}}"#) + "\n"
+    };
+    let (code, said) = feed_these(&(line("buy", 1) + "buy B 1\n"));
+    assert_eq!((code, &*said), (0, ""));
+    let (code, said) = feed_these(&(line("sell", 2) + &line("sell", 1) + &line("buy", 2)));
+    assert_eq!(code, 0);
+    let (first, all) = said.split_once('\n').unwrap();
+    assert_eq!(
+        first,
+        "signalcast: stdin:2: dropped: a signal with its id 1 is in the log already, seq 1"
+    );
+    assert!(all.contains(": 2 lines were dropped in all"), "{all}");
+    assert_eq!(symbols(&server).await, ["A", "B", "A"]);
 }
 
 #[tokio::test]

@@ -20,23 +20,44 @@ pub(super) struct Answer {
 /// What became of them.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The server has all of them.
-    Accepted,
+    /// The server has all of them; of these it already had the id.
+    Accepted(Vec<Repeated>),
     /// It has none, and won't have those at these places, counted from 1, for these reasons.
     Refused(HashMap<usize, String>),
     /// It has none: they were too many at once.
     TooMany,
-    /// It has none, or nobody knows: they were too long on their way.
+    /// It has none: they were too long on their way.
     TooSlow { why: String },
+    /// Nobody knows: they were lost on their way.
+    Lost { why: String },
+    /// It has none: there is no connection.
+    NotSent { why: String },
     /// It has none, or nobody knows; another try may do better, after this time at the earliest.
     NotNow { why: String, at_least: Duration },
     /// It has none, and would not the next time.
     ForGood(FeedError),
 }
 
+/// A line whose signal was in the log before.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Repeated {
+    /// Its place among those that were sent, counted from 1.
+    pub(super) place: usize,
+    pub(super) id: String,
+    /// Where the first one with this id is.
+    pub(super) seq: u64,
+}
+
 #[derive(Deserialize)]
 struct Accepted {
-    accepted: Vec<serde::de::IgnoredAny>,
+    accepted: Vec<AcceptedLine>,
+}
+
+#[derive(Deserialize)]
+struct AcceptedLine {
+    seq: u64,
+    id: String,
+    duplicate: bool,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +84,7 @@ impl Answer {
     /// What it means for `count` lines.
     pub(super) fn verdict(&self, count: usize) -> Verdict {
         match self.status {
-            StatusCode::CREATED if self.accepts(count) => Verdict::Accepted,
+            StatusCode::CREATED => self.accepted(count),
             StatusCode::UNPROCESSABLE_ENTITY => self.refused(count),
             StatusCode::PAYLOAD_TOO_LARGE => Verdict::TooMany,
             StatusCode::REQUEST_TIMEOUT => Verdict::TooSlow {
@@ -78,9 +99,20 @@ impl Answer {
         }
     }
 
-    fn accepts(&self, count: usize) -> bool {
+    fn accepted(&self, count: usize) -> Verdict {
         let said = serde_json::from_slice::<Accepted>(&self.text);
-        said.is_ok_and(|said| said.accepted.len() == count)
+        let Some(lines) = said.ok().map(|said| said.accepted) else {
+            return self.stranger();
+        };
+        if lines.len() != count {
+            return self.stranger();
+        }
+        let repeated = (1..).zip(lines).filter(|(_, line)| line.duplicate);
+        Verdict::Accepted(
+            repeated
+                .map(|(place, AcceptedLine { seq, id, .. })| Repeated { place, id, seq })
+                .collect(),
+        )
     }
 
     fn refused(&self, count: usize) -> Verdict {
@@ -147,7 +179,15 @@ mod tests {
     #[test]
     fn only_a_whole_acknowledgement_is_one() {
         let both = r#"{"accepted":[{"line":1,"seq":1,"id":"a","duplicate":false},{"line":2,"seq":2,"id":"b","duplicate":true}]}"#;
-        assert!(matches!(verdict(201, both), Verdict::Accepted));
+        let Verdict::Accepted(repeated) = verdict(201, both) else {
+            panic!("it is whole");
+        };
+        let second = Repeated {
+            place: 2,
+            id: "b".to_owned(),
+            seq: 2,
+        };
+        assert_eq!(repeated, [second]);
         for (status, text) in [
             (201, r#"{"accepted":[{"line":1}]}"#),
             (201, ""),

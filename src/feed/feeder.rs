@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Verdict;
+use super::answer::{Repeated, Verdict};
 use super::input::Chunk;
 use super::leftover;
 use super::options::Options;
@@ -27,9 +27,24 @@ pub(super) struct Feeder<'a> {
     post: Post<'a>,
     lines: Unacknowledged,
     done: Done,
+    /// Lines whose id was in the log before they were sent.
+    repeated: usize,
     backoff: Backoff,
     /// What the server did wrong last, for saying it once.
     trouble: Option<String>,
+}
+
+/// Why it has to be tried again, and not before this time is over.
+struct Trouble {
+    why: String,
+    at_least: Duration,
+}
+
+impl Trouble {
+    fn of(why: String) -> Self {
+        let at_least = Duration::ZERO;
+        Self { why, at_least }
+    }
 }
 
 /// Once somebody has stopped us, what was read has this long to get there.
@@ -53,6 +68,7 @@ impl<'a> Feeder<'a> {
             post: Post::new(options),
             lines: Unacknowledged::default(),
             done: Done::default(),
+            repeated: 0,
             backoff: options.backoff.clone(),
             trouble: None,
         }
@@ -70,7 +86,13 @@ impl<'a> Feeder<'a> {
             () = stopped => Err(FeedError::Stopped),
         };
         match outcome {
-            Ok(()) => Ok(self.done),
+            Ok(()) => {
+                if self.repeated > 1 {
+                    let what = "lines were dropped in all, for their ids are in the log already";
+                    self.say(&format!("{} {what}", self.repeated), &mut err);
+                }
+                Ok(self.done)
+            }
             Err(why) => Err(self.give_up(why, &mut err).await),
         }
     }
@@ -131,46 +153,66 @@ impl<'a> Feeder<'a> {
         let (count, text) = self.lines.batch();
         let verdict = match self.post.send(&text).await {
             Ok(answer) => answer.verdict(count),
+            Err(NoAnswer::Ended) => {
+                self.lines.may_be_there(count);
+                return Ok(());
+            }
             Err(NoAnswer::ForGood(why)) => Verdict::ForGood(why),
-            Err(NoAnswer::ForNow(why)) => Verdict::NotNow {
-                why,
-                at_least: Duration::ZERO,
-            },
-            Err(NoAnswer::Late) => Verdict::TooSlow {
-                why: "no answer in time".to_owned(),
-            },
+            Err(NoAnswer::Lost(why)) => Verdict::Lost { why },
+            Err(NoAnswer::ForNow(why)) => Verdict::NotSent { why },
         };
-        match verdict {
-            Verdict::Accepted => {
-                self.lines.acknowledged(count);
-                self.done.acknowledged += count as u64;
-            }
-            Verdict::Refused(reasons) => {
-                for (number, why) in self.lines.refused(reasons) {
-                    self.refuse(number, &printable(&why), err);
-                }
-            }
-            Verdict::TooMany if self.lines.send_fewer(count) => {}
-            Verdict::TooMany => {
-                let words = "a single line is too long for the server".to_owned();
-                return Err(FeedError::Refused(words));
-            }
-            Verdict::TooSlow { why } => {
-                self.lines.send_fewer(count);
-                self.wait(&why, Duration::ZERO, err).await;
-                return Ok(());
-            }
-            Verdict::NotNow { why, at_least } => {
-                self.wait(&why, at_least, err).await;
-                return Ok(());
-            }
-            Verdict::ForGood(why) => return Err(why),
+        if let Some(Trouble { why, at_least }) = self.heed(verdict, count, err)? {
+            self.wait(&why, at_least, err).await;
+            return Ok(());
         }
         if self.trouble.take().is_some() {
             self.say("going on", err);
         }
         self.backoff = self.options.backoff.clone();
         Ok(())
+    }
+
+    /// Does what follows from it, but for waiting.
+    fn heed(
+        &mut self,
+        verdict: Verdict,
+        count: usize,
+        err: &mut impl Write,
+    ) -> Result<Option<Trouble>, FeedError> {
+        let trouble = match verdict {
+            Verdict::Accepted(repeated) => {
+                self.done.acknowledged += count as u64;
+                let repeated = self.lines.acknowledged(count, repeated);
+                self.count_repeated(&repeated, err);
+                return Ok(None);
+            }
+            Verdict::Refused(reasons) => {
+                for (number, why) in self.lines.refused(reasons) {
+                    self.refuse(number, &printable(&why), err);
+                }
+                return Ok(None);
+            }
+            Verdict::TooMany if self.lines.send_fewer(count) => return Ok(None),
+            Verdict::TooMany => {
+                let words = "a single line is too long for the server".to_owned();
+                return Err(FeedError::Refused(words));
+            }
+            Verdict::TooSlow { why } => {
+                self.lines.send_fewer(count);
+                Trouble::of(why)
+            }
+            Verdict::Lost { why } => {
+                self.lines.lost(count);
+                Trouble::of(why)
+            }
+            Verdict::NotNow { why, at_least } => {
+                self.lines.may_be_there(count);
+                Trouble { why, at_least }
+            }
+            Verdict::NotSent { why } => Trouble::of(why),
+            Verdict::ForGood(why) => return Err(why),
+        };
+        Ok(Some(trouble))
     }
 
     /// Waits before the next try, and says why when that is news.
@@ -210,8 +252,25 @@ impl<'a> Feeder<'a> {
 
     fn refuse(&mut self, number: u64, why: &str, err: &mut impl Write) {
         self.done.refused += 1;
+        self.tell(number, &format!("line refused: {why}"), err);
+    }
+
+    /// The first one is told; whoever feeds a whole file again knows the rest.
+    fn count_repeated(&mut self, repeated: &[(u64, Repeated)], err: &mut impl Write) {
+        if let [(number, Repeated { id, seq, .. }), ..] = repeated
+            && self.repeated == 0
+        {
+            let id = printable(id);
+            let what =
+                format!("dropped: a signal with its id {id} is in the log already, seq {seq}");
+            self.tell(*number, &what, err);
+        }
+        self.repeated += repeated.len();
+    }
+
+    fn tell(&self, number: u64, what: &str, err: &mut impl Write) {
         // Whoever has closed that does not want to know.
-        let _ = writeln!(err, "signalcast: stdin:{number}: line refused: {why}");
+        let _ = writeln!(err, "signalcast: stdin:{number}: {what}");
     }
 
     fn say(&self, what: &str, err: &mut impl Write) {

@@ -36,8 +36,11 @@ pub(super) enum NoAnswer {
     ForGood(FeedError),
     /// Another try may do better.
     ForNow(String),
-    /// Another try may do better with less.
-    Late,
+    /// The lines were on their way: another try may do better, with less.
+    Lost(String),
+    /// The same, but on a connection that was kept. It may have ended before, which says nothing of
+    /// the server: another try needs no waiting.
+    Ended,
 }
 
 /// A connection that is kept.
@@ -70,16 +73,13 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Sends these lines. A connection that was kept may have ended meanwhile, which says nothing
-    /// of the server: then there is another one, at once.
+    /// Sends these lines.
     ///
     /// # Cancel safety
     /// Dropped, nobody knows whether the server has the lines; the next ones go another way.
     pub(super) async fn send(&mut self, lines: &Bytes) -> Result<Answer, NoAnswer> {
-        if let Some(open) = self.open.take()
-            && let Ok(answer) = self.over(open, lines).await
-        {
-            return Ok(answer);
+        if let Some(open) = self.open.take() {
+            return self.over(open, lines).await.map_err(|_| NoAnswer::Ended);
         }
         let open = match timeout(CONNECT_WITHIN, Open::to(self.options)).await {
             Ok(opened) => opened?,
@@ -91,8 +91,8 @@ impl<'a> Post<'a> {
     async fn over(&mut self, open: Open, lines: &Bytes) -> Result<Answer, NoAnswer> {
         let asking = open.ask(request(self.options, lines.clone()));
         let (answer, open) = match timeout(ANSWER_WITHIN, asking).await {
-            Ok(answered) => answered.map_err(|why| NoAnswer::ForNow(lost(&*why)))?,
-            Err(_) => return Err(NoAnswer::Late),
+            Ok(answered) => answered.map_err(|why| NoAnswer::Lost(lost(&*why)))?,
+            Err(_) => return Err(NoAnswer::Lost("no answer in time".to_owned())),
         };
         self.open = open;
         Ok(answer)
