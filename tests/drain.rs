@@ -8,12 +8,14 @@ use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use futures::future::join_all;
 use rustix::process::Signal;
+use serde_json::Value;
 
 mod common;
 
-use common::{TestClient, TestServer};
+use common::{TestClient, TestServer, patiently};
 
 /// What a busy machine may take to do what takes no time.
 const SLACK: Duration = Duration::from_secs(3);
@@ -41,16 +43,19 @@ fn feed_without_end(server: &mut TestServer) -> (JoinHandle<()>, Arc<Barrier>) {
     (feeder, near_the_end)
 }
 
+/// More signals than what is between a server and a client that does not read has room for.
+const STUFFING: usize = 40_000;
+
 /// A client that cannot keep up: its socket is full, and it does not read.
 async fn stuffed_client(server: &mut TestServer) -> TestClient {
     let deaf = server.deaf_client().await;
     let mut reading = server.client().await;
-    let lines: String = (1..=40_000)
+    let lines: String = (1..=STUFFING)
         .map(|n| format!("buy BTCUSDT 75000.00 {n}\n"))
         .collect();
     let mut feed = server.take_feed();
     let feeder = thread::spawn(move || feed.write_all(lines.as_bytes()).map(|()| feed).unwrap());
-    reading.texts(40_000).await;
+    reading.texts(STUFFING).await;
     drop(feeder.join().unwrap());
     deaf
 }
@@ -94,7 +99,7 @@ async fn every_client_has_the_last_signal(signal: Signal, name: &str) {
 }
 
 fn timestamp(text: &str) -> u64 {
-    let signal: serde_json::Value = serde_json::from_str(text).unwrap();
+    let signal: Value = serde_json::from_str(text).unwrap();
     signal["content"]["timestamp"].as_u64().unwrap()
 }
 
@@ -173,6 +178,44 @@ async fn a_client_that_never_reads_holds_up_the_end_no_longer_than_drain() {
     assert!(took < Duration::from_secs(3) + SLACK, "{took:?}");
     assert!(log.contains("clients were cut off clients=1"), "{log}");
     drop(deaf);
+}
+
+/// How many signals it still gets.
+async fn signals_until_the_end(mut client: TestClient) -> usize {
+    let mut signals = 0;
+    while let Some(Ok(message)) = patiently("the end", client.socket.next()).await {
+        signals += usize::from(message.is_text());
+    }
+    signals
+}
+
+#[tokio::test]
+async fn what_is_still_delivered_can_be_kept_from_somebody() {
+    for revoked in [false, true] {
+        let mut server = TestServer::start("--server-shards 1 --drain 60s");
+        let deaf = stuffed_client(&mut server).await;
+        server.signal(Signal::TERM);
+        server.logged("draining").await;
+        let answer = server.administer("GET", "/clients", "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let listed: Value = serde_json::from_str(&answer.body).unwrap();
+        let of_deaf = |client: &&Value| client["subject"] == "tester" && client["lag"] != 0;
+        let all = listed["clients"].as_array().unwrap();
+        let id = all.iter().find(of_deaf).unwrap()["id"].as_str().unwrap();
+        // It is the last client. The drain waits for whoever lets it go all the same.
+        let (method, path, body) = if revoked {
+            ("POST", "/tokens/revoke", r#"{"sub":"tester"}"#)
+        } else {
+            ("DELETE", &*format!("/clients/{id}"), "")
+        };
+        let answer = server.administer(method, path, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let signals = signals_until_the_end(deaf).await;
+        assert!(signals < STUFFING, "{signals}");
+        let log = server.wait().1;
+        assert!(log.contains("drained in time"), "{log}");
+        assert!(log.contains("code=1008"), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ fn send_away_route(gate: Arc<Gate>, crowd: Crowd) -> Route {
 }
 
 async fn list(gate: &Gate, crowd: &Crowd, call: &Call) -> Result<Response<Bytes>, Refusal> {
-    gate.authorise(call, Scope::Admin).await?;
+    // A drain lasts as long as there is somebody to list.
+    gate.authorise_to_the_end(call, Scope::Admin).await?;
     let listed = call.visit.opening.while_ours(crowd.list()).await?;
     // Of many clients it takes a while.
     let written = spawn_blocking(move || {
@@ -74,15 +75,21 @@ async fn send_away(
     call: &Call,
     id: &str,
 ) -> Result<Response<Bytes>, Refusal> {
-    let principal = gate.authorise(call, Scope::Admin).await?;
+    // What a drain still delivers can be kept from somebody.
+    let principal = gate.authorise_to_the_end(call, Scope::Admin).await?;
     let unknown = Refusal::Unknown("there is no client of this id; GET /clients lists them");
     let id = Uuid::try_parse(id).map_err(|_| unknown.clone())?;
+    // From now on a drain waits for the answer: it may be the last client that is let go.
+    let answering = call.visit.answering.token();
     if !call.visit.opening.while_ours(crowd.send_away(id)).await? {
         return Err(unknown);
     }
     info!(by = principal.subject(), client = %id, "client disconnected");
     let body = json!({ "disconnected": id.to_string() });
-    Ok(answer::json(StatusCode::OK, &body))
+    Ok(answer::awaited(
+        answer::json(StatusCode::OK, &body),
+        answering,
+    ))
 }
 
 #[derive(Serialize)]

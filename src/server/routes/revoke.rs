@@ -56,14 +56,18 @@ async fn revoke<B: Buf>(
     call: &Call,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
-    let principal = gate.authorise(call, Scope::Admin).await?;
+    // What a drain still delivers can be kept from somebody.
+    let principal = gate.authorise_to_the_end(call, Scope::Admin).await?;
     let instruction = json_body::read(gate, call, &principal, body, FORM);
     let target = target(instruction.await?)?;
+    // From now on a drain waits for the answer: it may be the last client that is let go.
+    let answering = call.visit.answering.token();
     let revoking = move || revoker.revoke(&target, SystemTime::now());
     let revoked = call.visit.block(PATIENCE, HANGS, revoking).await?;
     let words = revoked.map_err(|why| refusal(&why))?;
     info!(by = principal.subject(), what = words, "revoked");
-    Ok(answer::json(StatusCode::OK, &json!({ "revoked": words })))
+    let answer = answer::json(StatusCode::OK, &json!({ "revoked": words }));
+    Ok(answer::awaited(answer, answering))
 }
 
 fn target(instruction: Instruction) -> Result<Target, Refusal> {
