@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 
 use common::events::EventReader;
 use common::jwt::{base64url, claims, with};
 use common::{Answer, TestServer};
+use futures::future::join_all;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
@@ -63,6 +65,41 @@ async fn a_ticket_opens_a_stream_and_opens_it_again_when_the_connection_breaks()
     server.logged("closed").await;
     let (mut again, _) = server.events(&target, &last_event_id(2)).await;
     assert_eq!(again.seqs(2).await, [3, 4]);
+}
+
+/// Comes in whenever there is a place, and leaves it soon.
+async fn comes_and_goes(server: &TestServer, token: &str) -> Infallible {
+    loop {
+        drop(server.client_at("/", token).await);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_keeps_its_place_when_others_are_after_it() {
+    const TIMES: usize = 200;
+    let options = "--limits-connections 1 --server-shards 2 --plaintext";
+    let mut server = TestServer::start(&format!("{LENIENT} {options}"));
+    let token = server.token();
+    let ticket = server.ticket(&token).await;
+    let target = format!("/signals/stream?ticket={ticket}");
+    let (mut reader, _) = server.events(&target, "").await;
+    server.feed("buy X 1 7\n");
+    assert_eq!(reader.signal().await.id, 1);
+    let coming_back = async {
+        for time in 0..TIMES {
+            let (again, _) = server.events(&target, &last_event_id(1)).await;
+            assert_eq!(reader.try_next().await, None, "{time}");
+            reader = again;
+        }
+    };
+    let others = join_all((0..4).map(|_| comes_and_goes(&server, &token)));
+    tokio::select! {
+        () = coming_back => {}
+        _ = others => {}
+    }
+    // It is the one client, and gets what comes.
+    server.feed("buy X 1 7\n");
+    assert_eq!(reader.signal().await.id, 2);
 }
 
 #[tokio::test]

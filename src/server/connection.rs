@@ -23,15 +23,13 @@ use tracing::{Instrument, Span, debug, info, info_span};
 
 use super::accept::{Accepted, Errand};
 use super::call::Route;
-use super::clients::Entrance;
 use super::first_message::introduce;
 use super::gate::Gate;
 use super::http::{Upgraded, Visitor, turn_away};
-use super::newcomer::{Newcomer, Subscriber};
+use super::newcomer::{Newcomer, Place, Subscriber};
 use super::past::Log;
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
-use super::ticket_streams::StreamTicket;
 use crate::hub::Framing;
 use crate::metrics::{Doors, HandshakeFailure};
 use crate::session::{Ended, Session, Settings, Stranger, Who};
@@ -90,9 +88,8 @@ async fn serve(host: Rc<Host>, shard: Rc<Shard>, accepted: Accepted) {
 struct Subscription {
     session: Box<Session>,
     span: Span,
-    _entrance: Entrance,
-    /// The ticket by which an event stream is open. Let go of last: then its place is free.
-    ticket: Option<Box<StreamTicket>>,
+    /// Let go of last: then the connection is gone.
+    place: Place,
 }
 
 /// A connection to somebody who was let in.
@@ -119,12 +116,11 @@ impl Entered {
     fn begin(self, host: &Host, shard: &Rc<Shard>, peer: SocketAddr) -> Subscription {
         let Subscriber {
             principal,
-            entrance,
+            place,
             address,
             view,
             cursor,
             log,
-            ticket,
         } = self.subscriber;
         let span = if address == peer.ip().to_canonical() {
             info_span!("session", %peer, subject = principal.subject())
@@ -156,8 +152,7 @@ impl Entered {
         Subscription {
             session: Box::new(session),
             span,
-            _entrance: entrance,
-            ticket,
+            place,
         }
     }
 }
@@ -165,10 +160,10 @@ impl Entered {
 impl Subscription {
     /// Serves the client to its end, or until the reader of its event stream has come again.
     async fn run(&mut self) -> Ended {
-        match &self.ticket {
-            None => self.session.run().await,
+        match &self.place {
+            Place::Own(_) => self.session.run().await,
             // Boxed, so that other clients' tasks have no room for it.
-            Some(ticket) => Box::pin(self.session.run_until(ticket.replaced())).await,
+            Place::OfStream(ticket) => Box::pin(self.session.run_until(ticket.replaced())).await,
         }
     }
 

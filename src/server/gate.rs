@@ -225,15 +225,21 @@ impl Gate {
         })
     }
 
-    /// Opens the event stream of somebody who was let in by a ticket and is turned away no more. It
-    /// takes the place of the connection by which the stream was open.
-    pub(super) async fn open(&self, claim: Claim) -> Box<StreamTicket> {
-        let open = self.ticket_streams.open(claim, Instant::now().into_std());
+    /// Opens the event stream of somebody who was let in by a ticket and is turned away for nothing
+    /// but want of room. Where the stream is open, its place is handed over, at no time free for
+    /// others, and the connection that had it ends.
+    pub(super) async fn open(&self, claim: Claim) -> Result<Box<StreamTicket>, Refusal> {
+        let now = Instant::now().into_std();
+        let place = match self.ticket_streams.place(claim.name, now) {
+            Some(place) => place,
+            None => Arc::new(self.admit(claim.address)?),
+        };
+        let open = self.ticket_streams.open(claim, place, now);
         if let Some(before) = open.before {
-            // The place that it takes is its own. If that is not free by then, others may be, too.
+            // So that there is one connection at a time, unless the older one hangs.
             timeout(self.patience, before.cancelled()).await.ok();
         }
-        Box::new(open.ticket)
+        Ok(Box::new(open.ticket))
     }
 
     /// A ticket lets in whom its maker's token lets in, and only as long as that.

@@ -24,7 +24,7 @@ pub(super) enum Newcomer {
 #[derive(Debug)]
 pub(super) struct Subscriber {
     pub(super) principal: Principal,
-    pub(super) entrance: Entrance,
+    pub(super) place: Place,
     /// Where the client is, which may be behind a proxy.
     pub(super) address: IpAddr,
     /// What it gets.
@@ -33,8 +33,14 @@ pub(super) struct Subscriber {
     pub(super) cursor: Seq,
     /// What the log held when it came.
     pub(super) log: LogRange,
-    /// The ticket by which its event stream is open.
-    pub(super) ticket: Option<Box<StreamTicket>>,
+}
+
+/// A place among the clients. Dropping it makes room.
+#[derive(Debug)]
+pub(super) enum Place {
+    Own(#[expect(dead_code, reason = "it is only held")] Entrance),
+    /// That of the event stream that is open by a ticket, whose next connection may get it.
+    OfStream(Box<StreamTicket>),
 }
 
 /// Where a route leaves the one whom it has let in, for the connection. All clones are one place.

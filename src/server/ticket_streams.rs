@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use warp::http::header::HeaderMap;
 
-use super::clients::subscriber;
+use super::clients::{Entrance, subscriber};
 use super::headers::LAST_EVENT_ID;
 use super::tickets::Name;
 use crate::auth::{InvalidToken, Principal};
@@ -67,6 +67,8 @@ pub(super) struct StreamTicket {
     streams: Arc<TicketStreams>,
     name: Name,
     connection: u64,
+    /// The stream's place among the clients, which goes from one connection to the next.
+    _place: Arc<Entrance>,
     replaced: CancellationToken,
     gone: CancellationToken,
 }
@@ -75,7 +77,7 @@ pub(super) struct StreamTicket {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) ticket: StreamTicket,
-    /// Cancelled when the connection is gone that this one takes the place of.
+    /// Cancelled when the connection is gone that this one stands in for.
     pub(super) before: Option<CancellationToken>,
 }
 
@@ -102,6 +104,8 @@ struct Stream {
     address: IpAddr,
     /// The one by which it is open.
     connection: u64,
+    /// Its place among the clients, as long as it is open.
+    place: Weak<Entrance>,
     /// Tells that to end.
     replaced: CancellationToken,
     /// Cancelled when it has.
@@ -133,8 +137,13 @@ impl TicketStreams {
         })
     }
 
-    /// Opens one. The connection by which it is open, if there is one, ends.
-    pub(super) fn open(self: &Arc<Self>, claim: Claim, now: Instant) -> Open {
+    /// The place among the clients that the stream of this name has, if it is open.
+    pub(super) fn place(&self, name: Name, now: Instant) -> Option<Arc<Entrance>> {
+        self.swept(now).streams.get(&name)?.place.upgrade()
+    }
+
+    /// Opens one at this place. The connection by which it is open, if there is one, ends.
+    pub(super) fn open(self: &Arc<Self>, claim: Claim, place: Arc<Entrance>, now: Instant) -> Open {
         let Claim {
             name,
             principal,
@@ -149,6 +158,7 @@ impl TicketStreams {
             principal,
             address: subscriber(address),
             connection,
+            place: Arc::downgrade(&place),
             replaced: replaced.clone(),
             gone: gone.clone(),
             until: None,
@@ -164,6 +174,7 @@ impl TicketStreams {
             streams: Arc::clone(self),
             name,
             connection,
+            _place: place,
             replaced,
             gone,
         };
@@ -229,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::auth::Token;
+    use crate::server::clients::Clients;
 
     const SECOND: Duration = Duration::from_secs(1);
     const UNKNOWN: Option<InvalidToken> = Some(InvalidToken::UnknownTicket);
@@ -237,13 +249,41 @@ mod tests {
         Principal::until(SystemTime::UNIX_EPOCH)
     }
 
+    fn address() -> IpAddr {
+        "192.0.2.1".parse().unwrap()
+    }
+
     fn claim(name: Name) -> Claim {
         Claim {
             name,
             principal: maker(),
-            address: "192.0.2.1".parse().unwrap(),
+            address: address(),
             opened: Opened::Never,
         }
+    }
+
+    fn room(most: usize) -> Arc<Clients> {
+        Arc::new(Clients::new(most, None))
+    }
+
+    fn enter(clients: &Arc<Clients>) -> Option<Arc<Entrance>> {
+        clients.enter(address()).map(Arc::new)
+    }
+
+    /// Others may want it at any moment.
+    #[test]
+    fn the_place_of_a_stream_that_is_open_goes_to_its_next_connection() {
+        let (streams, now) = (Arc::<TicketStreams>::default(), Instant::now());
+        let (clients, name) = (room(1), Name::of(&Token::new("x")));
+        assert!(streams.place(name, now).is_none());
+        let first = streams.open(claim(name), enter(&clients).unwrap(), now);
+        let place = streams.place(name, now).unwrap();
+        let second = streams.open(claim(name), place, now);
+        drop(first);
+        assert!(enter(&clients).is_none());
+        drop(second);
+        assert!(streams.place(name, now).is_none());
+        assert!(enter(&clients).is_some());
     }
 
     /// As a browser's `EventSource` does it.
@@ -256,8 +296,9 @@ mod tests {
             let found = streams.find(name, address.parse().unwrap(), reader, now());
             found.map(|claim| assert_eq!(claim.principal, maker()))
         };
+        let clients = room(9);
         let open = || {
-            let open = streams.open(claim(name), now());
+            let open = streams.open(claim(name), enter(&clients).unwrap(), now());
             let before_is_gone = open.before.is_none_or(|before| before.is_cancelled());
             (open.ticket, before_is_gone)
         };
@@ -294,9 +335,10 @@ mod tests {
     #[test]
     fn streams_that_have_ended_are_remembered_up_to_a_bound() {
         let (streams, now) = (Arc::<TicketStreams>::default(), Instant::now());
+        let clients = room(1);
         for number in 0..=MOST_ENDED {
             let name = Name::of(&Token::new(number.to_string()));
-            drop(streams.open(claim(name), now));
+            drop(streams.open(claim(name), enter(&clients).unwrap(), now));
         }
         let state = streams.swept(now);
         assert_eq!(state.ended.len(), MOST_ENDED);

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::gate::Gate;
-use super::newcomer::Subscriber;
+use super::newcomer::{Place, Subscriber};
 use super::past::{Past, Start};
 use super::pending::OpeningHandle;
 use super::query::{self, Query};
@@ -58,7 +58,16 @@ impl Wish {
         opening: &OpeningHandle,
     ) -> Result<Subscriber, Refusal> {
         let cursor = self.cursor(past, opening).await?;
-        self.admit(gate, principal, past, cursor)
+        let view = self.view(&principal)?;
+        let place = Place::Own(gate.admit(self.address)?);
+        Ok(Subscriber {
+            principal,
+            place,
+            address: self.address,
+            view,
+            cursor,
+            log: past.range(),
+        })
     }
 
     /// Its place in the log: the first signal that it is sent.
@@ -72,26 +81,11 @@ impl Wish {
         opening.while_ours(first).await
     }
 
-    /// Its place among the clients, from this one in the log on.
-    pub(super) fn admit(
-        &self,
-        gate: &Gate,
-        principal: Principal,
-        past: &Past,
-        cursor: Seq,
-    ) -> Result<Subscriber, Refusal> {
-        let view = View {
+    /// What it gets.
+    pub(super) fn view(&self, principal: &Principal) -> Result<View, Refusal> {
+        Ok(View {
             framing: self.framing,
-            ..self.asked.view(self.protocol, &principal)?
-        };
-        Ok(Subscriber {
-            entrance: gate.admit(self.address)?,
-            principal,
-            address: self.address,
-            view,
-            cursor,
-            log: past.range(),
-            ticket: None,
+            ..self.asked.view(self.protocol, principal)?
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::server::call::{Call, Route, call};
 use crate::server::credential::Ways;
 use crate::server::gate::{Admission, Gate};
 use crate::server::headers::{EPOCH, LAST_EVENT_ID, LAST_SEQ};
-use crate::server::newcomer::{Newcomer, Subscriber};
+use crate::server::newcomer::{Newcomer, Place, Subscriber};
 use crate::server::past::{Past, Start};
 use crate::server::query::after_seq;
 use crate::server::refusal::{Gone, Refusal};
@@ -59,14 +59,19 @@ async fn stream(gate: &Gate, call: &Call) -> Result<Response<Bytes>, Refusal> {
         Some(start) => wish.beginning(start),
     };
     let cursor = wish.cursor(&visit.past, &visit.opening).await?;
+    let view = wish.view(&principal)?;
     // Not before: a refused request ends no stream.
-    let ticket = match claim {
-        Some(claim) => Some(gate.open(*claim).await),
-        None => None,
+    let place = match claim {
+        Some(claim) => Place::OfStream(gate.open(*claim).await?),
+        None => Place::Own(gate.admit(visit.address)?),
     };
     let subscriber = Subscriber {
-        ticket,
-        ..wish.admit(gate, principal, &visit.past, cursor)?
+        principal,
+        place,
+        address: visit.address,
+        view,
+        cursor,
+        log: visit.past.range(),
     };
     visit.admitted.put(Newcomer::Known(subscriber));
     Ok(head(&visit.past))
