@@ -5,8 +5,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::jwt::claims;
-use common::{TestServer, patiently, upgrade_request, wire};
+use common::jwt::{claims, with};
+use common::{TestServer, patiently, upgrade_request, wait_until, wire};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -167,6 +167,64 @@ async fn a_peer_that_asks_without_end_and_takes_no_answer_is_let_go() {
         let requests = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
         let asking = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
         patiently("end of the connection", asking).await;
+        server.stop();
+    }
+}
+
+/// What is answered to a request whose sender ends his side right behind it, as `nc -N` does.
+async fn with_nothing_behind(server: &TestServer, request: &str) -> String {
+    let mut stream = server.connect().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end, too.
+    patiently("end of the connection", stream.read_to_end(&mut answer))
+        .await
+        .ok();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+const TRANSPORTS: [&str; 2] = ["", "--plaintext"];
+
+#[tokio::test]
+async fn whoever_ends_his_side_behind_a_request_is_answered() {
+    for transport in TRANSPORTS {
+        let server = TestServer::start(transport);
+        let publisher = server.mint(&with("scope", "signals:publish"));
+        for seq in 1..=8 {
+            let body = format!("buy BTCUSDT {seq}");
+            let request = format!(
+                "POST /signals HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {publisher}\r\n\
+                 Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let answer = with_nothing_behind(&server, &request).await;
+            assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+            assert!(answer.contains(&format!("\"seq\":{seq},")), "{answer}");
+        }
+        server.stop();
+    }
+}
+
+/// Nothing comes from him any more, and so he has gone, maybe before he is told that he is in.
+#[tokio::test]
+async fn whoever_ends_his_side_behind_his_coming_in_is_no_client_for_long() {
+    for transport in TRANSPORTS {
+        let server = TestServer::start(transport);
+        let authorization = format!("Authorization: Bearer {}\r\n", server.token());
+        let upgrade = upgrade_request("/", &authorization);
+        let stream =
+            format!("GET /signals/stream HTTP/1.1\r\nHost: localhost\r\n{authorization}\r\n");
+        for (request, status) in [(upgrade, "101"), (stream, "200")] {
+            let answer = with_nothing_behind(&server, &request).await;
+            let expected = format!("HTTP/1.1 {status} ");
+            assert!(
+                answer.is_empty() || answer.starts_with(&expected),
+                "{answer}"
+            );
+        }
+        let ended = || server.log().matches("sent_bytes=").count();
+        wait_until("the end of both sessions", || ended() == 2);
         server.stop();
     }
 }

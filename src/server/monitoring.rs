@@ -61,6 +61,8 @@ async fn answer(socket: TcpStream, routes: Route) {
     let routes = TowerToHyperService::new(warp::service(routes));
     let talk = http1::Builder::new()
         .keep_alive(false)
+        // Whoever ends his side behind his request waits for the answer.
+        .half_close(true)
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(socket), routes);
     match timeout(PATIENCE, talk).await {
