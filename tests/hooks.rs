@@ -260,6 +260,27 @@ async fn a_test_is_no_live_signal_because_the_hook_does_not_look_for_it() {
 }
 
 #[tokio::test]
+async fn a_test_that_is_wrapped_up_is_no_live_signal_either() {
+    for (at, marked) in [
+        ("/d", r#"{"d":{"s":"A","d":"buy","p":1,"is_test":true}}"#),
+        ("/0", r#"[{"s":"A","d":"buy","p":1,"isTest":true}]"#),
+        ("/x/0", r#"{"x":[{"s":"A","d":"buy","p":1}],"test":true}"#),
+    ] {
+        let map = format!("symbol = \"{at}/s\"\nside = \"{at}/d\"\nprice = \"{at}/p\"\n");
+        let server = TestServer::start_in(folder(&format!("\n[hooks.tv.map]\n{map}")), "");
+        let mut client = server.client().await;
+        let lines = refused(&post(&server, marked).await);
+        assert!(lines[0].1.contains("map.is_test"), "{lines:?}");
+        let live = marked
+            .replace("true", "false")
+            .replace(r#""A""#, r#""LIVE""#);
+        accepted(&post(&server, &live).await);
+        assert_eq!(client.json().await["content"]["symbol"], "LIVE");
+        server.stop();
+    }
+}
+
+#[tokio::test]
 async fn two_senders_that_number_their_orders_alike_are_told_apart_by_a_prefix_or_the_hook() {
     let map = |name: &str, id: &str| {
         format!("\n[hooks.{name}.map]\nsymbol = \"/s\"\nside = \"=buy\"\nprice = \"/p\"\n{id}\n")

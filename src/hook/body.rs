@@ -174,7 +174,7 @@ mod tests {
         let hook = hook(Some(mapping()), &["-1=sell"]);
         let body = |side: &str, price: &str, time: &str| {
             format!(
-                r#" {{ "t" : "BTCUSDT", "o" : {{ "action" : {side}, "is_test" : true }}, "p" : [{price}, 1], "time" : {time}, "id" : 5 }} "#
+                r#" {{ "t" : "BTCUSDT", "o" : {{ "action" : {side} }}, "x" : {{ "is_test" : true }}, "p" : [{price}, 1], "time" : {time}, "id" : 5 }} "#
             )
         };
         for (side, price, time, expected) in [
@@ -240,7 +240,7 @@ mod tests {
         };
         let at = |pointer: &str| Some(Place::At(pointer.parse().unwrap()));
         let body = |mark: &str| {
-            format!(r#"{{{mark},"t":"A","o":{{"action":"buy","is_test":true}},"p":[1]}}"#)
+            format!(r#"{{{mark},"t":"A","o":{{"action":"buy"}},"x":{{"is_test":true}},"p":[1]}}"#)
         };
         for mark in [
             r#""is_test":true"#,
@@ -256,7 +256,7 @@ mod tests {
                 "{why}"
             );
             assert!(!one(&with(Some(Place::Constant(false))), &body).is_test());
-            assert!(one(&with(at("/o/is_test")), &body).is_test());
+            assert!(one(&with(at("/x/is_test")), &body).is_test());
         }
         for mark in [r#""is_test":false"#, r#""test":false"#, r#""tests":1"#] {
             assert!(!one(&with(None), &body(mark)).is_test(), "{mark}");

@@ -57,7 +57,7 @@ pub enum Unmapped {
          its map.is_test, or set that to =false if this says nothing of the kind"
     )]
     Test {
-        /// The key at the top of the body, in quotes.
+        /// The key, in quotes, at the top of the body or beside what leads to a part.
         key: Box<str>,
     },
 }
@@ -88,7 +88,7 @@ impl Mapping {
         };
         let is_test = match &self.is_test {
             Some(place) => place.read("is_test", &document, boolean)?,
-            None => match document.test_mark() {
+            None => match self.test_mark(&document) {
                 Some(key) => return Err(Unmapped::Test { key: key.into() }),
                 None => false,
             },
@@ -99,6 +99,31 @@ impl Mapping {
         };
         let id = at("id", pointer, &document, |found| id(found, name))?;
         Ok(signal.or_id(|| id))
+    }
+
+    /// The key that seems to say that this is a test: at the top, or in what a part is taken from,
+    /// as the sender may have wrapped up all of the signal.
+    fn test_mark(&self, document: &Document<'_>) -> Option<String> {
+        let pointers = [
+            self.symbol.pointer(),
+            self.side.pointer(),
+            self.price.pointer(),
+            self.timestamp.as_ref().and_then(Place::pointer),
+            self.id.as_ref(),
+        ];
+        let mut pointers = pointers.into_iter().flatten();
+        document
+            .test_mark_around([])
+            .or_else(|| pointers.find_map(|pointer| pointer.test_mark(document)))
+    }
+}
+
+impl<T> Place<T> {
+    fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::At(pointer) => Some(pointer),
+            Self::Constant(_) => None,
+        }
     }
 }
 

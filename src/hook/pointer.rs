@@ -21,7 +21,16 @@ pub struct InvalidPointer;
 impl Pointer {
     /// What stands there.
     pub fn find<'a>(&self, document: &Document<'a>) -> Option<Found<'a>> {
-        document.at(self.tokens.iter().map(|token| &**token))
+        document.at(self.tokens())
+    }
+
+    /// The key that seems to say that a test is what has in it what stands there.
+    pub fn test_mark(&self, document: &Document<'_>) -> Option<String> {
+        document.test_mark_around(self.tokens())
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(|token| &**token)
     }
 }
 

@@ -59,19 +59,19 @@ impl<'a> Document<'a> {
         Some(value.found())
     }
 
-    /// The key of its own object, in quotes, that seems to say that this is a test: `is_test` or
-    /// one that reads like it, with anything but `false`.
-    pub fn test_mark(&self) -> Option<String> {
-        let Value::Nested(nested) = self.0 else {
-            return None;
-        };
-        let mut mark = None;
-        nested.members(|key, value| {
-            if mark.is_none() && test_mark::is_in(key, &value) {
-                mark = Some(Excerpt::of(key).to_string());
+    /// The key, in quotes, that seems to say that this is a test: `is_test` or one that reads like
+    /// it, with anything but `false`, in an object that has in it what this path leads to. That is
+    /// the document itself, and all that the path passes through.
+    pub fn test_mark_around<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Option<String> {
+        let mut path = path.into_iter();
+        let mut around = Some(self.0);
+        while let Some(Value::Nested(nested)) = around {
+            if let Some(mark) = nested.test_mark() {
+                return Some(mark);
             }
-        });
-        mark
+            around = path.next().and_then(|token| nested.at(token));
+        }
+        None
     }
 }
 
@@ -111,6 +111,16 @@ impl<'a> Nested<'a> {
         });
         read.ok()?;
         found
+    }
+
+    fn test_mark(&self) -> Option<String> {
+        let mut mark = None;
+        self.members(|key, value| {
+            if mark.is_none() && test_mark::is_in(key, &value) {
+                mark = Some(Excerpt::of(key).to_string());
+            }
+        });
+        mark
     }
 
     /// Shows each key of an object with its value; none of an array. That it is sound was seen when
@@ -192,6 +202,29 @@ mod tests {
             &"[".repeat(33),
         ] {
             assert!(Document::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_test_mark_counts_in_all_that_a_path_passes_through() {
+        let text = r#"{"a":[{"x":1,"isTest":true},{"b":{"c":1}}],"d":{"is_test":false},"e":{"f":{"test":1}}}"#;
+        let document = Document::parse(text).unwrap();
+        for (path, mark) in [
+            (&["a", "0", "x"][..], Some("isTest")),
+            (&["a", "0", "nothing"], Some("isTest")),
+            (&["a", "1", "b", "c"], None),
+            (&["d", "g"], None),
+            (&["e", "f", "g", "h"], Some("test")),
+            (&["e", "h", "f"], None),
+            (&[], None),
+        ] {
+            let found = document.test_mark_around(path.iter().copied());
+            let mark = mark.map(|key| format!("\"{key}\""));
+            assert_eq!(found, mark, "{path:?}");
+        }
+        let document = Document::parse(r#"{"is_test":"A","a":{"b":1}}"#).unwrap();
+        for path in [&["a", "b"][..], &["b"], &[]] {
+            assert!(document.test_mark_around(path.iter().copied()).is_some());
         }
     }
 
