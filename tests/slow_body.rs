@@ -78,8 +78,9 @@ impl Begun {
     }
 
     async fn finish(mut self) -> Answer {
-        self.stream.write_all(self.end.as_bytes()).await.unwrap();
-        self.stream.flush().await.unwrap();
+        // Who is revoked may be answered before this, and the connection be gone.
+        self.stream.write_all(self.end.as_bytes()).await.ok();
+        self.stream.flush().await.ok();
         let mut bytes = Vec::new();
         patiently("answer", self.stream.read_to_end(&mut bytes))
             .await
@@ -253,7 +254,8 @@ async fn publishers_that_take_all_the_room_keep_out_no_hook_and_no_halt() {
     let publisher = token(&server, "slow", "signals:publish");
     let body = "#".repeat(LARGEST);
     let mut begun = Vec::new();
-    for _ in 0..4 {
+    for sub in ["slow", "slower", "idle", "asleep"] {
+        let publisher = token(&server, sub, "signals:publish");
         begun.push(Begun::new(&server, Some(&publisher), "/signals", &body).await);
     }
     expect_soon(&server, &publisher, 503).await;
@@ -265,5 +267,45 @@ async fn publishers_that_take_all_the_room_keep_out_no_hook_and_no_halt() {
     drop(begun);
     // There is room again, and no signal in the body.
     expect_soon(&server, &publisher, 422).await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn one_publisher_takes_no_more_of_the_room_than_his_share() {
+    const LARGEST: usize = 16 * 1024 * 1024;
+    let server = server("--plaintext --limits-handshake 60s");
+    let publisher = token(&server, "slow", "signals:publish");
+    let body = "#".repeat(LARGEST);
+    let begun = Begun::new(&server, Some(&publisher), "/signals", &body).await;
+    expect_soon(&server, &publisher, 503).await;
+    // Another token of the same subject has no share of its own.
+    let mut claims = with("scope", "signals:publish");
+    (claims["sub"], claims["jti"]) = ("slow".into(), "another".into());
+    let again = post(&server, Some(&server.mint(&claims)), "/signals", "#").await;
+    assert_eq!((again.status, &*again.code()), (503, "overloaded"));
+    let other = token(&server, "good", "signals:publish");
+    let told = post(&server, Some(&other), "/signals", &body).await;
+    assert_eq!(told.status, 422, "{told:?}");
+    drop(begun);
+    expect_soon(&server, &publisher, 422).await;
+    expect_nothing_published(&server).await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn the_body_of_whoever_is_revoked_is_not_read_to_its_end() {
+    let server = server("--limits-handshake 3600s");
+    let publisher = token(&server, "thief", "signals:publish");
+    let admin = token(&server, "good", "admin");
+    let revoking = async {
+        let body = r#"{"sub":"thief"}"#;
+        let begun = Begun::new(&server, Some(&publisher), "/signals", "buy EVIL 1").await;
+        let revoked = post(&server, Some(&admin), "/tokens/revoke", body).await;
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+        begun
+    };
+    let (answer, _begun) = tokio::join!(drip(&server, Some(&publisher), "/signals"), revoking);
+    expect_refused(&answer);
+    expect_nothing_published(&server).await;
     server.stop();
 }

@@ -1,6 +1,7 @@
 //! The body of a request, read within bounds.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tracing::debug;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
 use super::refusal::Refusal;
+use super::share::Share;
 
 /// Reads bodies. Cheap to clone: all clones share the room for bodies in memory.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     /// Given back when it is dropped; `None` for an empty body.
     pub(super) room: Option<OwnedSemaphorePermit>,
+    /// The room that it takes of what its sender may have, if that is bounded.
+    pub(super) share: Option<Share>,
 }
 
 /// Bytes a second at which a body has to come, but for our patience: what a poor line of half a
@@ -62,7 +66,26 @@ impl Bodies {
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
-        E: std::fmt::Display,
+        E: Display,
+    {
+        self.read_within(None, headers, stream, most).await
+    }
+
+    /// The same for somebody who may have no more of the room than this share.
+    ///
+    /// # Errors
+    /// The same; or he has his share already.
+    pub(super) async fn read_within<S, B, E>(
+        &self,
+        share: Option<Share>,
+        headers: &HeaderMap,
+        stream: S,
+        most: usize,
+    ) -> Result<Body, Refusal>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+        E: Display,
     {
         is_plain(headers)?;
         if announced(headers).is_some_and(|length| length > most as u64) {
@@ -72,6 +95,7 @@ impl Bodies {
         let mut body = Body {
             bytes: Vec::new(),
             room: None,
+            share,
         };
         let mut next_yield = BETWEEN_YIELDS;
         let mut deadline = Instant::now() + self.patience;
@@ -132,9 +156,12 @@ impl Bodies {
         let wanted = (2 * capacity).min(most).max(length);
         let wanted = wanted.next_multiple_of(LEAST_STEP);
         let step = (wanted - capacity).div_ceil(1024);
-        let step = u32::try_from(step).map_err(|_| too_long(most))?;
-        let more = Arc::clone(&self.room).try_acquire_many_owned(step);
+        let permits = u32::try_from(step).map_err(|_| too_long(most))?;
+        let more = Arc::clone(&self.room).try_acquire_many_owned(permits);
         let more = more.map_err(|_| Refusal::NoRoom)?;
+        if body.share.as_mut().is_some_and(|share| !share.takes(step)) {
+            return Err(Refusal::NoRoom);
+        }
         match &mut body.room {
             Some(room) => room.merge(more),
             room => *room = Some(more),

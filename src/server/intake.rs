@@ -1,19 +1,24 @@
 //! How signals come in over HTTP: their bodies, the wait until they are in the log, and the answer.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Bytes;
+use futures::Stream;
+use hyper::body::{Buf, Bytes};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, interval, timeout_at};
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use warp::http::header::HeaderMap;
 use warp::http::{Response, StatusCode};
 
 use super::answer;
-use super::body::Bodies;
+use super::body::{Bodies, Body};
 use super::call::Visit;
 use super::refusal::Refusal;
+use super::share::Shares;
+use crate::auth::Principal;
 use crate::ingest::{Publisher, Signals};
 use crate::journal::Receipt;
 use crate::source::SourceName;
@@ -22,7 +27,8 @@ use crate::source::SourceName;
 #[derive(Clone, Debug)]
 pub(super) struct Intake {
     /// Of those who publish.
-    pub(super) bodies: Bodies,
+    bodies: Bodies,
+    shares: Shares,
     /// Of what is posted to hooks: publishers keep nobody out there.
     pub(super) posts: Bodies,
     pub(super) publisher: Publisher,
@@ -57,22 +63,57 @@ struct AcceptedLine<'a> {
 /// usual ones. A body has it piece by piece as it comes, until what it brought is in the log.
 const ROOM_KIB: usize = 64 * 1024;
 
-/// The same for what is posted to hooks: 256 of the largest, of 64 KiB.
+/// What one publisher may have of it, on all his connections: a quarter, which is one of the largest.
+const SHARE_KIB: usize = ROOM_KIB / 4;
+
+/// Room for all that is posted to hooks: 256 of the largest, of 64 KiB.
 const POSTS_ROOM_KIB: usize = 16 * 1024;
 
 /// Publications that wait for the log at once: more than fit into ingest's channel, and few enough
 /// that connections which wait for us leave others to be accepted while the log can't be written.
 const MOST_PUBLICATIONS: usize = 64;
 
+/// How often whoever brings a body is asked about while it comes: he may be revoked to make an end of
+/// what he does.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
 impl Intake {
     /// `patience`: how long a peer may keep us waiting for a body, and we it for the log.
     pub(super) fn new(publisher: Publisher, patience: Duration) -> Self {
         Self {
             bodies: Bodies::new(ROOM_KIB, patience),
+            shares: Shares::new(SHARE_KIB),
             posts: Bodies::new(POSTS_ROOM_KIB, patience),
             publisher,
             turns: Arc::new(Semaphore::new(MOST_PUBLICATIONS)),
             patience,
+        }
+    }
+
+    /// Reads what a publisher brings, `most` bytes of it, for as long as he may bring it. The share
+    /// in it is to be held until he is answered.
+    pub(super) async fn read<B: Buf, E: Display>(
+        &self,
+        publisher: &Principal,
+        headers: &HeaderMap,
+        body: impl Stream<Item = Result<B, E>>,
+        most: usize,
+        still_admitted: impl Fn() -> Result<(), Refusal>,
+    ) -> Result<Body, Refusal> {
+        let share = self.shares.of(publisher.subject());
+        let body = self.bodies.read_within(Some(share), headers, body, most);
+        let withdrawn = async {
+            let mut looks = interval(BETWEEN_LOOKS);
+            loop {
+                looks.tick().await;
+                if let Err(refusal) = still_admitted() {
+                    return refusal;
+                }
+            }
+        };
+        tokio::select! {
+            body = body => body,
+            refusal = withdrawn => Err(refusal),
         }
     }
 

@@ -37,6 +37,7 @@ mod renewal;
 mod room;
 mod routes;
 mod shards;
+mod share;
 mod takeover;
 mod ticket_streams;
 mod tickets;

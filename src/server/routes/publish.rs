@@ -48,14 +48,17 @@ async fn publish<B: Buf>(
     let principal = gate.authorise(call, Scope::SignalsPublish).await?;
     let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;
     let form = Form::of(&call.headers)?;
-    let body = intake.bodies.read(&call.headers, body, MOST_BODY).await?;
+    let still_admitted = || gate.still_admits(&principal, call);
+    let body = intake.read(&principal, &call.headers, body, MOST_BODY, still_admitted);
+    let body = body.await?;
+    // Until the answer, or until he has gone: what he left behind waits for the log like all else.
+    let _share = body.share;
     let read = lines::read(&body.bytes, form, unit).await?;
     let (lines, signals): (Vec<_>, Vec<_>) = read.into_iter().unzip();
     let source = source(&principal);
     debug!(%source, signals = signals.len(), "publishing");
     let signals = Signals::from(signals).keeping(body.room);
     drop(body.bytes);
-    let still_admitted = || gate.still_admits(&principal, call);
     let within = intake.patience;
     let published = intake.publish(&call.visit, source, signals, within, still_admitted);
     Ok(published.await?.answer(StatusCode::CREATED, &lines))
