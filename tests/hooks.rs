@@ -215,6 +215,11 @@ async fn what_is_marked_as_a_test_in_a_way_that_does_not_count_is_refused_and_ke
         .map(|letter| text_of(&letter["line"]))
         .collect();
     assert_eq!(kept, bodies);
+    for own in [r#""test":0"#, r#""test":null"#] {
+        let body = format!(r#"{{"side":"buy","symbol":"OWN","price":1,{own}}}"#);
+        accepted(&post(&server, &body).await);
+        assert_eq!(client.json().await["is_test"], false);
+    }
     accepted(
         &post(
             &server,

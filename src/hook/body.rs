@@ -246,6 +246,7 @@ mod tests {
             r#""is_test":true"#,
             r#""is\u005ftest":"false""#,
             r#""is_test":null"#,
+            r#""is_test":0"#,
             r#""isTest":1"#,
             r#""test":{}"#,
         ] {
@@ -258,7 +259,13 @@ mod tests {
             assert!(!one(&with(Some(Place::Constant(false))), &body).is_test());
             assert!(one(&with(at("/x/is_test")), &body).is_test());
         }
-        for mark in [r#""is_test":false"#, r#""test":false"#, r#""tests":1"#] {
+        for mark in [
+            r#""is_test":false"#,
+            r#""test":false"#,
+            r#""test":0"#,
+            r#""test":null"#,
+            r#""tests":1"#,
+        ] {
             assert!(!one(&with(None), &body(mark)).is_test(), "{mark}");
         }
         assert!(one(&with(at("/is_test")), &body(r#""is_test":true"#)).is_test());

@@ -60,7 +60,7 @@ impl<'a> Document<'a> {
     }
 
     /// The key, in quotes, that seems to say that this is a test: `is_test` or one that reads like
-    /// it, with anything but `false`, in an object that has in it what this path leads to. That is
+    /// it, and does not say no, in an object that has in it what this path leads to. That is
     /// the document itself, and all that the path passes through.
     pub fn test_mark_around<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Option<String> {
         let mut path = path.into_iter();

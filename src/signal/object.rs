@@ -307,6 +307,9 @@ mod tests {
                 true,
             ),
             (r#""test":false"#, "", true),
+            (r#""test":0"#, "", true),
+            (r#""is_test":0"#, "", false),
+            (r#""is_test":null"#, "", false),
             (r#""deep":{"is_test":true}"#, "", true),
         ] {
             let line =
@@ -316,7 +319,14 @@ mod tests {
         for (member, goes_live) in [
             (r#""test":true"#, false),
             (r#""test":"yes""#, false),
-            (r#""test":null"#, false),
+            (r#""test":1"#, false),
+            (r#""test":"0""#, false),
+            (r#""test":[]"#, false),
+            (r#""test":0"#, true),
+            (r#""test":null"#, true),
+            (r#""isTest":null"#, true),
+            (r#""is_test":0"#, false),
+            (r#""is_test":null"#, false),
             (r#""isTest":true"#, false),
             (r#""is_tset":1"#, false),
             (r#""test":false"#, true),

@@ -3,9 +3,20 @@
 
 use super::value::Value;
 
-/// Whether this member seems to say so: its key reads like `is_test`, and it is not `false`.
+/// Whether this member seems to say so: its key reads like `is_test`, and it does not say no.
 pub(super) fn is_in(key: &str, value: &Value<'_>) -> bool {
-    !matches!(value, Value::Bool(false)) && reads_like_is_test(key)
+    !says_no(key, value) && reads_like_is_test(key)
+}
+
+/// `is_test` itself says no by `false` alone, as everywhere; the sender's own keys also by what
+/// stands for that elsewhere.
+fn says_no(key: &str, value: &Value<'_>) -> bool {
+    match value {
+        Value::Bool(is) => !is,
+        Value::Null => key != "is_test",
+        Value::Number(number) => number.text == "0" && key != "is_test",
+        Value::String(_) | Value::Nested(_) => false,
+    }
 }
 
 /// `test`, `isTest`, `is-test`, and `is_test` with a letter too many, one too few, or two swapped.
