@@ -8,12 +8,13 @@ mod scrape;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::{Answer, Folder, TestServer, text};
+use common::{Answer, Folder, TestServer, patiently, text};
 use rusqlite::Connection;
 use scrape::{Scrape, metrics_address};
 use serde_json::{Value, json};
+use tokio::time::interval;
 
 const SECRET: &str = "c0ffee-c0ffee-c0ffee-c0ffee";
 
@@ -73,10 +74,22 @@ fn text_of(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-fn dead_letters(server: &TestServer) -> Vec<Value> {
-    let letters = server.folder.read("data/dead-letters.jsonl");
-    let letters = letters.lines();
+/// All dead letters, once there are so many: they are written when the answer is on its way.
+async fn dead_letters(server: &TestServer, count: usize) -> Vec<Value> {
+    let path = server.folder.path("data/dead-letters.jsonl");
+    let written = async {
+        let mut pause = interval(Duration::from_millis(20));
+        loop {
+            let letters = fs::read_to_string(&path).unwrap_or_default();
+            if letters.matches('\n').count() >= count {
+                break letters;
+            }
+            pause.tick().await;
+        }
+    };
+    let letters = patiently("dead letters", written).await;
     letters
+        .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
@@ -210,7 +223,8 @@ async fn what_is_marked_as_a_test_in_a_way_that_does_not_count_is_refused_and_ke
         let lines = refused(&post(&server, body).await);
         assert!(lines[0].1.contains("is_test"), "{lines:?}");
     }
-    let kept: Vec<String> = dead_letters(&server)
+    let kept: Vec<String> = dead_letters(&server, bodies.len())
+        .await
         .iter()
         .map(|letter| text_of(&letter["line"]))
         .collect();
@@ -244,7 +258,7 @@ async fn a_test_is_no_live_signal_because_the_hook_does_not_look_for_it() {
     let body = r#"{"s":"TEST","d":"buy","p":1,"i":"tt","is_test":true}"#;
     let lines = refused(&post(&server, body).await);
     assert!(lines[0].1.contains("map.is_test"), "{lines:?}");
-    let letters = dead_letters(&server);
+    let letters = dead_letters(&server, 1).await;
     assert_eq!((letters.len(), &letters[0]["line"]), (1, &json!(body)));
     accepted(
         &post(
@@ -427,7 +441,7 @@ async fn what_is_no_signal_is_told_and_kept_and_none_of_it_is_taken() {
     let last = [client.json().await, client.json().await];
     assert_eq!(last.map(|signal| text_of(&signal["type"])), ["buy", "sell"]);
 
-    let letters = dead_letters(&server);
+    let letters = dead_letters(&server, 4).await;
     let bodies: Vec<String> = letters
         .iter()
         .map(|letter| text_of(&letter["line"]))
