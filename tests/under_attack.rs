@@ -7,18 +7,19 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ChildStdin;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{ChildStdin, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use common::frames::{PING, RawClient, TEXT};
-use common::jwt::claims;
-use common::{TestServer, upgrade_request};
+use common::jwt::{claims, with};
+use common::{Answer, Folder, TestServer, patiently, upgrade_request};
 use futures::future::join_all;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -534,4 +535,65 @@ async fn three_thousand_attacks_a_second_while_500_clients_get_100_signals_a_sec
         between_good: Duration::from_millis(100),
     };
     under_attack(&scale).await;
+}
+
+/// A server that may have 200 files open has room for 50 strangers who have begun.
+#[tokio::test]
+async fn strangers_push_out_nobody_whose_body_may_come() {
+    const SECRET: &str = "c0ffee-c0ffee-c0ffee-c0ffee";
+    let folder = Folder::new();
+    folder.append("secret", SECRET);
+    fs::set_permissions(folder.path("secret"), Permissions::from_mode(0o600)).unwrap();
+    folder.append("signalcast.toml", "[hooks.tv]\nsecret_file = \"secret\"\n");
+    let serve = folder.command("serve --plaintext --source stdin --listen 127.0.0.1:0");
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 200; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .current_dir(folder.path(""));
+    let server = TestServer::start_command(Arc::new(folder), limited);
+    let bearer = |scope| {
+        let token = server.mint(&with("scope", scope));
+        format!("Authorization: Bearer {token}\r\n")
+    };
+    let mut begun = Vec::new();
+    for (path, bearer, body, status) in [
+        ("/signals", bearer("signals:publish"), "buy GOOD 1", 201),
+        (
+            &*format!("/hooks/tv/{SECRET}"),
+            String::new(),
+            "buy GOOD 2",
+            200,
+        ),
+        ("/halt", bearer("admin"), "{\"reason\":\"because\"}", 200),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{bearer}\
+             Content-Type: text/plain\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut told = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+        let waited_for = stream.read_exact(&mut told);
+        patiently("the body being waited for", waited_for)
+            .await
+            .unwrap();
+        begun.push((stream, head, body, status));
+    }
+    let mut strangers = Vec::new();
+    for _ in 0..70 {
+        let asking = server.open(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        strangers.push(asking.await);
+    }
+    for (mut stream, head, body, status) in begun {
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        patiently("answer", stream.read_to_end(&mut bytes))
+            .await
+            .unwrap();
+        let answer = Answer::to(head.as_bytes(), &bytes);
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
 }

@@ -99,6 +99,7 @@ impl Visitor<'_> {
                     Some(shared) => shared.call(request).await,
                     None => routes.call(request).await,
                 };
+                self.opening.was_answered();
                 if let Ok(answer) = &answer
                     && admitted.wants_events()
                 {

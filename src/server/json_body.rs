@@ -29,6 +29,7 @@ pub(super) async fn read<T: DeserializeOwned, B: Buf, E: Display>(
     body: impl Stream<Item = Result<B, E>>,
     form: &str,
 ) -> Result<T, Refusal> {
+    call.visit.opening.is_known();
     let body = Bodies::new(MOST_BYTES / 1024, PATIENCE)
         .read(&call.headers, body, MOST_BYTES)
         .await?;

@@ -18,7 +18,8 @@ use super::room::Room;
 /// use them all up. So they have [`Room`]: as much for those that have sent nothing whole (a
 /// ClientHello; without TLS, a request) as for those that have. Neither a flood of silent sockets
 /// nor one of stalled handshakes takes the others' room, and in each stage the oldest goes first. A
-/// client that speaks at once is among the youngest, and gets through.
+/// client that speaks at once is among the youngest, and gets through. Those whose bodies may come,
+/// for their token or secret is good, have a stage to themselves: strangers push none of them out.
 ///
 /// Those that wait for us, because the processor is busy, are not to blame and stay. When they are
 /// many, no more are accepted: the kernel holds the rest.
@@ -54,6 +55,8 @@ pub(super) enum Stage {
     Silent,
     /// For the peer, which has.
     Begun,
+    /// For the peer, which has shown what it may, and whose body is coming.
+    Known,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +65,7 @@ struct State {
     ours: BTreeMap<u64, AbortHandle>,
     silent: BTreeMap<u64, AbortHandle>,
     begun: BTreeMap<u64, AbortHandle>,
+    known: BTreeMap<u64, AbortHandle>,
     /// Told to end, and not gone yet.
     leaving: usize,
     next: u64,
@@ -112,7 +116,7 @@ impl Pending {
     }
 
     /// Descriptors have run out. If somebody waits to be accepted, drops a quarter of these, the
-    /// silent ones first. Then waits until one is gone, or a client, or for a moment, for what else
+    /// silent ones first and the known ones last. Then waits until one is gone, or a client, or for a moment, for what else
     /// holds descriptors does not tell.
     ///
     /// # Cancel safety
@@ -155,6 +159,16 @@ impl Opening {
         self.0.waits(stage);
     }
 
+    /// Its request was answered: if its body was waited for, it is as one that [we](Stage::Ours)
+    /// kept waiting.
+    pub(super) fn was_answered(&self) {
+        let state = self.0.pending.state();
+        let number = self.0.number.load(Ordering::Relaxed);
+        if state.known.contains_key(&number) {
+            self.0.begins_again(state);
+        }
+    }
+
     /// For whoever answers its requests.
     pub(super) fn handle(&self) -> OpeningHandle {
         self.0.clone()
@@ -167,11 +181,20 @@ impl OpeningHandle {
     pub(super) async fn while_ours<T>(&self, done: impl Future<Output = T>) -> T {
         self.waits(Stage::Ours);
         let done = done.await;
-        let mut state = self.pending.state();
+        self.begins_again(self.pending.state());
+        done
+    }
+
+    /// What its token or secret allows it to bring is waited for, until it is answered.
+    pub(super) fn is_known(&self) {
+        self.waits(Stage::Known);
+    }
+
+    /// As the youngest of those that have begun.
+    fn begins_again(&self, mut state: MutexGuard<'_, State>) {
         let number = state.youngest();
         let before = self.number.swap(number, Ordering::Relaxed);
         self.moves(state, before, Stage::Begun);
-        done
     }
 
     fn waits(&self, stage: Stage) {
@@ -219,6 +242,7 @@ impl State {
             Stage::Ours => &mut self.ours,
             Stage::Silent => &mut self.silent,
             Stage::Begun => &mut self.begun,
+            Stage::Known => &mut self.known,
         }
     }
 
@@ -227,9 +251,10 @@ impl State {
             ours,
             silent,
             begun,
+            known,
             ..
         } = self;
-        [ours, silent, begun]
+        [ours, silent, begun, known]
             .into_iter()
             .find_map(|stage| stage.remove(&number))
     }
@@ -242,10 +267,10 @@ impl State {
         if self.leaving > 0 {
             return;
         }
-        for _ in 0..(self.silent.len() + self.begun.len()).div_ceil(4) {
-            if !self.drop_oldest(Stage::Silent) {
-                self.drop_oldest(Stage::Begun);
-            }
+        let all = self.silent.len() + self.begun.len() + self.known.len();
+        for _ in 0..all.div_ceil(4) {
+            let mut stages = [Stage::Silent, Stage::Begun, Stage::Known].into_iter();
+            stages.any(|stage| self.drop_oldest(stage));
         }
     }
 
@@ -367,6 +392,30 @@ mod tests {
         drop(among_the_crowd);
         drop(crowd());
         assert!(told.handle().is_aborted(), "it does not take the answer");
+    }
+
+    #[test]
+    fn whoever_is_known_is_crowded_out_once_he_is_answered_and_takes_no_answer() {
+        let pending = pending();
+        let crowd = |stage| {
+            let each = (0..100).map(|_| {
+                let (opening, registration) = pending.enter();
+                opening.waits(stage);
+                (opening, registration)
+            });
+            drop(each.collect::<Vec<_>>());
+        };
+        let (known, told) = pending.enter();
+        known.handle().is_known();
+        crowd(Stage::Begun);
+        assert!(!told.handle().is_aborted());
+        known.was_answered();
+        crowd(Stage::Begun);
+        assert!(told.handle().is_aborted());
+        let (known, told) = pending.enter();
+        known.handle().is_known();
+        crowd(Stage::Known);
+        assert!(told.handle().is_aborted(), "they are too many themselves");
     }
 
     #[tokio::test(start_paused = true)]

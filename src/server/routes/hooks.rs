@@ -78,6 +78,7 @@ async fn take<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
     let hook = at_door()?;
+    call.visit.opening.is_known();
     gate.is_open()?;
     let read = async {
         let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;

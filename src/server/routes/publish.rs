@@ -46,6 +46,7 @@ async fn publish<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
     let principal = gate.authorise(call, Scope::SignalsPublish).await?;
+    call.visit.opening.is_known();
     let unit = Query::parse(&call.query, query::OF_PUBLISHING)?.unit;
     let form = Form::of(&call.headers)?;
     let still_admitted = || gate.still_admits(&principal, call);
