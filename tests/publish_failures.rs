@@ -354,8 +354,9 @@ async fn while_the_log_fails_what_waits_for_it_is_bounded_and_the_rest_is_turned
         (0..LINES).map(line).collect()
     };
     let before = server.resident_bytes();
+    // Each of them another, for nobody has room for more than one of these.
     let bring = async |number: usize| {
-        let mut publisher = Publisher::of(&server).await;
+        let mut publisher = Publisher::named(&server, &format!("strategy-{number}")).await;
         // What is refused is not read to its end.
         publisher.send(NDJSON, &body(number)).await.ok();
         (number, publisher.answer().await)
