@@ -163,6 +163,26 @@ async fn who_comes_while_the_server_drains_is_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_is_at_the_door_when_a_drain_begins_is_answered_by_shards_without_clients_too() {
+    let mut server = TestServer::start("--drain 20s --server-shards 4");
+    let deaf = stuffed_client(&mut server).await;
+    let mut doors = Vec::new();
+    for _ in 0..8 {
+        doors.push(server.connect().await);
+    }
+    server.signal(Signal::TERM);
+    server.logged("draining").await;
+    for door in doors {
+        let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let answer = server.exchange_on(door, request).await;
+        assert_eq!(answer.status, 503);
+    }
+    drop(deaf);
+    let (status, _, log) = end_of(server, Instant::now());
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_holds_up_the_end_no_longer_than_drain() {
     let mut server = TestServer::start("--drain 3s");
     let deaf = stuffed_client(&mut server).await;

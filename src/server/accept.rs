@@ -61,7 +61,7 @@ pub(super) async fn accept(
             continue;
         };
         let mut errand = Errand::Serve(accepted);
-        // While the server drains, a shard ends with its last client; the others go on.
+        // At the end of a drain they end one after the other.
         loop {
             let Some(shard) = shards.pop_front() else {
                 return;

@@ -27,6 +27,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::error;
 
 use crate::clock;
@@ -85,6 +86,9 @@ pub struct Stop {
     pub last_call: CancellationToken,
     /// The time is up.
     pub abort: CancellationToken,
+    /// Shards that have clients, or will: one without stays as long as another has some, for
+    /// connections come to each of them, and who comes is to be answered.
+    serving: TaskTracker,
 }
 
 /// Accepted connections that wait for their shard. When they are more, the accept loop waits, and
@@ -130,6 +134,7 @@ where
     S: Fn(Rc<Shard>, A) -> F,
     F: Future<Output = ()> + 'static,
 {
+    let serving = stop.serving.token();
     thread::Builder::new()
         .name(format!("shard-{index}"))
         .spawn(move || {
@@ -140,7 +145,7 @@ where
             match runtime {
                 Ok(runtime) => {
                     let shard = Shard::new(follower, metrics);
-                    runtime.block_on(run(shard, inbox, watched, stop, host()))
+                    runtime.block_on(run(shard, inbox, watched, stop, serving, host()))
                 }
                 Err(error) => error!(%error, "a shard cannot start; its clients are not served"),
             }
@@ -152,11 +157,13 @@ async fn run<A, N, S, F>(
     mut inbox: mpsc::Receiver<A>,
     mut watched: watch::Receiver<N>,
     stop: Stop,
+    serving: TaskTrackerToken,
     serve: S,
 ) where
     S: Fn(Rc<Shard>, A) -> F,
     F: Future<Output = ()> + 'static,
 {
+    let mut serving = Some(serving);
     let mut head = shard.follower.borrow().head();
     let shard = Rc::new(shard);
     let mut look = interval(BETWEEN_LOOKS);
@@ -182,7 +189,11 @@ async fn run<A, N, S, F>(
             // When it can't change any more, this branch is out.
             Ok(()) = watched.changed() => shard.tell_sessions(),
             // Connections that are no session yet are turned away and not waited for.
-            () = shard.sessions.wait(), if shard.draining.is_cancelled() => return,
+            () = shard.sessions.wait(), if shard.draining.is_cancelled() && serving.is_some() => {
+                serving = None;
+                stop.serving.close();
+            }
+            () = stop.serving.wait(), if serving.is_none() => return,
             Ok(()) = head.changed(), if progress == Progress::Done => progress = Progress::More,
             () = ready(()), if progress == Progress::More => progress = pass.go(&shard).await,
             _ = look.tick() => shard.look(),
