@@ -19,9 +19,10 @@ use tokio::net::TcpListener;
 
 const PUBLISHING: &str = "--sub strategy-1 --scope signals:publish";
 
-/// A feed of a server, or of whatever listens there.
+/// A feed of a server, or of whatever listens there. One that nobody has waited for is killed when
+/// the test ends.
 struct Feed {
-    child: Child,
+    child: Option<Child>,
     input: Option<ChildStdin>,
 }
 
@@ -36,6 +37,7 @@ impl Feed {
             .spawn()
             .unwrap();
         let input = child.stdin.take();
+        let child = Some(child);
         Self { child, input }
     }
 
@@ -56,9 +58,19 @@ impl Feed {
         self.wait()
     }
 
-    fn wait(self) -> (i32, String) {
-        let Output { status, stderr, .. } = self.child.wait_with_output().unwrap();
+    fn wait(mut self) -> (i32, String) {
+        let child = self.child.take().unwrap();
+        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
         (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().ok();
+            child.wait().ok();
+        }
     }
 }
 
@@ -275,7 +287,7 @@ async fn somebody_who_stops_it_gets_what_was_read_to_the_server_first() {
     let mut feed = Feed::of(&server);
     feed.write("buy A 1\n");
     client.text().await;
-    let pid = Pid::from_child(&feed.child);
+    let pid = Pid::from_child(feed.child.as_ref().unwrap());
     kill_process(pid, Signal::TERM).unwrap();
     let (code, said) = feed.wait();
     assert_eq!(code, 1);
