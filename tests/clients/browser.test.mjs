@@ -285,13 +285,13 @@ test("the example page shows every signal once, although the server was killed",
   const shown = async (count) => {
     await rows.nth(count - 1).waitFor();
     const cells = await rows.evaluateAll((all) =>
-      all.map(({ cells }) => [0, 2, 3, 4].map((index) => cells[index].textContent).join(" ")),
+      all.map(({ cells }) => [0, 2, 3, 4, 5].map((index) => cells[index].textContent).join(" ").trim()),
     );
     return cells.toReversed();
   };
   server.append("buy BTCUSDT 75000.00 1720000000");
   server.append("sell ETHUSDT 3500.10 1720000000 test");
-  assert.deepEqual(await shown(2), ["1 buy BTCUSDT 75000.00", "2 sell ETHUSDT 3500.10"]);
+  assert.deepEqual(await shown(2), ["1 buy BTCUSDT 75000.00", "2 sell ETHUSDT 3500.10 test"]);
   await server.crash();
   server.append("buy BTCUSDT 75001.00 1720000000");
   assert.deepEqual((await shown(3)).at(-1), "3 buy BTCUSDT 75001.00");
