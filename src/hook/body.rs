@@ -1,18 +1,9 @@
 use std::error::Error;
 
-use serde::Serialize;
-
 use super::{Hook, made_id};
-use crate::signal::{BYTE_ORDER_MARK, Document, Signal, TimeUnit, Timestamp};
-
-/// A line of a body that is no signal, as its sender is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RefusedLine {
-    /// Which one; the first is 1.
-    pub line: usize,
-    /// What is wrong with it, and what to write instead.
-    pub reason: String,
-}
+use crate::signal::{
+    BYTE_ORDER_MARK, BodyLines, Document, RefusedLine, Signal, TimeUnit, Timestamp,
+};
 
 pub(super) fn read(
     hook: &Hook,
@@ -20,29 +11,14 @@ pub(super) fn read(
     unit: TimeUnit,
     received_at: Timestamp,
 ) -> Result<Vec<(usize, Signal)>, Vec<RefusedLine>> {
-    let (mut signals, mut refused) = (Vec::new(), Vec::new());
+    let mut found = BodyLines::default();
     let made = made_id::Body::new(&hook.name, body);
     for (line, text) in lines(body) {
-        match hook.read_line(text, unit, received_at) {
-            Ok(Some(signal)) => {
-                signals.push((line, signal.or_id(|| made.id(line as u64))));
-            }
-            Ok(None) => {}
-            Err(why) => refused.push(RefusedLine {
-                line,
-                reason: why.to_string(),
-            }),
-        }
+        let signal = hook.read_line(text, unit, received_at);
+        let signal = signal.map(|signal| Some(signal?.or_id(|| made.id(line as u64))));
+        found.take(line, signal.map_err(|why| why.to_string()));
     }
-    if signals.is_empty() && refused.is_empty() {
-        let reason = "there is no signal in it; write one in the message".to_owned();
-        refused.push(RefusedLine { line: 1, reason });
-    }
-    if refused.is_empty() {
-        Ok(signals)
-    } else {
-        Err(refused)
-    }
+    found.all("there is no signal in it; write one in the message")
 }
 
 impl Hook {

@@ -13,10 +13,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::signal::{SideWords, Signal, TimeUnit, Timestamp};
+use crate::signal::{RefusedLine, SideWords, Signal, TimeUnit, Timestamp};
 use crate::source::SourceName;
 
-pub use body::RefusedLine;
 pub use mapping::{Mapping, Place, Unmapped};
 pub use name::{HookName, InvalidHookName};
 pub use pointer::{InvalidPointer, Pointer};

@@ -5,8 +5,7 @@ use warp::http::header::{CONTENT_TYPE, HeaderMap};
 
 use super::refusal::Refusal;
 use crate::clock;
-use crate::hook::RefusedLine;
-use crate::signal::{BYTE_ORDER_MARK, Signal, TimeUnit, Timestamp};
+use crate::signal::{BYTE_ORDER_MARK, BodyLines, Signal, TimeUnit, Timestamp};
 use crate::source::MAX_LINE_BYTES;
 
 /// How signals stand in a body, as its `Content-Type` says.
@@ -16,13 +15,6 @@ pub(super) enum Form {
     Json,
     /// One on each line, as in a feed.
     Lines,
-}
-
-/// What was read of a body so far.
-#[derive(Debug, Default)]
-struct Found {
-    signals: Vec<(usize, Signal)>,
-    refused: Vec<RefusedLine>,
 }
 
 /// Most signals in one body.
@@ -75,13 +67,18 @@ pub(super) async fn read(
 ) -> Result<Vec<(usize, Signal)>, Refusal> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let now = clock::now();
-    let mut found = Found::default();
+    let mut found = BodyLines::default();
     match form {
-        Form::Json => found.take(1, document(body, unit, now))?,
+        Form::Json => found.take(1, document(body, unit, now)),
         Form::Lines => {
             let mut parsed = 0;
             for (number, line) in (1..).zip(body.split(|&byte| byte == b'\n')) {
-                found.take(number, on_line(line, unit, now))?;
+                found.take(number, on_line(line, unit, now));
+                if found.count() > MOST_SIGNALS {
+                    let problem =
+                        format!("there are over {MOST_SIGNALS} signals; send them in parts");
+                    return Err(Refusal::PayloadTooLarge(problem.into()));
+                }
                 parsed += line.len() + 1;
                 if parsed >= BETWEEN_YIELDS {
                     parsed = 0;
@@ -90,37 +87,8 @@ pub(super) async fn read(
             }
         }
     }
-    found.all()
-}
-
-impl Found {
-    fn take(
-        &mut self,
-        line: usize,
-        outcome: Result<Option<Signal>, String>,
-    ) -> Result<(), Refusal> {
-        match outcome {
-            Ok(None) => return Ok(()),
-            Ok(Some(signal)) => self.signals.push((line, signal)),
-            Err(reason) => self.refused.push(RefusedLine { line, reason }),
-        }
-        if self.signals.len() + self.refused.len() > MOST_SIGNALS {
-            let problem = format!("there are over {MOST_SIGNALS} signals; send them in parts");
-            return Err(Refusal::PayloadTooLarge(problem.into()));
-        }
-        Ok(())
-    }
-
-    fn all(mut self) -> Result<Vec<(usize, Signal)>, Refusal> {
-        if self.signals.is_empty() && self.refused.is_empty() {
-            let reason = "there is no signal in the body; write one".to_owned();
-            self.refused.push(RefusedLine { line: 1, reason });
-        }
-        if self.refused.is_empty() {
-            return Ok(self.signals);
-        }
-        Err(Refusal::InvalidSignals(self.refused))
-    }
+    let all = found.all("there is no signal in the body; write one");
+    all.map_err(Refusal::InvalidSignals)
 }
 
 fn on_line(line: &[u8], unit: TimeUnit, now: Timestamp) -> Result<Option<Signal>, String> {

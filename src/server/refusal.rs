@@ -9,10 +9,10 @@ use warp::http::header::{
 use warp::http::{Method, Response, StatusCode};
 
 use crate::auth::{InvalidToken, Scope};
-use crate::hook::RefusedLine;
 use crate::ingest::Stopped;
 use crate::journal::Epoch;
 use crate::session::{Held, LogRange};
+use crate::signal::RefusedLine;
 
 /// Why a request is turned away. The answer is a status, a JSON body, and the end of the
 /// connection.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+mod body_lines;
 mod canonical;
 mod digits;
 mod document;
@@ -34,6 +35,7 @@ mod wire;
 #[cfg(test)]
 mod properties;
 
+pub use body_lines::{BodyLines, RefusedLine};
 pub use document::{Document, Found};
 pub use id::{Id, InvalidId};
 pub use invalid::InvalidSignal;

@@ -15,7 +15,7 @@ use warp::http::{Method, Response, StatusCode};
 use warp::path::Tail;
 
 use crate::clock;
-use crate::hook::{Hook, Hooks, RefusedLine};
+use crate::hook::{Hook, Hooks};
 use crate::ingest::{Refused, Signals};
 use crate::server::answer;
 use crate::server::body::Body;
@@ -24,6 +24,7 @@ use crate::server::gate::Gate;
 use crate::server::intake::Intake;
 use crate::server::query::{self, Query};
 use crate::server::refusal::Refusal;
+use crate::signal::RefusedLine;
 use crate::source::Position;
 
 pub(super) fn route(gate: Arc<Gate>, intake: Intake, hooks: watch::Receiver<Hooks>) -> Route {
