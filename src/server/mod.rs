@@ -11,6 +11,7 @@ mod connection;
 mod cors;
 mod credential;
 mod crowd;
+mod drain;
 mod first_message;
 mod gate;
 mod gauges;
