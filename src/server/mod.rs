@@ -35,7 +35,6 @@ mod query;
 mod readiness;
 mod refusal;
 mod renewal;
-mod room;
 mod routes;
 mod shards;
 mod share;

@@ -2,25 +2,25 @@
 
 /// Room for connections that are no client yet, in each of their stages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(in crate::server) struct Room {
     /// Files that this process may have open.
     open_files: usize,
 }
 
 impl Room {
     /// For a process that may have so many files open; `None`: no limit.
-    pub(super) fn new(open_files: Option<u64>) -> Self {
+    pub(in crate::server) fn new(open_files: Option<u64>) -> Self {
         let open_files = open_files.and_then(|files| usize::try_from(files).ok());
         Self {
             open_files: open_files.unwrap_or(usize::MAX),
         }
     }
 
-    /// How many may wait in one stage, beside so many clients: half of the files that are left, for
-    /// there are two stages in which a peer may be silent for long.
-    pub(super) fn of_each_stage(self, clients: usize) -> usize {
+    /// How many may wait in one stage, beside so many clients: a third of the files that are left,
+    /// for there are three stages in which a peer may be silent for long.
+    pub(in crate::server) fn of_each_stage(self, clients: usize) -> usize {
         let left = self.open_files.saturating_sub(OURS + clients);
-        (left / 2).clamp(LEAST, MOST)
+        (left / 3).clamp(LEAST, MOST)
     }
 }
 
@@ -39,13 +39,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stage_has_half_of_the_files_that_are_left() {
+    fn each_stage_has_a_third_of_the_files_that_are_left() {
         for (files, clients, room) in [
-            (Some(20_000), 500, 8192),
-            (Some(20_000), 10_000, 4950),
-            (Some(20_000), 19_800, 50),
+            (Some(20_000), 500, 6466),
+            (Some(20_000), 10_000, 3300),
+            (Some(20_000), 19_800, 33),
             (Some(20_000), 20_000, 8),
-            (Some(1024), 0, 462),
+            (Some(1024), 0, 308),
             (Some(16), 0, 8),
             (Some(1 << 20), 0, 8192),
             (None, 1 << 20, 8192),
