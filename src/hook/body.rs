@@ -267,7 +267,8 @@ mod tests {
         assert_eq!(id(long, "a").unwrap(), id(long, "b").unwrap());
         assert_ne!(id(long, "").unwrap(), id(r#""Long Entry""#, "").unwrap());
         assert_eq!(id(long, "").unwrap().len(), 36);
-        for wrong in ["null", r#""""#, "[]", "true"] {
+        let unfilled = r#""{{strategy.order.id}}""#;
+        for wrong in ["null", r#""""#, r#"" ""#, unfilled, "[]", "true"] {
             assert!(
                 id(wrong, "").unwrap_err().starts_with("1: id at /id: "),
                 "{wrong}"

@@ -208,9 +208,16 @@ fn boolean(found: &Found<'_>) -> Result<bool, String> {
 /// What is fit for an id is the id. Of anything else one is made, always the same of the same.
 fn id(found: &Found<'_>, name: &HookName) -> Result<Id, String> {
     let text: &str = match found {
-        Found::Text(text) if !text.is_empty() => text,
+        // The same each time, it would make all signals but the first repeated ones.
+        Found::Text(text) if text.trim().is_empty() => {
+            return Err("the text is empty; send what tells signals apart".to_owned());
+        }
+        Found::Text(text) if text.contains("{{") => {
+            let problem = "a placeholder that was not filled in; send what tells signals apart";
+            return Err(format!("the text holds {{{{, {problem}"));
+        }
+        Found::Text(text) => text,
         Found::Number(number) => number,
-        Found::Text(_) => return Err("the text is empty; send what tells signals apart".to_owned()),
         _ => return Err(unexpected(found, "a string or a number")),
     };
     Ok(text
