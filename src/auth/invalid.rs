@@ -66,6 +66,7 @@ impl InvalidToken {
         "unknown",
         "ticket",
         "revoked",
+        "unknown_key",
         "claims",
         "expired",
         "not_yet_valid",
@@ -90,5 +91,37 @@ impl InvalidToken {
             Self::Issuer => "issuer",
             Self::Audience => "audience",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_counted_from_the_start() {
+        let all = [
+            InvalidToken::Malformed(""),
+            InvalidToken::ForeignAlgorithm(Algorithm::HS256),
+            InvalidToken::BadAlgorithm(""),
+            InvalidToken::BadHeader(""),
+            InvalidToken::Signature,
+            InvalidToken::Unknown,
+            InvalidToken::UnknownTicket,
+            InvalidToken::Revoked,
+            InvalidToken::UnknownKey,
+            InvalidToken::Claim {
+                name: "",
+                problem: "",
+            },
+            InvalidToken::Expired,
+            InvalidToken::NotYetValid,
+            InvalidToken::IssuedInFuture,
+            InvalidToken::Issuer,
+            InvalidToken::Audience,
+        ];
+        let mut reasons: Vec<_> = all.iter().map(InvalidToken::reason).collect();
+        reasons.dedup();
+        assert_eq!(reasons, InvalidToken::REASONS);
     }
 }
