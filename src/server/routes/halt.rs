@@ -98,13 +98,17 @@ async fn halt(
 }
 
 async fn lift(switch: &Switch, visit: &Visit, by: &Principal) -> Result<Stand, Refusal> {
-    let was_halted = switch.halt().is_some();
-    let lifting = switch.clone();
-    let outcome = wait(visit, move || lifting.lift()).await;
-    if was_halted && switch.halt().is_none() {
-        info!(by = by.subject(), "the halt is lifted");
-    }
-    outcome
+    let (switch, by) = (switch.clone(), by.subject().to_owned());
+    wait(visit, move || {
+        let was_halted = switch.halt().is_some();
+        let outcome = switch.lift();
+        // Said here, for nobody may wait for it any more.
+        if was_halted && switch.halt().is_none() {
+            info!(by, "the halt is lifted");
+        }
+        outcome
+    })
+    .await
 }
 
 async fn wait(

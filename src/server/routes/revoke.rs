@@ -62,10 +62,17 @@ async fn revoke<B: Buf>(
     let target = target(instruction.await?)?;
     // From now on a drain waits for the answer: it may be the last client that is let go.
     let answering = call.visit.answering.token();
-    let revoking = move || revoker.revoke(&target, SystemTime::now());
+    let by = principal.subject().to_owned();
+    let revoking = move || {
+        let revoked = revoker.revoke(&target, SystemTime::now());
+        // Said here, for nobody may wait for it any more.
+        if let Ok(what) = &revoked {
+            info!(by, what, "revoked");
+        }
+        revoked
+    };
     let revoked = call.visit.block(PATIENCE, HANGS, revoking).await?;
     let words = revoked.map_err(|why| refusal(&why))?;
-    info!(by = principal.subject(), what = words, "revoked");
     let answer = answer::json(StatusCode::OK, &json!({ "revoked": words }));
     Ok(answer::awaited(answer, answering))
 }
