@@ -193,7 +193,9 @@ async fn run<A, N, S, F>(
                 serving = None;
                 stop.serving.close();
             }
-            () = stop.serving.wait(), if serving.is_none() => return,
+            // An answer of its own may still be on its way: to a halt that has let the others' last
+            // client go, say.
+            () = all_served(&stop, &shard), if serving.is_none() => return,
             Ok(()) = head.changed(), if progress == Progress::Done => progress = Progress::More,
             () = ready(()), if progress == Progress::More => progress = pass.go(&shard).await,
             _ = look.tick() => shard.look(),
@@ -202,6 +204,13 @@ async fn run<A, N, S, F>(
             }
         }
     }
+}
+
+/// # Cancel safety
+/// Cancel safe.
+async fn all_served(stop: &Stop, shard: &Shard) {
+    stop.serving.wait().await;
+    shard.sessions.wait().await;
 }
 
 impl Shard {
