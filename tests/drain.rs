@@ -15,7 +15,7 @@ use serde_json::Value;
 
 mod common;
 
-use common::{TestClient, TestServer, patiently};
+use common::{Folder, TestClient, TestServer, patiently};
 
 /// What a busy machine may take to do what takes no time.
 const SLACK: Duration = Duration::from_secs(3);
@@ -261,7 +261,10 @@ async fn a_signal_a_second_after_the_first_ends_it_at_once() {
 
 /// When each client was told to go, in order, counted from the stop.
 async fn departures(clients: usize, drain: &str) -> Vec<Duration> {
-    let server = TestServer::start(&format!("--drain {drain}"));
+    departures_from(TestServer::start(&format!("--drain {drain}")), clients).await
+}
+
+async fn departures_from(server: TestServer, clients: usize) -> Vec<Duration> {
     let mut clients = server.clients(clients).await;
     let start = Instant::now();
     // Twice, as GNU timeout does: to the process and to its group.
@@ -291,6 +294,25 @@ async fn a_hundred_clients_are_let_go_over_half_the_time() {
     assert!(last - first > Duration::from_secs(3), "{departures:?}");
     assert!(middle - first > Duration::from_secs(1), "{departures:?}");
     assert!(last < Duration::from_secs(4) + SLACK, "{departures:?}");
+}
+
+#[tokio::test]
+async fn they_are_spread_as_well_when_a_strategy_took_its_time_to_end() {
+    let folder = Folder::new();
+    folder.append(
+        "strategy.sh",
+        "trap '' TERM; echo ready >&2; while :; do sleep 1; done",
+    );
+    let mut command = folder.command("serve --listen 127.0.0.1:0 --drain 8s");
+    command.args(["--source", "exec:sh strategy.sh"]);
+    let server = TestServer::start_command(Arc::new(folder), command);
+    server.logged("ready").await;
+    // Its grace is half of the time, and what is left is halved again.
+    let departures = departures_from(server, 100).await;
+    let (first, last) = (departures[0], departures[99]);
+    assert!(first > Duration::from_secs(3), "{departures:?}");
+    assert!(last - first > Duration::from_secs(1), "{departures:?}");
+    assert!(last < Duration::from_secs(6) + SLACK, "{departures:?}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use signalcast::history::History;
 use signalcast::hub::{Hub, View};
 use signalcast::journal::Epoch;
 use signalcast::metrics::{Passes, Registry};
-use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal, Who};
+use signalcast::session::{LogRange, Session, Settings, TestSignal, Who};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use signalcast::source::States;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -265,7 +265,7 @@ fn settings(authenticator: watch::Receiver<Arc<Authenticator>>) -> Settings {
         judge: Box::new(Desk(authenticator.clone())),
         authenticator,
         history: History::of(None),
-        departures: Arc::new(Departures::over(Duration::ZERO)),
+        departures: Arc::default(),
         test: TestSignal {
             symbol: "X".parse().unwrap(),
             price: "1".parse().unwrap(),

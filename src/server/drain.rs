@@ -32,6 +32,8 @@ impl Server {
         let delivered = async {
             // Ends when the sources have let go of their channel.
             join(recording).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.departures.begin(self.clients(), left / 2);
             self.stop_shards.drain.cancel();
             tokio::select! {
                 () = shards.as_mut() => {}
@@ -69,7 +71,6 @@ impl Server {
         self.stop_sources.cancel();
         let clients = self.clients();
         info!(clients, "draining");
-        self.departures.begin(clients);
     }
 }
 

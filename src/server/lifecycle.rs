@@ -128,7 +128,7 @@ impl Server {
     ) -> Self {
         Self {
             gate,
-            departures: Arc::new(Departures::over(drain / 2)),
+            departures: Arc::default(),
             drain,
             exit_after,
             ended: recorder.ended(),

@@ -161,7 +161,7 @@ mod tests {
     use crate::auth::{Authenticator, JwtRules, Keys, Token, TokenBook};
     use crate::history::History;
     use crate::journal::Epoch;
-    use crate::session::{Departures, Judge, TestSignal, Verdict};
+    use crate::session::{Judge, TestSignal, Verdict};
     use crate::source::States;
 
     const PING: Duration = Duration::from_secs(30);
@@ -192,7 +192,7 @@ mod tests {
             authenticator: watch::Sender::new(Arc::new(authenticator)).subscribe(),
             judge: Box::new(Nobody),
             history: History::of(None),
-            departures: Arc::new(Departures::over(Duration::ZERO)),
+            departures: Arc::default(),
             test: TestSignal {
                 symbol: "X".parse().unwrap(),
                 price: "1".parse().unwrap(),

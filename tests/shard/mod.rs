@@ -23,7 +23,7 @@ use signalcast::history::History;
 use signalcast::hub::{Framing, Hub, View};
 use signalcast::journal::{Batch, Epoch, Journal, Recorded};
 use signalcast::metrics::{Passes, Registry};
-use signalcast::session::{Departures, LogRange, Session, Settings, TestSignal, Who};
+use signalcast::session::{LogRange, Session, Settings, TestSignal, Who};
 use signalcast::shard::{self, Client, Outlet, Shard, Stop};
 use signalcast::signal::Seq;
 use signalcast::source::States;
@@ -205,7 +205,7 @@ impl Made {
             judge: Box::new(Desk(self.authenticator.clone())),
             authenticator: self.authenticator,
             history: self.history,
-            departures: Arc::new(Departures::over(Duration::ZERO)),
+            departures: Arc::default(),
             test: TestSignal {
                 symbol: "X".parse().unwrap(),
                 price: "1.50".parse().unwrap(),
