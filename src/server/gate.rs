@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -36,8 +36,6 @@ pub(super) struct Gate {
     pub(super) tickets: Tickets,
     ticket_streams: Arc<TicketStreams>,
     pub(super) clients: Arc<Clients>,
-    /// Turns to fetch past signals.
-    fetches: Arc<Semaphore>,
     pub(super) draining: CancellationToken,
     pub(super) metrics: Doors,
 }
@@ -51,9 +49,6 @@ pub(super) struct Admission {
     /// What to [open](Gate::open) its event stream by, if it came by a ticket.
     pub(super) claim: Option<Box<Claim>>,
 }
-
-/// Answers with past signals that are made or wait to be taken at once, each of 4 MiB at most.
-const MOST_FETCHES: usize = 32;
 
 impl Gate {
     pub(super) fn new(
@@ -76,7 +71,6 @@ impl Gate {
                 limits.connections,
                 limits.connections_per_address,
             )),
-            fetches: Arc::new(Semaphore::new(MOST_FETCHES)),
             draining: CancellationToken::new(),
             metrics: counters(metrics),
         }
@@ -173,15 +167,6 @@ impl Gate {
     /// A place for one more client from this address.
     pub(super) fn admit(&self, address: IpAddr) -> Result<Entrance, Refusal> {
         self.clients.enter(address).ok_or(Refusal::Overloaded)
-    }
-
-    /// A turn to fetch past signals, which ends when it is dropped.
-    pub(super) async fn fetch(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let turn = Arc::clone(&self.fetches).acquire_owned();
-        match timeout(self.patience, turn).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(Refusal::Busy),
-        }
     }
 
     /// Counts a try to get in that failed for this reason; the answer to it is this one, unless

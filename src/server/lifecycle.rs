@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::accept::{self, Errand};
+use super::fetches::Fetches;
 use super::gate::Gate;
 use super::intake::Intake;
 use super::interrupts::Interrupts;
@@ -95,6 +96,7 @@ impl Server {
         let shard_parts = ShardParts {
             gate: Arc::clone(&server.gate),
             readiness: readiness.clone(),
+            fetches: Fetches::new(parts.limits.handshake),
             intake: Intake::new(Publisher::new(&deliveries), parts.limits.handshake),
             revoker: parts.revoker,
             hooks: parts.hooks,

@@ -12,6 +12,7 @@ mod cors;
 mod credential;
 mod crowd;
 mod drain;
+mod fetches;
 mod first_message;
 mod gate;
 mod gauges;

@@ -1,11 +1,11 @@
 use std::str;
 
 use hyper::body::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::yield_now;
 use warp::http::Response;
 use warp::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 
+use super::fetches::Turn;
 use super::headers::{EPOCH, LAST_SEQ, NEXT_AFTER_SEQ};
 use super::past::{Past, Start};
 use super::query::Query;
@@ -87,7 +87,7 @@ impl Page {
     }
 
     /// The answer. `turn` ends when the whole of it was taken.
-    pub(super) fn response(mut self, past: &Past, turn: OwnedSemaphorePermit) -> Response<Bytes> {
+    pub(super) fn response(mut self, past: &Past, turn: Turn) -> Response<Bytes> {
         let (last_seq, next_after_seq) = (past.last_seq(), self.next.get() - 1);
         let media_type = match self.format {
             Format::Json => {
@@ -197,7 +197,7 @@ fn wants_lines(media_range: &str) -> bool {
 /// Text on its way to somebody.
 struct Taken {
     text: String,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl AsRef<[u8]> for Taken {

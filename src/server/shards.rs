@@ -12,6 +12,7 @@ use tracing::warn;
 use super::accept::Errand;
 use super::connection::{self, Host};
 use super::crowd::Crowd;
+use super::fetches::Fetches;
 use super::gate::Gate;
 use super::intake::Intake;
 use super::past::Log;
@@ -32,6 +33,7 @@ use crate::shard::{self, INBOX_CAPACITY, Stop};
 pub(super) struct ShardParts {
     pub(super) gate: Arc<Gate>,
     pub(super) readiness: Readiness,
+    pub(super) fetches: Fetches,
     pub(super) intake: Intake,
     pub(super) revoker: Revoker,
     pub(super) hooks: watch::Receiver<Hooks>,
@@ -95,6 +97,7 @@ impl ShardParts {
         let parts = routes::Parts {
             readiness: self.readiness,
             intake: self.intake,
+            fetches: self.fetches,
             crowd,
             revoker: self.revoker,
             hooks: self.hooks,

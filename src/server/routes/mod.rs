@@ -28,6 +28,7 @@ use warp::{Filter, Rejection};
 use super::answer;
 use super::call::{READ, Route, headers_fit, only};
 use super::crowd::Crowd;
+use super::fetches::Fetches;
 use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
@@ -43,6 +44,7 @@ impl Reject for Refusal {}
 /// What answers are made of, besides the gate.
 pub(super) struct Parts {
     pub(super) readiness: Readiness,
+    pub(super) fetches: Fetches,
     pub(super) intake: Intake,
     pub(super) crowd: Crowd,
     pub(super) revoker: Revoker,
@@ -53,6 +55,7 @@ pub(super) struct Parts {
 pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
     let Parts {
         readiness,
+        fetches,
         intake,
         crowd,
         revoker,
@@ -65,7 +68,7 @@ pub(super) fn routes(gate: &Arc<Gate>, parts: Parts) -> Route {
     };
     let known = [
         connect::route(Arc::clone(gate)),
-        fetch::route(Arc::clone(gate)),
+        fetch::route(Arc::clone(gate), fetches),
         publish::route(Arc::clone(gate), intake.clone()),
         hooks::route(Arc::clone(gate), intake, hooks),
         stream::route(Arc::clone(gate)),
