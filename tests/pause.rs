@@ -312,6 +312,57 @@ async fn files_are_held_whatever_becomes_of_them() {
     server.stop();
 }
 
+#[tokio::test]
+async fn a_file_that_is_saved_anew_while_it_is_held_brings_only_what_is_new_in_it() {
+    let folder = Arc::new(Folder::new());
+    folder.append("live.txt", "");
+    let source = "file:live.txt";
+    let server = serve(&folder, &[source], BEAT);
+    let mut client = watcher(&server).await;
+    folder.append("live.txt", &lines("X", 1..=50));
+    assert_eq!(signals(&mut client, 50).await, expected("X", 1..=50));
+    steer(&server, source, "pause").await;
+    // As an editor does it, twice.
+    for last in [51, 52] {
+        folder.append("new", &lines("X", 1..=last));
+        fs::rename(folder.path("new"), folder.path("live.txt")).unwrap();
+        // Long enough for a deleted file to be let go.
+        looks(&mut client).await;
+        looks(&mut client).await;
+    }
+    steer(&server, source, "resume").await;
+    assert_eq!(signals(&mut client, 2).await, expected("X", 51..=52));
+    silence(&mut client, (source, "live")).await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_copy_that_grows_while_its_source_is_held_is_a_copy_however_long_that_takes() {
+    let folder = Arc::new(Folder::new());
+    for name in ["live.txt", "other.txt"] {
+        folder.append(name, "");
+    }
+    let source = "file:*.txt";
+    let server = serve(&folder, &[source], BEAT);
+    let mut client = watcher(&server).await;
+    folder.append("live.txt", &lines("X", 1..=1000));
+    assert_eq!(signals(&mut client, 1000).await, expected("X", 1..=1000));
+    folder.append("copy.txt", &lines("X", 1..=500));
+    folder.append("other.txt", &lines("Y", 1..=1));
+    // It shows that the half of the copy was looked at.
+    assert_eq!(signals(&mut client, 1).await, expected("Y", 1..=1));
+    steer(&server, source, "pause").await;
+    folder.append("copy.txt", &lines("X", 501..=1001));
+    // Each makes the source look at its files once more; a copy is let go after 60 looks.
+    for _ in 0..300 {
+        steer(&server, source, "pause").await;
+    }
+    steer(&server, source, "resume").await;
+    assert_eq!(signals(&mut client, 1).await, expected("X", 1001..=1001));
+    silence(&mut client, (source, "live")).await;
+    server.stop();
+}
+
 /// A file that keeps its name for a second is seen: that is the promise. This is more than two.
 async fn looks(client: &mut TestClient) {
     for _ in 0..50 {

@@ -194,9 +194,8 @@ impl Follower {
             // Not found, or a folder that can't be read just now: the check tells which.
             self.check(&path, Prompt::Look)?;
         }
-        self.look_after_nameless()?;
-        for file in self.feed.known.files.values_mut() {
-            file.no_news_of_copy();
+        if !self.report.is_paused() {
+            self.age()?;
         }
         self.complaints.keep(self.look);
         self.tell_marks()
@@ -326,6 +325,16 @@ impl Follower {
         Ok(())
     }
 
+    /// A look has passed. Not to be told while the source is paused: nothing is compared then, and a
+    /// copy is known only for as long as its original is.
+    fn age(&mut self) -> Result<(), Ended> {
+        self.look_after_nameless()?;
+        for file in self.feed.known.files.values_mut() {
+            file.no_news_of_copy();
+        }
+        Ok(())
+    }
+
     /// Files without a name are read on for a while: their writer may not know yet.
     fn look_after_nameless(&mut self) -> Result<(), Ended> {
         let nameless = |(id, file): (&FileId, &Followed)| file.is_nameless().then_some(*id);
@@ -341,8 +350,8 @@ impl Follower {
             match fate {
                 Fate::Waits => {}
                 Fate::Grew => self.enqueue(id),
-                // A copy of it that is still being read is known by it.
-                Fate::IsOver if self.feed.known.is_copied(id) => {}
+                // A copy of it that is still being read is known by it, and a new file may be one.
+                Fate::IsOver if self.feed.known.is_copied(id) || self.queue.has_new() => {}
                 Fate::IsOver => self.close(id)?,
             }
         }
