@@ -161,6 +161,68 @@ async fn the_unfinished_last_line_of_a_command_that_crashes_is_a_dead_letter() {
     server.stop();
 }
 
+/// The only dead letter.
+fn letter(folder: &Folder) -> Value {
+    let letters = || fs::read_to_string(folder.path("data/dead-letters.jsonl")).unwrap_or_default();
+    wait_until("the letter is written", || letters().ends_with('\n'));
+    serde_json::from_str(&letters()).unwrap()
+}
+
+/// Writes half a line, as a buffer is flushed when it is full, and goes on for long.
+const FEED: &str = "printf 'buy A 1 1\nbuy BTCUSDT 75' >&3\nexec sleep 1000\n";
+
+#[tokio::test]
+async fn half_a_line_of_what_a_command_has_in_the_background_is_a_dead_letter_when_it_is_stopped() {
+    let folder = folder();
+    folder.append("feed.sh", FEED);
+    // A launcher that ends well when it is told to, and takes its feed with it.
+    let launcher = "trap 'exit 0' TERM\nsh feed.sh 3>&1 &\nwait\n";
+    folder.append("launcher.sh", launcher);
+    let server = serve(&folder, &["exec:exec sh launcher.sh"], "--wait-clients 1");
+    let mut client = server.client().await;
+    assert_eq!(client.text().await, buy("A"));
+    server.signal(Signal::TERM);
+    assert_eq!(client.texts_until_close().await, (vec![], 1001));
+    drop(client);
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let letter = letter(&folder);
+    assert_eq!(letter["line"], "buy BTCUSDT 75");
+    let reason = letter["reason"].as_str().unwrap();
+    assert!(reason.contains("the server stopped"), "{reason}");
+}
+
+#[tokio::test]
+async fn half_a_line_of_what_outlives_its_command_is_a_dead_letter() {
+    // In its process group, and out of it.
+    for start in ["sh", "setsid sh"] {
+        let folder = folder();
+        folder.append("feed.sh", &format!("echo $$ >pid\n{FEED}"));
+        // Once it sleeps, the half line is in the pipe.
+        let launcher = format!(
+            "{start} feed.sh 3>&1 &\nwhile ! grep -q sleep /proc/$(cat pid)/cmdline; do sleep 0.01; done\nexit 0\n"
+        );
+        folder.append("launcher.sh", &launcher);
+        let source = "exec:sh launcher.sh 2>/dev/null?restart=never";
+        let server = serve(&folder, &[source], "--wait-clients 1 --exit-on-eof");
+        let mut client = server.client().await;
+        let come = client.texts_until_close().await;
+        assert_eq!(come, (vec![buy("A")], 1001), "{start}");
+        drop(client);
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        let letter = letter(&folder);
+        assert_eq!(letter["line"], "buy BTCUSDT 75");
+        let reason = letter["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("before all that it had started"),
+            "{reason}"
+        );
+        let feed = Pid::from_raw(pid(&folder, "pid").cast_signed()).unwrap();
+        kill_process(feed, Signal::KILL).ok();
+    }
+}
+
 #[tokio::test]
 async fn heartbeats_tell_how_each_command_is() {
     let folder = folder();

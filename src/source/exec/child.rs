@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::warn;
 
-use super::leash::Leash;
+use super::leash::{Leash, Told};
 use super::stderr::{Stderr, timespec};
 use crate::source::SourceName;
 
@@ -42,6 +42,7 @@ enum Stage {
     /// Its first process has ended, and the rest of the group was asked to.
     Ended {
         deadline: Instant,
+        how: How,
     },
     /// All of it has ended.
     Over {
@@ -53,8 +54,10 @@ enum Stage {
 /// How a group came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
-    /// By itself, or asked.
-    Willingly,
+    /// By itself: nobody in it was told to.
+    ByItself,
+    /// It was asked to, or what was left of it when its first process had ended.
+    Asked,
     /// It was killed, wherever it was.
     Killed,
 }
@@ -151,8 +154,12 @@ impl Child {
         self.leash.ask();
         self.stage = match self.stage {
             Stage::Running => Stage::Asked { deadline },
-            Stage::Ended { deadline: earlier } => Stage::Ended {
+            Stage::Ended {
+                deadline: earlier,
+                how,
+            } => Stage::Ended {
                 deadline: deadline.min(earlier),
+                how,
             },
             stage @ (Stage::Asked { .. } | Stage::Over { .. }) => stage,
         };
@@ -164,12 +171,17 @@ impl Child {
     /// The system can't tell how it has ended.
     pub(super) fn look(&mut self, now: Instant) -> io::Result<()> {
         if self.runs() && is_readable(&self.exit)? {
-            self.leash.ask();
+            // Looked at first: whoever is asked may be gone a moment later.
+            let is_alone = is_left(self.group()) == Some(false);
+            let how = match self.leash.ask() {
+                Told::Now if is_alone => How::ByItself,
+                Told::Now | Told::Before => How::Asked,
+            };
             let deadline = match self.stage {
                 Stage::Asked { deadline } => deadline,
                 _ => now + GRACE_OF_THE_REST,
             };
-            self.stage = Stage::Ended { deadline };
+            self.stage = Stage::Ended { deadline, how };
         }
         match self.stage {
             Stage::Running | Stage::Over { .. } => Ok(()),
@@ -178,14 +190,15 @@ impl Child {
                 warn!(source = %self.source, "the command does not end when asked to; killing it");
                 self.bury(How::Killed)
             }
-            Stage::Ended { deadline } if is_left(self.group()) => {
+            // Without /proc nobody knows: then the rest has no grace.
+            Stage::Ended { deadline, .. } if is_left(self.group()) == Some(true) => {
                 if now < deadline {
                     return Ok(());
                 }
                 warn!(source = %self.source, "what the command has started does not end when asked to; killing it");
                 self.bury(How::Killed)
             }
-            Stage::Ended { .. } => self.bury(How::Willingly),
+            Stage::Ended { how, .. } => self.bury(how),
         }
     }
 
@@ -212,7 +225,7 @@ impl Child {
         let next_look = match self.stage {
             Stage::Running => None,
             Stage::Asked { deadline } => Some(deadline),
-            Stage::Ended { deadline } => Some(deadline.min(now + BETWEEN_LOOKS)),
+            Stage::Ended { deadline, .. } => Some(deadline.min(now + BETWEEN_LOOKS)),
             // What it printed is in the pipe by now.
             Stage::Over { .. } => output.map(|_| now),
         };
@@ -258,19 +271,16 @@ impl Drop for Child {
     }
 }
 
-/// Whether anybody is in the group besides its first process.
-fn is_left(group: Pid) -> bool {
+/// Whether anybody is in the group besides its first process; none if there is no /proc to tell.
+fn is_left(group: Pid) -> Option<bool> {
     let group = group.as_raw_nonzero().get();
-    // Without /proc nobody knows: then the rest has no grace.
-    let Ok(processes) = all_processes() else {
-        return false;
-    };
-    let stats = processes
+    let stats = all_processes()
+        .ok()?
         .flatten()
         .filter_map(|process| process.stat().ok());
     let mut others = stats.filter(|stat| stat.pgrp == group && stat.pid != group);
     // Those that nobody has waited for have ended all the same.
-    others.any(|stat| !matches!(stat.state, 'Z' | 'X'))
+    Some(others.any(|stat| !matches!(stat.state, 'Z' | 'X')))
 }
 
 fn is_readable(fd: impl AsFd) -> io::Result<bool> {

@@ -20,6 +20,13 @@ struct Held {
     stopped: bool,
 }
 
+/// When a group was first asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Now,
+    Before,
+}
+
 /// The commands that the sources have started. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Children(Vec<Leash>);
@@ -63,9 +70,9 @@ impl Leash {
         held.ask();
     }
 
-    /// Asks the group to end.
-    pub(super) fn ask(&self) {
-        self.held().ask();
+    /// Asks the group to end, unless it was asked before.
+    pub(super) fn ask(&self) -> Told {
+        self.held().ask()
     }
 
     pub(super) fn kill(&self) {
@@ -84,12 +91,14 @@ impl Leash {
 }
 
 impl Held {
-    fn ask(&mut self) {
-        if !std::mem::replace(&mut self.asked, true) {
-            self.signal(Signal::TERM);
-            // One that was stopped can't heed it before it goes on.
-            self.signal(Signal::CONT);
+    fn ask(&mut self) -> Told {
+        if std::mem::replace(&mut self.asked, true) {
+            return Told::Before;
         }
+        self.signal(Signal::TERM);
+        // One that was stopped can't heed it before it goes on.
+        self.signal(Signal::CONT);
+        Told::Now
     }
 
     fn signal(&self, signal: Signal) {

@@ -69,6 +69,8 @@ struct Run<'a> {
     child: Child,
     splitter: Splitter,
     buffer: Vec<u8>,
+    /// All that it has printed was read: nobody has its standard output open any more.
+    all_read: bool,
     /// When it is told that a command runs on and can print no more.
     mute_at: Option<Instant>,
     is_stopping: bool,
@@ -215,6 +217,7 @@ impl Runner {
             child,
             splitter: Splitter::new(self.origin.clone(), 1, 0),
             buffer: vec![0; READ_BYTES],
+            all_read: false,
             mute_at: None,
             is_stopping: false,
         };
@@ -303,7 +306,10 @@ impl Run<'_> {
         };
         let mut ready = Vec::new();
         match rustix::io::read(output, &mut *self.buffer) {
-            Ok(0) => self.output_ended(),
+            Ok(0) => {
+                self.all_read = true;
+                self.output_ended();
+            }
             Ok(count) => self.splitter.push(&self.buffer[..count], &mut ready),
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(why) => {
@@ -321,21 +327,26 @@ impl Run<'_> {
         self.mute_at = Some(Instant::now() + TIME_TO_END);
     }
 
-    /// The last line counts only when the command has ended as it should: else it may be the
-    /// beginning of another one.
+    /// A last line without its newline counts only when the command has ended as it should, and
+    /// whoever could have printed the rest has ended by itself: else it may be the beginning of
+    /// another one.
     fn finish(mut self, status: ExitStatus, how: How) -> Result<Outcome, Unwanted> {
         let source = self.runner.source();
-        let is_done = status.success() && how == How::Willingly;
-        let is_whole = is_done && self.child.output().is_none();
+        let is_whole = status.success() && how == How::ByItself && self.all_read;
         let mut ready = Vec::new();
         let unread = self.child.output().map(ioctl_fionread);
         if let Some(Ok(bytes @ 1..)) = unread {
             warn!(%source, bytes, "stopped while paused; what the command has printed meanwhile is not sent");
         }
-        match (is_whole, self.is_stopping) {
-            (true, _) => self.splitter.finish(&mut ready),
-            (false, true) => self.splitter.cut_off(CutOff::Stopped, &mut ready),
-            (false, false) => self.splitter.cut_off(CutOff::Failed, &mut ready),
+        if is_whole {
+            self.splitter.finish(&mut ready);
+        } else {
+            let why = match (self.is_stopping, status.success()) {
+                (true, _) => CutOff::Stopped,
+                (false, true) => CutOff::Background,
+                (false, false) => CutOff::Failed,
+            };
+            self.splitter.cut_off(why, &mut ready);
         }
         self.hand_over(ready)?;
         if self.is_stopping {
