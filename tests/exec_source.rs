@@ -510,6 +510,23 @@ async fn who_leaves_the_process_group_holds_up_neither_the_next_run_nor_the_end(
 }
 
 #[tokio::test]
+async fn who_leaves_the_process_group_and_floods_standard_error_does_not_hold_up_the_next_run() {
+    let folder = folder();
+    // Empty lines are a lot of work for the server, so that the pipe is always full.
+    let script = "setsid sh -c 'echo $$ >>escaped; exec yes \"\" >&2' &\n\
+                  while ! [ -s escaped ]; do sleep 0.01; done\necho buy A 1 1\nexit 1\n";
+    folder.append("strategy.sh", script);
+    let server = serve(&folder, &["exec:sh strategy.sh"], "--wait-clients 1");
+    let mut client = server.client().await;
+    assert_eq!(client.texts(2).await, [buy("A"), buy("A")]);
+    server.stop();
+    for escaped in folder.read("escaped").lines() {
+        let escaped = Pid::from_raw(escaped.parse().unwrap()).unwrap();
+        kill_process(escaped, Signal::KILL).ok();
+    }
+}
+
+#[tokio::test]
 async fn a_command_whose_server_was_killed_ends_at_its_next_line() {
     let folder = folder();
     let script = "echo $$ >pid\nwhile sleep 0.05; do echo buy A 1 1; done\n";

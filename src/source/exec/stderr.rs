@@ -117,9 +117,10 @@ impl Reader {
         let patience = patience.map(timespec);
         poll(&mut both[..heard], patience.as_ref())?;
         let [from, over] = both.map(|fd| !fd.revents().is_empty());
-        Ok(match (from, over) {
-            (true, _) => Heard::Bytes,
-            (false, true) => Heard::Over,
+        // The end first: somebody who has left the group may write for ever.
+        Ok(match (over, from) {
+            (true, _) => Heard::Over,
+            (false, true) => Heard::Bytes,
             (false, false) => Heard::Nothing,
         })
     }
