@@ -110,6 +110,9 @@ impl Reader {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
         loop {
+            if self.bell.is_stopped() {
+                return Ok(Read::Stop);
+            }
             let mut both = [
                 PollFd::new(&self.bell, PollFlags::IN),
                 PollFd::new(&self.input, PollFlags::IN),
@@ -121,10 +124,8 @@ impl Reader {
                 Err(why) => return Err(why.into()),
             }
             let [bell, input] = both.map(|fd| fd.revents());
-            if self.bell.is_stopped() {
-                return Ok(Read::Stop);
-            }
             if !bell.is_empty() {
+                // What it was rung for is looked at after that, so that no ring is missed.
                 self.bell.hush();
                 continue;
             }
