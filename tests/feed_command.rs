@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use common::{Folder, TestServer, patiently, text};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 const PUBLISHING: &str = "--sub strategy-1 --scope signals:publish";
 
@@ -307,9 +307,30 @@ fn accepted(count: usize) -> String {
     )
 }
 
+/// The answer that the first line is refused.
+fn refused(reason: &str) -> String {
+    let body = format!(r#"{{"refused":[{{"line":1,"reason":"{reason}"}}]}}"#);
+    let length = body.len();
+    format!(
+        "HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// The answer that of the one line that was sent the id was in the log before.
+fn repeated() -> String {
+    let line = r#"{"accepted":[{"line":1,"seq":7,"id":"mine","duplicate":true}]}"#;
+    let length = line.len();
+    format!("HTTP/1.1 201 Created\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{line}")
+}
+
 /// Takes one request, answers with this, and tells what was sent.
 async fn answer_once(listener: &TcpListener, answer: &str) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
+    answer_on(&mut stream, answer).await
+}
+
+/// The same on a connection that goes on.
+async fn answer_on(stream: &mut TcpStream, answer: &str) -> String {
     let mut bytes = Vec::new();
     loop {
         stream.read_buf(&mut bytes).await.unwrap();
@@ -335,11 +356,6 @@ async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_nev
     let mut feed = Feed::to(&folder, &url, "t");
     feed.write("buy A 1\nbuy B 2\nbuy C 3\n");
     drop(feed.input.take());
-    let refused = r#"{"refused":[{"line":1,"reason":"not today"}]}"#;
-    let refused = format!(
-        "HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{refused}",
-        refused.len()
-    );
     let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
     let all = answer_once(&listener, busy).await;
     let lines: Vec<&str> = all.split_inclusive('\n').collect();
@@ -347,7 +363,7 @@ async fn a_line_is_sent_again_just_as_it_was_and_one_that_the_server_refuses_nev
     assert_eq!(answer_once(&listener, "").await, all);
     let half = answer_once(&listener, &accepted(1)).await;
     assert_eq!(half, lines[0]);
-    let others = answer_once(&listener, &refused).await;
+    let others = answer_once(&listener, &refused("not today")).await;
     assert_eq!(others, lines[1..].concat());
     assert_eq!(answer_once(&listener, &accepted(1)).await, lines[2]);
     let (code, said) = feed.wait();
@@ -384,6 +400,59 @@ async fn a_line_whose_id_was_there_before_is_told_unless_it_was_sent_again() {
     );
     assert!(all.contains(": 2 lines were dropped in all"), "{all}");
     assert_eq!(symbols(&server).await, ["A", "B", "A"]);
+}
+
+#[tokio::test]
+async fn a_line_whose_id_was_there_before_is_told_though_the_connection_had_ended_meanwhile() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut feed = Feed::to(&Folder::new(), &url, "t");
+    feed.write("buy A 1\n");
+    let (mut kept, _) = listener.accept().await.unwrap();
+    answer_on(
+        &mut kept,
+        &refused("not today").replace("close", "keep-alive"),
+    )
+    .await;
+    let mut told = BufReader::new(feed.child.as_mut().unwrap().stderr.take().unwrap());
+    let mut said = String::new();
+    // It has the answer.
+    told.read_line(&mut said).unwrap();
+    // Nothing was asked on it for a while.
+    drop(kept);
+    feed.write("buy B 2\n");
+    answer_once(&listener, &repeated()).await;
+    feed.end();
+    told.read_to_string(&mut said).unwrap();
+    assert_eq!(
+        said,
+        "signalcast: stdin:1: line refused: not today\n\
+         signalcast: stdin:2: dropped: a signal with its id mine is in the log already, seq 7\n"
+    );
+}
+
+#[tokio::test]
+async fn a_line_whose_id_was_there_before_is_told_though_the_server_took_nothing_the_first_time() {
+    let draining = r#"{"type":"error","code":"draining","message":"m"}"#;
+    for (status, body, is_told) in [
+        ("503 Service Unavailable", draining, true),
+        ("429 Too Many Requests", "", true),
+        // This one may have taken it.
+        ("503 Service Unavailable", "", false),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut feed = Feed::to(&Folder::new(), &url, "t");
+        feed.write("buy A 1\n");
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n");
+        answer_once(&listener, &format!("{head}Connection: close\r\n\r\n{body}")).await;
+        answer_once(&listener, &repeated()).await;
+        let (code, said) = feed.end();
+        assert_eq!(code, 0, "{said}");
+        let word = "stdin:1: dropped: a signal with its id mine is in the log already, seq 7\n";
+        assert_eq!(said.contains(word), is_told, "{status}: {said}");
+    }
 }
 
 #[tokio::test]

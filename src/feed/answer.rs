@@ -32,8 +32,10 @@ pub(super) enum Verdict {
     Lost { why: String },
     /// It has none: there is no connection.
     NotSent { why: String },
-    /// It has none, or nobody knows; another try may do better, after this time at the earliest.
+    /// It has none; another try may do better, after this time at the earliest.
     NotNow { why: String, at_least: Duration },
+    /// The same, but it may have them.
+    Unsure { why: String, at_least: Duration },
     /// It has none, and would not the next time.
     ForGood(FeedError),
 }
@@ -91,7 +93,8 @@ impl Answer {
                 why: self.refusal(),
             },
             StatusCode::TOO_MANY_REQUESTS => self.not_now(),
-            status if status.is_server_error() => self.not_now(),
+            status if status.is_server_error() && self.takes_no_more() => self.not_now(),
+            status if status.is_server_error() => self.unsure(),
             status if status.is_client_error() && self.error().is_some() => {
                 Verdict::ForGood(FeedError::Refused(self.words()))
             }
@@ -129,13 +132,31 @@ impl Answer {
         }
     }
 
+    /// A server that stops says so of what it won't record. (`overloaded` it says also of what its log
+    /// does not take in time, and may take later.)
+    fn takes_no_more(&self) -> bool {
+        self.error().is_some_and(|error| error.code == "draining")
+    }
+
     fn not_now(&self) -> Verdict {
-        let asked = self.headers.get(RETRY_AFTER);
-        let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
         Verdict::NotNow {
             why: self.refusal(),
-            at_least: Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_ASKED),
+            at_least: self.at_least(),
         }
+    }
+
+    fn unsure(&self) -> Verdict {
+        Verdict::Unsure {
+            why: self.refusal(),
+            at_least: self.at_least(),
+        }
+    }
+
+    /// When to come again.
+    fn at_least(&self) -> Duration {
+        let asked = self.headers.get(RETRY_AFTER);
+        let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+        Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_ASKED)
     }
 
     fn refusal(&self) -> String {
@@ -222,11 +243,24 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_won_t_is_told() {
-        for status in [429, 500, 502, 503, 504] {
-            let Verdict::NotNow { at_least, .. } = verdict(status, "<html>") else {
-                panic!("{status}")
+        let overloaded = r#"{"type":"error","code":"overloaded","message":"m"}"#;
+        let draining = r#"{"type":"error","code":"draining","message":"m"}"#;
+        for (status, text, may_be_there) in [
+            (429, "<html>", false),
+            (503, draining, false),
+            (503, overloaded, true),
+            (500, "<html>", true),
+            (502, "<html>", true),
+            (503, "<html>", true),
+            (504, "<html>", true),
+        ] {
+            let (at_least, is_unsure) = match verdict(status, text) {
+                Verdict::NotNow { at_least, .. } => (at_least, false),
+                Verdict::Unsure { at_least, .. } => (at_least, true),
+                said => panic!("{status} {text}: {said:?}"),
             };
             assert_eq!(at_least, Duration::from_secs(5));
+            assert_eq!(is_unsure, may_be_there, "{status} {text}");
         }
         let body = r#"{"type":"error","code":"missing_token","message":"there is no token"}"#;
         let Verdict::ForGood(FeedError::Refused(words)) = verdict(401, body) else {

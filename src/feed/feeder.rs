@@ -205,10 +205,11 @@ impl<'a> Feeder<'a> {
                 self.lines.lost(count);
                 Trouble::of(why)
             }
-            Verdict::NotNow { why, at_least } => {
+            Verdict::Unsure { why, at_least } => {
                 self.lines.may_be_there(count);
                 Trouble { why, at_least }
             }
+            Verdict::NotNow { why, at_least } => Trouble { why, at_least },
             Verdict::NotSent { why } => Trouble::of(why),
             Verdict::ForGood(why) => return Err(why),
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Uri;
 use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::http::{Request, Response, header};
 use hyper_util::rt::TokioIo;
@@ -38,9 +39,17 @@ pub(super) enum NoAnswer {
     ForNow(String),
     /// The lines were on their way: another try may do better, with less.
     Lost(String),
-    /// The same, but on a connection that was kept. It may have ended before, which says nothing of
-    /// the server: another try needs no waiting.
+    /// The same, but on a connection that was kept. It may have ended just then, which says nothing
+    /// of the server: another try needs no waiting.
     Ended,
+}
+
+/// How a connection broke.
+enum Broken {
+    /// Before anything was sent, so the server has nothing.
+    Unsent(AnyError),
+    /// Nobody knows how far it had come.
+    Lost(AnyError),
 }
 
 /// A connection that is kept.
@@ -79,7 +88,13 @@ impl<'a> Post<'a> {
     /// Dropped, nobody knows whether the server has the lines; the next ones go another way.
     pub(super) async fn send(&mut self, lines: &Bytes) -> Result<Answer, NoAnswer> {
         if let Some(open) = self.open.take() {
-            return self.over(open, lines).await.map_err(|_| NoAnswer::Ended);
+            match self.over(open, lines).await {
+                Err(NoAnswer::Lost(_)) => return Err(NoAnswer::Ended),
+                // The server ends a connection on which nothing is asked for a while: the lines have
+                // another one before them.
+                Err(NoAnswer::ForNow(_)) => {}
+                answered => return answered,
+            }
         }
         let open = match timeout(CONNECT_WITHIN, Open::to(self.options)).await {
             Ok(opened) => opened?,
@@ -91,11 +106,20 @@ impl<'a> Post<'a> {
     async fn over(&mut self, open: Open, lines: &Bytes) -> Result<Answer, NoAnswer> {
         let asking = open.ask(request(self.options, lines.clone()));
         let (answer, open) = match timeout(ANSWER_WITHIN, asking).await {
-            Ok(answered) => answered.map_err(|why| NoAnswer::Lost(lost(&*why)))?,
+            Ok(answered) => answered.map_err(NoAnswer::from)?,
             Err(_) => return Err(NoAnswer::Lost("no answer in time".to_owned())),
         };
         self.open = open;
         Ok(answer)
+    }
+}
+
+impl From<Broken> for NoAnswer {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Unsent(why) => Self::ForNow(lost(&*why)),
+            Broken::Lost(why) => Self::Lost(lost(&*why)),
+        }
     }
 }
 
@@ -131,13 +155,15 @@ impl Open {
 
     /// The answer, and the connection if it goes on. Nothing is done on it between two questions, so
     /// its end shows with the next.
-    async fn ask(self, request: Request<Full<Bytes>>) -> Result<(Answer, Option<Self>), AnyError> {
+    async fn ask(self, request: Request<Full<Bytes>>) -> Result<(Answer, Option<Self>), Broken> {
         let Self { sender, mut driver } = self;
         let exchange = async move {
             let mut sender = sender;
-            sender.ready().await?;
-            let answer = read(sender.send_request(request).await?).await?;
-            Ok::<_, AnyError>((answer, sender))
+            let ready = sender.ready().await;
+            ready.map_err(|why| Broken::Unsent(why.into()))?;
+            let response = sender.try_send_request(request).await.map_err(broken)?;
+            let answer = read(response).await.map_err(Broken::Lost)?;
+            Ok((answer, sender))
         };
         let mut exchange = pin!(exchange);
         tokio::select! {
@@ -151,6 +177,17 @@ impl Open {
         // A question that it did not come to any more is told so by this.
         drop(driver);
         Ok((exchange.await?.0, None))
+    }
+}
+
+/// hyper gives a request back of which it has written nothing.
+fn broken(why: TrySendError<Request<Full<Bytes>>>) -> Broken {
+    let is_unsent = why.message().is_some();
+    let why = why.into_error().into();
+    if is_unsent {
+        Broken::Unsent(why)
+    } else {
+        Broken::Lost(why)
     }
 }
 
