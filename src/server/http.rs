@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::{pending, poll_fn};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -91,7 +90,7 @@ impl Visitor<'_> {
         let takeover = Takeover::default();
         let answer = |mut request: Request<Incoming>| {
             let (admitted, takeover) = (admitted.clone(), &takeover);
-            Box::pin(async move {
+            async move {
                 self.opening.waits(Stage::Begun);
                 let visit = self.visit(&request, admitted.clone()).await;
                 request.extensions_mut().insert(visit);
@@ -107,7 +106,7 @@ impl Visitor<'_> {
                     pending().await
                 }
                 answer
-            })
+            }
         };
         let (io, early, talk) = speak_http(io, answer, &takeover, deadline).await;
         if talk == Talk::Broken {
@@ -158,7 +157,7 @@ impl Visitor<'_> {
 pub(super) async fn turn_away(socket: TcpStream, deadline: Instant) {
     let refuse =
         service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Refusal::NotTls.response()));
-    let answer = |request| Box::pin(refuse.call(request));
+    let answer = |request| refuse.call(request);
     let (socket, _, _) = speak_http(socket, answer, &Takeover::default(), deadline).await;
     hang_up(socket).await;
 }
@@ -185,7 +184,7 @@ async fn speak_http<IO, A, F, B>(
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F + Unpin,
-    F: Future<Output = Result<Response<B>, Infallible>> + Unpin,
+    F: Future<Output = Result<Response<B>, Infallible>>,
     B: hyper::body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -194,8 +193,15 @@ where
     // has deadlines of its own.
     let waiting_since = Cell::new(Some(Instant::now()));
     let answer = |request| {
-        waiting_since.set(None);
-        answer(request).inspect(|_| waiting_since.set(Some(Instant::now())))
+        let (answer, waiting_since) = (answer(request), &waiting_since);
+        // hyper asks for an answer as soon as it has read the request, but goes on with it only when
+        // the last answer was taken.
+        Box::pin(async move {
+            waiting_since.set(None);
+            let answer = answer.await;
+            waiting_since.set(Some(Instant::now()));
+            answer
+        })
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -273,6 +279,11 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Bytes of an answer that no buffer holds.
+    const LARGE: usize = 4 * 1024 * 1024;
+
     const ANSWER: &str = "what was asked for first";
 
     #[tokio::test(start_paused = true)]
@@ -280,14 +291,14 @@ mod tests {
         let takeover = Takeover::default();
         let answer = |request: Request<Incoming>| {
             let takeover = &takeover;
-            Box::pin(async move {
+            async move {
                 let answer = Response::new(ANSWER.to_owned());
                 if request.uri() == "/stream" {
                     takeover.begin(&answer);
                     pending().await
                 }
                 Ok::<_, Infallible>(answer)
-            })
+            }
         };
         // It holds neither what is asked nor what is answered.
         let (ours, mut theirs) = duplex(16);
@@ -299,9 +310,31 @@ mod tests {
                 told.push(char::from(theirs.read_u8().await.unwrap()));
             }
         };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         let speak = speak_http(ours, answer, &takeover, deadline);
         let ((_, _, talk), ()) = join(speak, peer).await;
         assert_eq!(talk, Talk::TakenOver);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_no_answer_is_let_go_also_when_he_has_asked_for_more() {
+        let asked = "GET / HTTP/1.1\r\n\r\n";
+        let awaited = "GET / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello";
+        for requests in [asked, &asked.repeat(2), &(awaited.to_owned() + asked)] {
+            let takeover = Takeover::default();
+            let answer = |request| async {
+                // Its body is not looked at.
+                drop(request);
+                Ok::<_, Infallible>(Response::new("x".repeat(LARGE)))
+            };
+            let (ours, mut theirs) = duplex(1024);
+            theirs.write_all(requests.as_bytes()).await.unwrap();
+            let begun = Instant::now();
+            let speak = speak_http(ours, answer, &takeover, begun + PATIENCE);
+            let spoken = timeout(10 * PATIENCE, speak).await;
+            let (_, _, talk) = spoken.expect("he is let go");
+            assert_eq!(talk, Talk::Broken, "{requests}");
+            assert!(begun.elapsed() <= 3 * PATIENCE, "{requests}");
+        }
     }
 }
