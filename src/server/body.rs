@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use warp::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
+use super::pace::put_off;
 use super::refusal::Refusal;
 use super::share::Share;
 
@@ -33,11 +34,6 @@ pub(super) struct Body {
     /// The room that it takes of what its sender may have, if that is bounded.
     pub(super) share: Option<Share>,
 }
-
-/// Bytes a second at which a body has to come, but for our patience: what a poor line of half a
-/// megabit carries. The largest, of 16 MiB, takes four minutes at this rate, and keeps its room from
-/// others as long; whoever has a poorer line had better send parts.
-const LEAST_RATE: u64 = 64 * 1024;
 
 /// Memory of a body grows in steps of this at least.
 const LEAST_STEP: usize = 1024;
@@ -105,7 +101,7 @@ impl Bodies {
             };
             match piece {
                 Some(Ok(piece)) => {
-                    deadline = self.put_off(deadline, piece.remaining());
+                    deadline = put_off(deadline, piece.remaining(), self.patience);
                     self.take(piece, &mut body, most)?;
                 }
                 Some(Err(error)) => {
@@ -119,15 +115,6 @@ impl Bodies {
                 yield_now().await;
             }
         }
-    }
-
-    /// By when more has to come, now that so many bytes have. They earn the time that they take at
-    /// the least rate, but nobody ever has more than our patience left: who was fast at first and
-    /// then stalls would hold his room for long.
-    fn put_off(&self, deadline: Instant, bytes: usize) -> Instant {
-        let nanos = (bytes as u64).saturating_mul(1_000_000_000) / LEAST_RATE;
-        let earned = deadline + Duration::from_nanos(nanos);
-        earned.min(Instant::now() + self.patience)
     }
 
     /// Adds a piece to a body.

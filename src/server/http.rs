@@ -26,6 +26,7 @@ use warp::http::{Method, Request, Response, Version};
 
 use super::call::{Route, Visit};
 use super::newcomer::{Admitted, Newcomer};
+use super::pace::put_off;
 use super::past::{Interest, Log};
 use super::pending::{Opening, Stage};
 use super::proxy::Proxies;
@@ -189,17 +190,19 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let left = deadline.saturating_duration_since(Instant::now());
-    // Since when the peer is waited for; `None` while a request is being answered: whoever does that
+    // The time to take an answer that is small, and as much for the next request.
+    let patience = 2 * left;
+    // Until when the peer is waited for; `None` while a request is being answered: whoever does that
     // has deadlines of its own.
-    let waiting_since = Cell::new(Some(Instant::now()));
+    let until = Cell::new(Some(Instant::now() + patience));
     let answer = |request| {
-        let (answer, waiting_since) = (answer(request), &waiting_since);
+        let (answer, until) = (answer(request), &until);
         // hyper asks for an answer as soon as it has read the request, but goes on with it only when
         // the last answer was taken.
         Box::pin(async move {
-            waiting_since.set(None);
+            until.set(None);
             let answer = answer.await;
-            waiting_since.set(Some(Instant::now()));
+            until.set(Some(Instant::now() + patience));
             answer
         })
     };
@@ -212,18 +215,20 @@ where
         .max_headers(MOST_HTTP_HEADERS)
         .serve_connection(TokioIo::new(takeover.watch(io)), service_fn(answer));
     let outcome = loop {
-        // The time to take the last answer, and as much for the next request.
-        let patience = waiting_since.get().unwrap_or_else(Instant::now) + 2 * left;
-        let serving = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
-            Poll::Pending if takeover.is_ready() => Poll::Ready(Ok(Talk::TakenOver)),
-            served => served.map_ok(|()| Talk::Done),
+        let look = until.get().unwrap_or_else(|| Instant::now() + patience);
+        let serving = poll_fn(|cx| {
+            let served = connection.poll_without_shutdown(cx);
+            let taken = takeover.newly_written();
+            until.set(until.get().map(|until| put_off(until, taken, patience)));
+            match served {
+                Poll::Pending if takeover.is_ready() => Poll::Ready(Ok(Talk::TakenOver)),
+                served => served.map_ok(|()| Talk::Done),
+            }
         });
-        match timeout_at(patience, serving).await {
+        match timeout_at(look, serving).await {
             Ok(outcome) => break Some(outcome),
-            Err(_)
-                if waiting_since
-                    .get()
-                    .is_none_or(|since| since + 2 * left > patience) => {}
+            // It was put off, or it is our turn.
+            Err(_) if until.get().is_none_or(|until| until > look) => {}
             Err(_) => break None,
         }
     };
@@ -276,6 +281,7 @@ const NOT_HTTP_1: &[u8] =
 mod tests {
     use futures::future::join;
     use tokio::io::duplex;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -335,6 +341,51 @@ mod tests {
             let (_, _, talk) = spoken.expect("he is let go");
             assert_eq!(talk, Talk::Broken, "{requests}");
             assert!(begun.elapsed() <= 3 * PATIENCE, "{requests}");
+        }
+    }
+
+    /// What becomes of a large answer of which so many bytes are taken each second, for so long, and
+    /// when.
+    async fn taking(bytes: usize, seconds: usize) -> (Talk, u64) {
+        let takeover = Takeover::default();
+        let answer = async |_| Ok::<_, Infallible>(Response::new("x".repeat(LARGE)));
+        let (ours, mut theirs) = duplex(1024);
+        let peer = async {
+            theirs.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut taken = vec![0; bytes];
+            for _ in 0..seconds {
+                sleep(Duration::from_secs(1)).await;
+                if theirs.read_exact(&mut taken).await.is_err() {
+                    break;
+                }
+            }
+            if bytes * seconds >= LARGE {
+                theirs.shutdown().await.unwrap();
+            }
+            pending().await
+        };
+        let begun = Instant::now();
+        let speak = speak_http(ours, answer, &takeover, begun + PATIENCE);
+        let talk = tokio::select! {
+            (_, _, talk) = speak => talk,
+            () = peer => unreachable!("he waits"),
+        };
+        (talk, begun.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_take_long_but_has_to_get_on() {
+        const KIB: usize = 1024;
+        for (bytes, seconds, talk, after) in [
+            (0, 0, Talk::Broken, 20),
+            (32 * KIB, 100, Talk::Broken, 39),
+            (64 * KIB, 64, Talk::Done, 64),
+            (128 * KIB, 32, Talk::Done, 32),
+            // Fast at first, and then no more.
+            (1024 * KIB, 3, Talk::Broken, 23),
+        ] {
+            let became = taking(bytes, seconds).await;
+            assert_eq!(became, (talk, after), "{bytes} in each of {seconds} s");
         }
     }
 }

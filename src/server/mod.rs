@@ -26,6 +26,7 @@ mod lines;
 mod listener;
 mod monitoring;
 mod newcomer;
+mod pace;
 mod page;
 mod past;
 mod pending;

@@ -15,6 +15,8 @@ pub(super) struct Takeover {
     /// How the answer begins that hyper is not to give.
     head: RefCell<Option<Vec<u8>>>,
     flushed: Cell<bool>,
+    /// Bytes that were written since somebody asked.
+    written: Cell<usize>,
 }
 
 impl Takeover {
@@ -41,11 +43,17 @@ impl Takeover {
         self.head.into_inner().unwrap_or_default()
     }
 
-    /// A stream that tells when it was flushed.
+    /// How many bytes hyper has got rid of since this was asked last.
+    pub(super) fn newly_written(&self) -> usize {
+        self.written.take()
+    }
+
+    /// A stream that tells what was written, and when it was flushed.
     pub(super) fn watch<IO>(&self, io: IO) -> Watched<'_, IO> {
         Watched {
             io,
             flushed: &self.flushed,
+            written: &self.written,
         }
     }
 }
@@ -69,12 +77,20 @@ const MEMORY: &str = "writing to memory does not fail";
 pub(super) struct Watched<'a, IO> {
     io: IO,
     flushed: &'a Cell<bool>,
+    written: &'a Cell<usize>,
 }
 
 impl<IO> Watched<'_, IO> {
     /// The stream itself.
     pub(super) fn into_inner(self) -> IO {
         self.io
+    }
+
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.set(self.written.get() + bytes);
+        }
+        written
     }
 }
 
@@ -94,7 +110,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<'_, IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -102,7 +119,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<'_, IO> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
