@@ -118,6 +118,9 @@ mod output;
 /// Waits between tries, longer each time.
 mod backoff;
 
+/// Which of the words that are known is nearest to one that is not.
+mod nearest;
+
 /// Text of others, fit to be shown.
 mod printable;
 

@@ -123,7 +123,7 @@ fn parts(
         metrics,
         tls: reload.shown().map(|shown| Arc::new(shown.server_config())),
         authenticator: reload.authenticator(),
-        revoker,
+        revoker: Arc::new(revoker),
         issuer,
         failed_tries_per_minute: config.auth.failed_tries_per_minute,
         hooks: reload.hooks(),

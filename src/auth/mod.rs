@@ -43,4 +43,4 @@ pub use scope::{Scope, Scopes, UnknownScope};
 pub use signing_key::create_signing_key;
 pub use throttle::{RetryAfter, Throttle};
 pub use token::Token;
-pub use token_file::{RevokeError, Target, TokenFile};
+pub use token_file::{NotRevoked, RevokeError, Target, TokenFile};

@@ -57,6 +57,17 @@ pub enum RevokeError {
     Unreadable(InvalidToken),
 }
 
+/// Nothing was revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRevoked {
+    /// There is no such token.
+    #[error(transparent)]
+    Target(#[from] RevokeError),
+    /// The file of tokens can't be used.
+    #[error(transparent)]
+    File(#[from] UnusableFile),
+}
+
 impl TokenFile {
     /// Waits until nobody else changes the file, for five seconds at most, and reads it. None
     /// there: it is made when it is [saved](Self::save).

@@ -9,9 +9,10 @@ use clap::{Arg, ArgMatches, Command, Error};
 use super::Stop;
 use super::grammar::command;
 use crate::config::named::{self, Place};
-use crate::config::suggest::{in_another_section, nearest};
+use crate::config::suggest::in_another_section;
 use crate::config::table::{HOOK_SETTINGS, Setting};
 use crate::config::{Refusal, Refusals};
+use crate::nearest::nearest;
 
 /// The arguments taken apart, and what was wrong with those that could not be.
 pub(super) fn matches(mut args: Vec<OsString>) -> Result<(ArgMatches, Refusals), Stop> {

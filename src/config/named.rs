@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::suggest::likeness;
 use super::table::{HOOK_SETTINGS, SETTINGS, Setting, VARIABLE_PREFIX};
 use crate::hook::{HookName, InvalidHookName};
+use crate::nearest::likeness;
 
 /// The key of a setting, as in the file: `auth.issuer`, `hooks.tv.allow`.
 pub type Key = Cow<'static, str>;

@@ -4,19 +4,7 @@ use std::borrow::Cow;
 
 use super::named::{self, Place};
 use super::table::{SETTINGS, Setting, VARIABLE_PREFIX};
-
-/// The nearest of `known` names to what the user wrote.
-pub(crate) fn nearest<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (likeness(written, name), name))
-        // The first of equals, so that the answer is always the same.
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
-        .map(|(_, name)| name)
-}
+use crate::nearest::{likeness, nearest};
 
 /// The key that is nearest to an unknown one: compared whole, by its last part and by the short
 /// flag, since `listen` is how many would write `server.listen`. One that only stands in the wrong
@@ -91,11 +79,6 @@ pub(super) fn nearest_variable(written: &str, others: &[&str]) -> String {
     }
     let key = nearest_of_server(&name.to_ascii_lowercase());
     super::table::setting(key).variable()
-}
-
-/// 1 for the same, 0 for nothing in common, in any letter case.
-pub(super) fn likeness(left: &str, right: &str) -> f64 {
-    strsim::normalized_damerau_levenshtein(&left.to_ascii_lowercase(), &right.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::Jwks;
 use super::refusal::Problem;
-use super::suggest::nearest;
 use super::units;
+use crate::nearest::nearest;
 use crate::signal::{Price, Side, Symbol};
 use crate::source::Spec;
 

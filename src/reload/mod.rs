@@ -37,7 +37,7 @@ use kept::{Kept, Outcome};
 use news::News;
 use revoker::Asked;
 
-pub use revoker::{Revoker, RevokerError};
+pub use revoker::Revoker;
 
 /// Keeps certificate, keys and tokens up to date until it is dropped.
 #[derive(Debug)]

@@ -37,6 +37,7 @@ mod query;
 mod readiness;
 mod refusal;
 mod renewal;
+mod revocation;
 mod routes;
 mod shards;
 mod share;
@@ -66,11 +67,11 @@ use crate::hook::Hooks;
 use crate::journal::{Journal, JournalError};
 use crate::jwks;
 use crate::metrics::Registry;
-use crate::reload::Revoker;
 use crate::session::TestSignal;
 use crate::source::{SourceName, Sources};
 
 pub use process::Process;
+pub use revocation::{NotHeld, Revoke};
 
 use lifecycle::Server;
 use listener::bind;
@@ -88,7 +89,7 @@ pub struct Parts {
     /// Who gets in, as it changes.
     pub authenticator: watch::Receiver<Arc<Authenticator>>,
     /// How to let somebody in no more.
-    pub revoker: Revoker,
+    pub revoker: Arc<dyn Revoke>,
     /// Who keeps its keys up to date, if they come from a URL.
     pub issuer: Option<(jwks::Keeper, jwks::Refresh)>,
     /// Refused tokens per address and minute; `None`: no limit.

@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use super::past::Start;
 use super::refusal::Refusal;
 use crate::auth::Principal;
-use crate::config::suggest::nearest;
 use crate::hub::{Framing, Stale, Tests, View};
+use crate::nearest::nearest;
 use crate::signal::{PriceForm, Protocol, ReceivedAt, Seq, SymbolFilter, TimeUnit};
 
 /// What a request asks for behind the question mark.

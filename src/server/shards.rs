@@ -18,13 +18,13 @@ use super::intake::Intake;
 use super::past::Log;
 use super::proxy::Proxies;
 use super::readiness::Readiness;
+use super::revocation::Revoke;
 use super::{Limits, ServerError, routes};
 use crate::history::History;
 use crate::hook::Hooks;
 use crate::hub::Follower;
 use crate::journal::Epoch;
 use crate::metrics::{Passes, Registry};
-use crate::reload::Revoker;
 use crate::session::{Departures, Settings, TestSignal};
 use crate::shard::{self, INBOX_CAPACITY, Stop};
 
@@ -35,7 +35,7 @@ pub(super) struct ShardParts {
     pub(super) readiness: Readiness,
     pub(super) fetches: Fetches,
     pub(super) intake: Intake,
-    pub(super) revoker: Revoker,
+    pub(super) revoker: Arc<dyn Revoke>,
     pub(super) hooks: watch::Receiver<Hooks>,
     pub(super) epoch: Epoch,
     pub(super) history: History,

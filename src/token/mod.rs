@@ -13,7 +13,7 @@ pub use crate::auth::Target;
 pub use inspect::inspect;
 pub use issue::{Issue, Kind, issue};
 pub use list::list;
-pub use revoke::{NotRevoked, revoke};
+pub use revoke::revoke;
 
 pub(crate) use revoke::revoke_in_file;
 

@@ -1,21 +1,9 @@
 use std::time::SystemTime;
 
 use super::last_known_keys;
-use crate::auth::{RevokeError, Target, TokenFile};
+use crate::auth::{NotRevoked, Target, TokenFile};
 use crate::config::{Config, Problem, Refusals};
 use crate::credentials::book_refused;
-use crate::key_file::UnusableFile;
-
-/// Nothing was revoked.
-#[derive(Debug, thiserror::Error)]
-pub enum NotRevoked {
-    /// There is no such token.
-    #[error(transparent)]
-    Target(#[from] RevokeError),
-    /// The file of tokens can't be used.
-    #[error(transparent)]
-    File(#[from] UnusableFile),
-}
 
 /// Revokes, and says in words what.
 ///

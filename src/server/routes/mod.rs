@@ -33,9 +33,9 @@ use super::gate::Gate;
 use super::intake::Intake;
 use super::readiness::Readiness;
 use super::refusal::Refusal;
+use super::revocation::Revoke;
 use crate::hook::Hooks;
 use crate::metrics::Registry;
-use crate::reload::Revoker;
 
 pub(super) use fetch::PAST_SIGNALS;
 
@@ -47,7 +47,7 @@ pub(super) struct Parts {
     pub(super) fetches: Fetches,
     pub(super) intake: Intake,
     pub(super) crowd: Crowd,
-    pub(super) revoker: Revoker,
+    pub(super) revoker: Arc<dyn Revoke>,
     pub(super) hooks: watch::Receiver<Hooks>,
 }
 

@@ -11,21 +11,20 @@ use tracing::{error, info};
 use warp::Filter;
 use warp::http::{Method, Response, StatusCode};
 
-use crate::auth::{RevokeError, Scope, Target, Token};
-use crate::reload::{Revoker, RevokerError};
+use crate::auth::{NotRevoked, RevokeError, Scope, Target, Token};
 use crate::server::answer;
 use crate::server::call::{Call, Route, call};
 use crate::server::gate::Gate;
 use crate::server::json_body;
 use crate::server::refusal::Refusal;
-use crate::token::NotRevoked;
+use crate::server::revocation::{NotHeld, Revoke};
 
-pub(super) fn route(gate: Arc<Gate>, revoker: Revoker) -> Route {
+pub(super) fn route(gate: Arc<Gate>, revoker: Arc<dyn Revoke>) -> Route {
     warp::path!("tokens" / "revoke")
         .and(call(&[Method::POST]))
         .and(warp::body::stream())
         .then(move |call: Call, body| {
-            let (gate, revoker) = (Arc::clone(&gate), revoker.clone());
+            let (gate, revoker) = (Arc::clone(&gate), Arc::clone(&revoker));
             async move {
                 let outcome = revoke(&gate, revoker, &call, body).await;
                 answer::of(&gate, outcome)
@@ -52,7 +51,7 @@ const HANGS: &str = "the file of tokens hangs, and with it the revocation: ask a
 
 async fn revoke<B: Buf>(
     gate: &Gate,
-    revoker: Revoker,
+    revoker: Arc<dyn Revoke>,
     call: &Call,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response<Bytes>, Refusal> {
@@ -93,9 +92,9 @@ fn target(instruction: Instruction) -> Result<Target, Refusal> {
     }
 }
 
-fn refusal(why: &RevokerError) -> Refusal {
+fn refusal(why: &NotHeld) -> Refusal {
     let words = match why {
-        RevokerError::NotRevoked(NotRevoked::Target(why)) => match why {
+        NotHeld::NotRevoked(NotRevoked::Target(why)) => match why {
             RevokeError::Unknown => return Refusal::Unknown("there is no such token"),
             RevokeError::NotAToken => "token is neither a token nor the id of an opaque one".into(),
             RevokeError::Ambiguous => {
@@ -105,11 +104,11 @@ fn refusal(why: &RevokerError) -> Refusal {
                 format!("token can't be read: {why}; send it whole, or its jti or sub").into()
             }
         },
-        RevokerError::NotRevoked(NotRevoked::File(file)) => {
+        NotHeld::NotRevoked(NotRevoked::File(file)) => {
             error!(%file, "a token could not be revoked");
             return Refusal::Unfinished(format!("nothing is revoked: {file}").into());
         }
-        RevokerError::NotRead => return Refusal::Unfinished(why.to_string().into()),
+        NotHeld::NotRead => return Refusal::Unfinished(why.to_string().into()),
     };
     Refusal::BadRequest(words)
 }
