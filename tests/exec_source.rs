@@ -493,6 +493,40 @@ async fn what_a_command_has_started_ends_with_it() {
 }
 
 #[tokio::test]
+async fn in_a_container_what_a_command_has_started_is_waited_for_too() {
+    // Whoever loses his parent is given to the server, as to the first process of a container.
+    const SUBREAPER: &str = "import ctypes, os, sys\n\
+        assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0\n\
+        os.execv(sys.argv[1], sys.argv[1:])\n";
+    let folder = folder();
+    folder.append("crashes.sh", "sleep 1000 &\nsleep 1000 &\nexit 1\n");
+    let deaf = "(trap '' TERM; sleep 1000; sleep 1000) &\necho $! >deaf\nexit 1\n";
+    folder.append("deaf.sh", deaf);
+    let server = folder.command("serve --listen 127.0.0.1:0");
+    let mut command = Command::new("python3");
+    command.args(["-c", SUBREAPER]).arg(server.get_program());
+    command.args(server.get_args());
+    for (unset, _) in server.get_envs() {
+        command.env_remove(unset);
+    }
+    for script in ["crashes.sh", "deaf.sh"] {
+        let source = format!("exec:sh {script}?restart=never");
+        command.args(["--source", &source]);
+    }
+    command.current_dir(folder.path(""));
+    let server = TestServer::start_command(Arc::clone(&folder), command);
+    for script in ["crashes.sh", "deaf.sh"] {
+        let failed = format!(
+            "source failed; to run the command again, restart the server source=exec:sh {script}"
+        );
+        server.logged(&failed).await;
+    }
+    assert!(!runs(pid(&folder, "deaf")));
+    assert_eq!(zombies(server_pid(&server)), Vec::<u32>::new());
+    server.stop();
+}
+
+#[tokio::test]
 async fn who_leaves_the_process_group_holds_up_neither_the_next_run_nor_the_end() {
     let folder = folder();
     let script = "setsid sh -c 'echo $$ >>escaped; exec sleep 60' &\n\

@@ -4,10 +4,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use procfs::process::all_processes;
+use procfs::process::{Stat, all_processes};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, waitpid};
 use tracing::warn;
 
 use super::leash::{Leash, Told};
@@ -248,11 +248,29 @@ impl Child {
             }
             sleep(&mut [PollFd::new(&self.exit, PollFlags::IN)], Some(left))?;
         }
+        self.reap_rest(deadline)?;
         self.leash.let_go();
         let status = self.process.wait()?;
         // Waits until all that was said on standard error is on its way to the log.
         self.stderr = None;
         self.stage = Stage::Over { status, how };
+        Ok(())
+    }
+
+    /// Waits for those of the group that have become children of this process. That they do where it is
+    /// the first of a container, and there nobody else would ever wait for them. Before its first process
+    /// is waited for, so that the group's id is still its own.
+    fn reap_rest(&self, deadline: Instant) -> io::Result<()> {
+        // Killed, but maybe not dead yet.
+        while is_left(self.group()) == Some(true) && Instant::now() < deadline {
+            sleep(&mut [], Some(BETWEEN_LOOKS))?;
+        }
+        let own = getpid().as_raw_nonzero().get();
+        let others = others_in(self.group()).into_iter().flatten();
+        for pid in others.filter_map(|stat| (stat.ppid == own).then(|| Pid::from_raw(stat.pid))?) {
+            // It fails when it is none of ours after all.
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
         Ok(())
     }
 
@@ -273,14 +291,18 @@ impl Drop for Child {
 
 /// Whether anybody is in the group besides its first process; none if there is no /proc to tell.
 fn is_left(group: Pid) -> Option<bool> {
-    let group = group.as_raw_nonzero().get();
-    let stats = all_processes()
-        .ok()?
-        .flatten()
-        .filter_map(|process| process.stat().ok());
-    let mut others = stats.filter(|stat| stat.pgrp == group && stat.pid != group);
     // Those that nobody has waited for have ended all the same.
-    Some(others.any(|stat| !matches!(stat.state, 'Z' | 'X')))
+    let runs = |stat: Stat| !matches!(stat.state, 'Z' | 'X');
+    others_in(group).map(|mut others| others.any(runs))
+}
+
+/// All processes of the group but its first, also those that have ended and that nobody has waited
+/// for; none if there is no /proc to tell.
+fn others_in(group: Pid) -> Option<impl Iterator<Item = Stat>> {
+    let group = group.as_raw_nonzero().get();
+    let stats = all_processes().ok()?.flatten();
+    let stats = stats.filter_map(|process| process.stat().ok());
+    Some(stats.filter(move |stat| stat.pgrp == group && stat.pid != group))
 }
 
 fn is_readable(fd: impl AsFd) -> io::Result<bool> {
