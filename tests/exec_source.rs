@@ -424,6 +424,46 @@ async fn a_command_that_does_not_heed_sigterm_is_killed_within_the_drain() {
 }
 
 #[tokio::test]
+async fn half_a_line_of_a_command_that_even_sigkill_does_not_end_is_a_dead_letter() {
+    // Somebody who is not in its group traces it, and holds it on its way out.
+    const SCRIPT: &str = r#"
+import ctypes, os, signal, time
+PTRACE_SEIZE, PTRACE_O_TRACEEXIT, PR_SET_PTRACER = 0x4206, 0x40, 0x59616d61
+libc = ctypes.CDLL(None)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.prctl(PR_SET_PTRACER, ctypes.c_long(-1), 0, 0, 0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+traced, tell = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    assert libc.ptrace(PTRACE_SEIZE, os.getppid(), None, PTRACE_O_TRACEEXIT) == 0
+    os.write(tell, b"x")
+    os.closerange(0, 3)
+    open("gone").readline()
+    os._exit(0)
+os.read(traced, 1)
+os.write(1, b"buy A 1 1\nbuy HALF")
+while True:
+    time.sleep(1000)
+"#;
+    let folder = folder();
+    folder.append("strategy.py", SCRIPT);
+    let mut gone = pipe(&folder, "gone");
+    let source = "exec:exec python3 strategy.py";
+    let server = serve(&folder, &[source], "--drain 6s --wait-clients 1");
+    let mut client = server.client().await;
+    assert_eq!(client.text().await, buy("A"));
+    server.signal(Signal::TERM);
+    assert_eq!(client.texts_until_close().await, (vec![], 1001));
+    drop(client);
+    let (_, log) = server.wait();
+    writeln!(gone).unwrap();
+    assert!(log.contains("it was killed and does not end"), "{log}");
+    let letter = letter(&folder);
+    assert_eq!(letter["line"], "buy HALF");
+}
+
+#[tokio::test]
 async fn a_command_is_ended_also_while_the_log_cannot_be_written() {
     const SCRIPT: &str = r#"
 import os, signal

@@ -326,4 +326,5 @@ const GRACE_OF_THE_REST: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Longest wait for a process that was killed: dead within moments, unless it hangs in the kernel.
-const LONGEST_DEATH: Duration = Duration::from_secs(1);
+/// That is tried twice, and a source is left alone when it has not stopped within a second.
+const LONGEST_DEATH: Duration = Duration::from_millis(400);

@@ -212,7 +212,7 @@ impl Runner {
     }
 
     fn attend(&self, child: Child) -> Outcome {
-        let run = Run {
+        let mut run = Run {
             runner: self,
             child,
             splitter: Splitter::new(self.origin.clone(), 1, 0),
@@ -224,7 +224,10 @@ impl Runner {
         match run.read_all() {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(Unwanted)) => Outcome::Stopped,
-            Err(why) => Outcome::Failed(format!("nobody knows what became of it: {why}")),
+            Err(why) => match run.give_up() {
+                Ok(()) => Outcome::Failed(format!("nobody knows what became of it: {why}")),
+                Err(Unwanted) => Outcome::Stopped,
+            },
         }
     }
 
@@ -244,7 +247,7 @@ impl Runner {
 
 impl Run<'_> {
     /// Reads what the command prints until all of it has ended.
-    fn read_all(mut self) -> io::Result<Result<Outcome, Unwanted>> {
+    fn read_all(&mut self) -> io::Result<Result<Outcome, Unwanted>> {
         loop {
             self.look()?;
             let paused = self.runner.report.is_paused();
@@ -330,25 +333,19 @@ impl Run<'_> {
     /// A last line without its newline counts only when the command has ended as it should, and
     /// whoever could have printed the rest has ended by itself: else it may be the beginning of
     /// another one.
-    fn finish(mut self, status: ExitStatus, how: How) -> Result<Outcome, Unwanted> {
+    fn finish(&mut self, status: ExitStatus, how: How) -> Result<Outcome, Unwanted> {
         let source = self.runner.source();
-        let is_whole = status.success() && how == How::ByItself && self.all_read;
-        let mut ready = Vec::new();
-        let unread = self.child.output().map(ioctl_fionread);
-        if let Some(Ok(bytes @ 1..)) = unread {
+        let bytes = self.unread();
+        if bytes > 0 {
             warn!(%source, bytes, "stopped while paused; what the command has printed meanwhile is not sent");
         }
-        if is_whole {
+        if status.success() && how == How::ByItself && self.all_read {
+            let mut ready = Vec::new();
             self.splitter.finish(&mut ready);
+            self.hand_over(ready)?;
         } else {
-            let why = match (self.is_stopping, status.success()) {
-                (true, _) => CutOff::Stopped,
-                (false, true) => CutOff::Background,
-                (false, false) => CutOff::Failed,
-            };
-            self.splitter.cut_off(why, &mut ready);
+            self.cut_off(Some(status))?;
         }
-        self.hand_over(ready)?;
         if self.is_stopping {
             info!(%source, %status, "command ended");
             return Ok(Outcome::Stopped);
@@ -358,6 +355,44 @@ impl Run<'_> {
         } else {
             Outcome::Failed(status.to_string())
         })
+    }
+
+    /// Nobody can tell how the command has ended, or whether. What it has printed by now still counts,
+    /// unless the source is paused.
+    fn give_up(&mut self) -> Result<(), Unwanted> {
+        let end = self.splitter.end() + self.unread();
+        while self.splitter.end() < end
+            && self.child.output().is_some()
+            && !self.runner.report.is_paused()
+        {
+            self.read()?;
+        }
+        let bytes = end.saturating_sub(self.splitter.end());
+        if bytes > 0 {
+            let source = self.runner.source();
+            warn!(%source, bytes, "what the command has printed while it was paused is not sent");
+        }
+        self.cut_off(None)
+    }
+
+    /// The last line will never be whole.
+    fn cut_off(&mut self, status: Option<ExitStatus>) -> Result<(), Unwanted> {
+        let why = match status {
+            _ if self.is_stopping => CutOff::Stopped,
+            Some(status) if status.success() => CutOff::Background,
+            _ => CutOff::Failed,
+        };
+        let mut ready = Vec::new();
+        self.splitter.cut_off(why, &mut ready);
+        self.hand_over(ready)
+    }
+
+    /// Bytes in its pipe.
+    fn unread(&self) -> u64 {
+        let output = self.child.output();
+        output
+            .and_then(|output| ioctl_fionread(output).ok())
+            .unwrap_or(0)
     }
 
     fn hand_over(&self, ready: Vec<Arrival>) -> Result<(), Unwanted> {
