@@ -6,6 +6,7 @@ mod common;
 mod publishing;
 mod scrape;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,38 @@ async fn when_the_log_fails_the_wait_is_bounded_and_a_retry_is_one_signal() {
     let expected = [(1, "A".to_owned()), (2, "B".to_owned())];
     assert_eq!(next(&mut client, 2).await, expected);
     assert_eq!(stored(&server.folder).len(), 2);
+}
+
+#[tokio::test]
+async fn while_the_log_fails_a_server_that_is_nearly_full_can_still_be_halted() {
+    let folder = Folder::new();
+    let serve = "serve --plaintext --source stdin --listen 127.0.0.1:0 --limits-handshake 5m";
+    let serve = folder.command(serve);
+    // Then 33 may wait for the server's own work.
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 200; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .current_dir(folder.path(""));
+    let server = TestServer::start_command(Arc::new(folder), limited);
+    let held = Held::of(&server);
+    let mut publishers = Vec::new();
+    for n in 0..50 {
+        let mut publisher = Publisher::of(&server).await;
+        let body = line(&format!("a{n}"), "A");
+        publisher.send(NDJSON, &body).await.unwrap();
+        publishers.push(publisher);
+        // One after the other: so many strangers at once would be too many.
+        let healthy = patiently("whether it lives", server.get("/healthz", "")).await;
+        assert_eq!(healthy.status, 200);
+    }
+    let halt = server.administer("POST", "/halt", "{\"reason\":\"x\"}");
+    assert_eq!(patiently("the halt", halt).await.status, 200);
+    held.release();
+    for publisher in &mut publishers {
+        assert_eq!(publisher.answer().await.unwrap().status, 201);
+    }
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ const SHARE_KIB: usize = ROOM_KIB / 4;
 const POSTS_ROOM_KIB: usize = 16 * 1024;
 
 /// Publications that wait for the log at once: more than fit into ingest's channel, and few enough
-/// that connections which wait for us leave others to be accepted while the log can't be written.
+/// for the descriptors that their connections hold while the log can't be written.
 const MOST_PUBLICATIONS: usize = 64;
 
 /// How often whoever brings a body is asked about while it comes: he may be revoked to make an end of
@@ -139,7 +139,7 @@ impl Intake {
             still_admitted()?;
             Ok(place.publish(source, signals).await?)
         });
-        match visit.opening.while_ours(published).await {
+        match visit.opening.while_for_log(published).await {
             Ok(Ok(receipts)) => Ok(Published {
                 receipts,
                 answering,

@@ -25,7 +25,8 @@ use stages::Stages;
 /// client that speaks at once is among the youngest, and gets through.
 ///
 /// Those that wait for us, because the processor is busy, are not to blame and stay. When they are
-/// many, no more are accepted: the kernel holds the rest.
+/// many, no more are accepted: the kernel holds the rest. Nor are those to blame that wait for the
+/// log, which may fail for long. They are few, and keep nobody out: somebody may come to halt.
 #[derive(Debug)]
 pub(super) struct Pending {
     room: Room,
@@ -151,7 +152,17 @@ impl OpeningHandle {
     /// Meanwhile it waits for us. Then it waits for the peer again, as the youngest of those: the
     /// time before was ours, and the answer is still to be taken.
     pub(super) async fn while_ours<T>(&self, done: impl Future<Output = T>) -> T {
-        self.waits(Stage::Ours);
+        self.during(Stage::Ours, done).await
+    }
+
+    /// The same while it waits for the log. For whoever has a turn for that: as many as there are turns
+    /// hold a connection in vain while the log fails.
+    pub(super) async fn while_for_log<T>(&self, done: impl Future<Output = T>) -> T {
+        self.during(Stage::Log, done).await
+    }
+
+    async fn during<T>(&self, stage: Stage, done: impl Future<Output = T>) -> T {
+        self.waits(stage);
         let done = done.await;
         self.begins_again(self.pending.stages());
         done

@@ -10,6 +10,9 @@ use tracing::warn;
 pub(in crate::server) enum Stage {
     /// For us: to be looked at, or for its turn to shake hands.
     Ours,
+    /// For the log, to take what it brought or to give what it asks for. How many do is bounded where
+    /// they take turns for that.
+    Log,
     /// For the peer, which has sent nothing whole yet (a ClientHello; without TLS, a request).
     Silent,
     /// For the peer, which has.
@@ -22,6 +25,7 @@ pub(in crate::server) enum Stage {
 #[derive(Debug, Default)]
 pub(super) struct Stages {
     ours: BTreeMap<u64, AbortHandle>,
+    log: BTreeMap<u64, AbortHandle>,
     silent: BTreeMap<u64, AbortHandle>,
     begun: BTreeMap<u64, AbortHandle>,
     known: BTreeMap<u64, AbortHandle>,
@@ -64,14 +68,14 @@ impl Stages {
         self.at(stage).contains_key(&number)
     }
 
-    /// One of them waits for something else, and has this age from now on. Drops the oldest if they
-    /// are more than so many then.
+    /// One of them waits for something else, and has this age from now on. Drops the oldest if those
+    /// that wait for their peer are more than so many then.
     pub(super) fn moves(&mut self, before: u64, number: u64, to: Stage, most: usize) {
         // One that was told to end is nowhere.
         if let Some(handle) = self.remove(before) {
             self.at_mut(to).insert(number, handle);
         }
-        if to != Stage::Ours && self.count(to) > most {
+        if FOR_THE_PEER.contains(&to) && self.count(to) > most {
             self.drop_oldest(to);
         }
     }
@@ -114,12 +118,13 @@ impl Stages {
     fn remove(&mut self, number: u64) -> Option<AbortHandle> {
         let Self {
             ours,
+            log,
             silent,
             begun,
             known,
             ..
         } = self;
-        [ours, silent, begun, known]
+        [ours, log, silent, begun, known]
             .into_iter()
             .find_map(|stage| stage.remove(&number))
     }
@@ -127,6 +132,7 @@ impl Stages {
     fn at(&self, stage: Stage) -> &BTreeMap<u64, AbortHandle> {
         match stage {
             Stage::Ours => &self.ours,
+            Stage::Log => &self.log,
             Stage::Silent => &self.silent,
             Stage::Begun => &self.begun,
             Stage::Known => &self.known,
@@ -136,6 +142,7 @@ impl Stages {
     fn at_mut(&mut self, stage: Stage) -> &mut BTreeMap<u64, AbortHandle> {
         match stage {
             Stage::Ours => &mut self.ours,
+            Stage::Log => &mut self.log,
             Stage::Silent => &mut self.silent,
             Stage::Begun => &mut self.begun,
             Stage::Known => &mut self.known,

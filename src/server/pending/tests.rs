@@ -85,6 +85,25 @@ async fn whoever_waits_for_an_answer_of_ours_is_not_crowded_out() {
     assert!(told.handle().is_aborted(), "it does not take the answer");
 }
 
+#[tokio::test]
+async fn those_that_wait_for_the_log_keep_nobody_out_and_none_of_them_is_dropped() {
+    let pending = pending();
+    let (mut openings, mut registrations) = (Vec::new(), Vec::new());
+    for _ in 0..96 {
+        let (opening, registration) = pending.enter();
+        opening.waits(Stage::Log);
+        openings.push(opening);
+        registrations.push(registration);
+    }
+    assert!(poll_immediate(pending.keep_pace()).await.is_some());
+    let error = io::Error::from_raw_os_error(24);
+    pending.make_room(&error, true).await;
+    assert!(ended(&registrations).is_empty());
+    // Their places are given back.
+    drop(openings);
+    assert_eq!(pending.stages().count(Stage::Log), 0);
+}
+
 #[test]
 fn whoever_is_known_is_crowded_out_once_he_is_answered_and_takes_no_answer() {
     let pending = pending();

@@ -40,6 +40,6 @@ async fn fetch(gate: &Gate, fetches: &Fetches, call: &Call) -> Result<Response<B
     let view = asked.view(Protocol::V2, &principal)?;
     let turn = fetches.turn(principal.subject()).await?;
     let page = Page::of(&visit.past, &asked, &view, Format::wanted(&call.headers));
-    let page = visit.opening.while_ours(page).await?;
+    let page = visit.opening.while_for_log(page).await?;
     Ok(page.response(&visit.past, turn))
 }
