@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
 
@@ -29,7 +29,11 @@ struct Feed {
 impl Feed {
     fn to(folder: &Folder, url: &str, token: &str) -> Self {
         let mut command: Command = folder.command("feed");
-        let command = command.args([url, "--token", token]);
+        command.args([url, "--token", token]);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -295,6 +299,56 @@ async fn somebody_who_stops_it_gets_what_was_read_to_the_server_first() {
         said,
         "signalcast: stopped before the end of standard input\n"
     );
+}
+
+/// A feed of this listener, to whose line it was said that the server is busy, and what it says.
+async fn turned_away(command: Command, listener: &TcpListener) -> (Feed, BufReader<ChildStderr>) {
+    let mut feed = Feed::run(command);
+    feed.write("buy A 1\n");
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    answer_once(listener, busy).await;
+    let mut told = BufReader::new(feed.child.as_mut().unwrap().stderr.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    assert!(line.contains("trying again until it works"), "{line}");
+    (feed, told)
+}
+
+#[tokio::test]
+async fn when_its_terminal_goes_away_it_keeps_what_is_not_acknowledged_unless_nohup_says_to_go_on()
+{
+    let hang_up = |feed: &Feed| {
+        let pid = Pid::from_child(feed.child.as_ref().unwrap());
+        kill_process(pid, Signal::HUP).unwrap();
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let folder = Folder::new();
+    let mut feed = folder.command("feed");
+    feed.args([&*url, "--token", "t"]);
+
+    let mut unheard = Command::new("sh");
+    unheard
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(feed.get_program())
+        .args(feed.get_args())
+        .current_dir(folder.path(""));
+    let (goes_on, _told) = turned_away(unheard, &listener).await;
+    hang_up(&goes_on);
+    answer_once(&listener, &accepted(1)).await;
+    assert_eq!(goes_on.end().0, 0);
+
+    let (ends, mut told) = turned_away(feed, &listener).await;
+    drop(listener);
+    hang_up(&ends);
+    assert_eq!(ends.wait().0, 1);
+    let mut said = String::new();
+    told.read_to_string(&mut said).unwrap();
+    let kept = said
+        .split_whitespace()
+        .find(|word| word.contains("signalcast-unacknowledged-"));
+    let kept = fs::read_to_string(folder.path(kept.unwrap())).unwrap();
+    assert!(kept.contains("\"symbol\":\"A\""), "{kept}");
 }
 
 /// The answer to so many lines that the server has.

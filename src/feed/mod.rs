@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 mod answer;
 mod feeder;
+mod hangup;
 mod input;
 mod leftover;
 mod line;
@@ -89,8 +90,8 @@ pub enum FeedError {
 /// Sends the lines of standard input, and ends when the server has all of them.
 ///
 /// # Errors
-/// The server won't have us, and would not the next time either; standard input fails; SIGTERM or
-/// Ctrl-C.
+/// The server won't have us, and would not the next time either; standard input fails; SIGTERM,
+/// Ctrl-C or the end of the terminal (SIGHUP, unless that is ignored when we start).
 pub fn run(options: &Options) -> Result<Done, FeedError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -99,7 +100,11 @@ pub fn run(options: &Options) -> Result<Done, FeedError> {
     let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut ends = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if !hangup::is_ignored() {
+            ends.push(SignalKind::hangup());
+        }
+        for kind in ends {
             let mut signals = signal(kind).map_err(FeedError::Start)?;
             let stop = stop.clone();
             tasks.spawn(async move {
