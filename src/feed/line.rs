@@ -2,6 +2,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::signal::{Id, InvalidSignal, Signal, TimeUnit};
+use crate::source::MAX_LINE_BYTES;
 
 /// A signal as it is sent, with its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,22 +13,44 @@ pub(super) struct Line {
     pub(super) text: Vec<u8>,
 }
 
+/// Why a line is not sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotSent {
+    /// It is no signal.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSignal),
+    /// The server would refuse it.
+    #[error(
+        "with what is added (an id, a timestamp, is_test, where they are missing) the line is {length} \
+         bytes long, at most {MAX_LINE_BYTES} are allowed"
+    )]
+    TooLong {
+        /// Without its end.
+        length: usize,
+    },
+}
+
 impl Line {
     /// The signal in this line; none in an empty one and a comment. Without an id it gets one, and
     /// without a timestamp the time that is now.
     ///
     /// # Errors
-    /// It is no signal.
-    pub(super) fn read(number: u64, line: &[u8]) -> Result<Option<Self>, InvalidSignal> {
+    /// It is no signal, or too long with what it gets.
+    pub(super) fn read(number: u64, line: &[u8]) -> Result<Option<Self>, NotSent> {
         let signal = Signal::parse_line(line, TimeUnit::Seconds, clock::now())?;
-        Ok(signal.map(|signal| {
-            let given = signal.id().copied();
-            let id = given.unwrap_or_else(|| Id::from(Uuid::now_v7()));
-            let mut text = Vec::with_capacity(line.len() + MORE);
-            signal.write_line(&id, &mut text);
-            text.push(b'\n');
-            Self { number, text }
-        }))
+        let Some(signal) = signal else {
+            return Ok(None);
+        };
+        let given = signal.id().copied();
+        let id = given.unwrap_or_else(|| Id::from(Uuid::now_v7()));
+        let mut text = Vec::with_capacity(line.len() + MORE);
+        signal.write_line(&id, &mut text);
+        let length = text.len();
+        if length > MAX_LINE_BYTES {
+            return Err(NotSent::TooLong { length });
+        }
+        text.push(b'\n');
+        Ok(Some(Self { number, text }))
     }
 }
 
@@ -67,5 +90,27 @@ mod tests {
         assert_eq!(Line::read(1, b"# a note").unwrap(), None);
         assert_eq!(Line::read(1, b"  \r").unwrap(), None);
         assert!(Line::read(1, b"hold X 1").is_err());
+    }
+
+    #[test]
+    fn a_line_that_would_be_too_long_with_what_it_gets_is_not_sent() {
+        let of = |given: &str, note: usize| {
+            let note = "x".repeat(note);
+            format!(
+                r#"{{"type":"buy",{given}"content":{{"symbol":"X","price":1,"timestamp":7,"note":"{note}"}},"is_test":false}}"#
+            )
+        };
+        let room = MAX_LINE_BYTES - of(r#""id":"a","#, 0).len();
+        let whole = of(r#""id":"a","#, room);
+        assert_eq!(sent(&whole), format!("{whole}\n"));
+        // It is short enough itself.
+        let line = of("", room);
+        assert!(line.len() < MAX_LINE_BYTES);
+        let why = Line::read(1, line.as_bytes()).unwrap_err();
+        assert_eq!(
+            why.to_string(),
+            "with what is added (an id, a timestamp, is_test, where they are missing) the line is 65571 \
+             bytes long, at most 65536 are allowed"
+        );
     }
 }
