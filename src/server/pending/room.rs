@@ -16,11 +16,13 @@ impl Room {
         }
     }
 
-    /// How many may wait in one stage, beside so many clients: a third of the files that are left,
-    /// for there are three stages in which a peer may be silent for long.
+    /// How many may wait in one stage, beside so many clients: half of the files that are left,
+    /// for there are two stages in which a stranger may be silent for long. All clients of a server
+    /// may come in one of them at once. Those who are known come on top of that, and when the files
+    /// run out after all, the silent ones make room.
     pub(in crate::server) fn of_each_stage(self, clients: usize) -> usize {
         let left = self.open_files.saturating_sub(OURS + clients);
-        (left / 3).clamp(LEAST, MOST)
+        (left / 2).clamp(LEAST, MOST)
     }
 }
 
@@ -39,13 +41,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stage_has_a_third_of_the_files_that_are_left() {
+    fn each_stage_has_half_of_the_files_that_are_left() {
         for (files, clients, room) in [
-            (Some(20_000), 500, 6466),
-            (Some(20_000), 10_000, 3300),
-            (Some(20_000), 19_800, 33),
+            (Some(20_000), 500, 8192),
+            (Some(20_000), 10_000, 4950),
+            (Some(20_000), 19_800, 50),
             (Some(20_000), 20_000, 8),
-            (Some(1024), 0, 308),
+            (Some(1024), 0, 462),
             (Some(16), 0, 8),
             (Some(1 << 20), 0, 8192),
             (None, 1 << 20, 8192),

@@ -5,7 +5,7 @@ use super::*;
 /// With 32 places for each stage.
 fn pending() -> Arc<Pending> {
     let clients = watch::Sender::new(0);
-    Arc::new(Pending::new(Room::new(Some(196)), clients.subscribe()))
+    Arc::new(Pending::new(Room::new(Some(164)), clients.subscribe()))
 }
 
 /// Those that were told to end.
