@@ -350,8 +350,8 @@ impl Follower {
             match fate {
                 Fate::Waits => {}
                 Fate::Grew => self.enqueue(id),
-                // A copy of it that is still being read is known by it, and a new file may be one.
-                Fate::IsOver if self.feed.known.is_copied(id) || self.queue.has_new() => {}
+                // A copy of it that is still being read is known by it.
+                Fate::IsOver if self.feed.known.is_copied(id) => {}
                 Fate::IsOver => self.close(id)?,
             }
         }

@@ -17,11 +17,6 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Whether there are files of which nothing was read yet.
-    pub(super) fn has_new(&self) -> bool {
-        !self.new.is_empty()
-    }
-
     pub(super) fn push(&mut self, id: FileId, is_new: bool) {
         if self.waiting.insert(id) {
             let queue = if is_new {
