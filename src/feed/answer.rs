@@ -30,8 +30,6 @@ pub(super) enum Verdict {
     TooSlow { why: String },
     /// Nobody knows: they were lost on their way.
     Lost { why: String },
-    /// It has none: there is no connection.
-    NotSent { why: String },
     /// It has none; another try may do better, after this time at the earliest.
     NotNow { why: String, at_least: Duration },
     /// The same, but it may have them.

@@ -159,7 +159,10 @@ impl<'a> Feeder<'a> {
             }
             Err(NoAnswer::ForGood(why)) => Verdict::ForGood(why),
             Err(NoAnswer::Lost(why)) => Verdict::Lost { why },
-            Err(NoAnswer::ForNow(why)) => Verdict::NotSent { why },
+            Err(NoAnswer::ForNow(why)) => Verdict::NotNow {
+                why,
+                at_least: Duration::ZERO,
+            },
         };
         if let Some(Trouble { why, at_least }) = self.heed(verdict, count, err)? {
             self.wait(&why, at_least, err).await;
@@ -210,7 +213,6 @@ impl<'a> Feeder<'a> {
                 Trouble { why, at_least }
             }
             Verdict::NotNow { why, at_least } => Trouble { why, at_least },
-            Verdict::NotSent { why } => Trouble::of(why),
             Verdict::ForGood(why) => return Err(why),
         };
         Ok(Some(trouble))

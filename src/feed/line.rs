@@ -15,7 +15,7 @@ pub(super) struct Line {
 
 /// Why a line is not sent.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotSent {
+pub(super) enum Unfit {
     /// It is no signal.
     #[error(transparent)]
     Invalid(#[from] InvalidSignal),
@@ -36,7 +36,7 @@ impl Line {
     ///
     /// # Errors
     /// It is no signal, or too long with what it gets.
-    pub(super) fn read(number: u64, line: &[u8]) -> Result<Option<Self>, NotSent> {
+    pub(super) fn read(number: u64, line: &[u8]) -> Result<Option<Self>, Unfit> {
         let signal = Signal::parse_line(line, TimeUnit::Seconds, clock::now())?;
         let Some(signal) = signal else {
             return Ok(None);
@@ -47,7 +47,7 @@ impl Line {
         signal.write_line(&id, &mut text);
         let length = text.len();
         if length > MAX_LINE_BYTES {
-            return Err(NotSent::TooLong { length });
+            return Err(Unfit::TooLong { length });
         }
         text.push(b'\n');
         Ok(Some(Self { number, text }))
