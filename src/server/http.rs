@@ -198,7 +198,7 @@ where
     let answer = |request| {
         let (answer, until) = (answer(request), &until);
         // hyper asks for an answer as soon as it has read the request, but goes on with it only when
-        // the last answer was taken.
+        // most of the last answer was taken.
         Box::pin(async move {
             until.set(None);
             let answer = answer.await;
@@ -218,6 +218,10 @@ where
         let look = until.get().unwrap_or_else(|| Instant::now() + patience);
         let serving = poll_fn(|cx| {
             let served = connection.poll_without_shutdown(cx);
+            if takeover.has_begun() && until.get().is_none() {
+                // What was answered before is still to be taken.
+                until.set(Some(Instant::now() + patience));
+            }
             let taken = takeover.newly_written();
             until.set(until.get().map(|until| put_off(until, taken, patience)));
             match served {
