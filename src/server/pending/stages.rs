@@ -21,14 +21,13 @@ pub(in crate::server) enum Stage {
     Known,
 }
 
+const STAGES: usize = 5;
+
 /// The connections of each stage by age, and how those that are too many are dropped.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
-    ours: BTreeMap<u64, AbortHandle>,
-    log: BTreeMap<u64, AbortHandle>,
-    silent: BTreeMap<u64, AbortHandle>,
-    begun: BTreeMap<u64, AbortHandle>,
-    known: BTreeMap<u64, AbortHandle>,
+    /// Those of each stage, by age.
+    waiting: [BTreeMap<u64, AbortHandle>; STAGES],
     /// Told to end, and not gone yet.
     pub(super) leaving: usize,
     next: u64,
@@ -41,7 +40,7 @@ impl Stages {
     /// One more, which waits for us. Returns its age.
     pub(super) fn enter(&mut self, handle: AbortHandle) -> u64 {
         let number = self.youngest();
-        self.ours.insert(number, handle);
+        self.at_mut(Stage::Ours).insert(number, handle);
         number
     }
 
@@ -116,37 +115,17 @@ impl Stages {
     }
 
     fn remove(&mut self, number: u64) -> Option<AbortHandle> {
-        let Self {
-            ours,
-            log,
-            silent,
-            begun,
-            known,
-            ..
-        } = self;
-        [ours, log, silent, begun, known]
-            .into_iter()
+        self.waiting
+            .iter_mut()
             .find_map(|stage| stage.remove(&number))
     }
 
     fn at(&self, stage: Stage) -> &BTreeMap<u64, AbortHandle> {
-        match stage {
-            Stage::Ours => &self.ours,
-            Stage::Log => &self.log,
-            Stage::Silent => &self.silent,
-            Stage::Begun => &self.begun,
-            Stage::Known => &self.known,
-        }
+        &self.waiting[stage as usize]
     }
 
     fn at_mut(&mut self, stage: Stage) -> &mut BTreeMap<u64, AbortHandle> {
-        match stage {
-            Stage::Ours => &mut self.ours,
-            Stage::Log => &mut self.log,
-            Stage::Silent => &mut self.silent,
-            Stage::Begun => &mut self.begun,
-            Stage::Known => &mut self.known,
-        }
+        &mut self.waiting[stage as usize]
     }
 }
 
