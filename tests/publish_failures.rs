@@ -111,7 +111,7 @@ async fn while_the_log_fails_a_server_that_is_nearly_full_can_still_be_halted() 
     let folder = Folder::new();
     let serve = "serve --plaintext --source stdin --listen 127.0.0.1:0 --limits-handshake 5m";
     let serve = folder.command(serve);
-    // Then 33 may wait for the server's own work.
+    // Then 50 may wait for the server's own work.
     let mut limited = Command::new("sh");
     limited
         .args(["-c", "ulimit -n 200; exec \"$0\" \"$@\""])
@@ -121,7 +121,7 @@ async fn while_the_log_fails_a_server_that_is_nearly_full_can_still_be_halted() 
     let server = TestServer::start_command(Arc::new(folder), limited);
     let held = Held::of(&server);
     let mut publishers = Vec::new();
-    for n in 0..50 {
+    for n in 0..60 {
         let mut publisher = Publisher::of(&server).await;
         let body = line(&format!("a{n}"), "A");
         publisher.send(NDJSON, &body).await.unwrap();
@@ -395,7 +395,7 @@ async fn while_the_log_fails_what_waits_for_it_is_bounded_and_the_rest_is_turned
         publisher.send(NDJSON, &body(number)).await.ok();
         (number, publisher.answer().await)
     };
-    let is_refusal = |answer: io::Result<Answer>| {
+    let expect_refusal = |answer: io::Result<Answer>| {
         if let Ok(answer) = answer {
             assert_eq!((answer.status, &*answer.code()), (503, "overloaded"));
             assert!(answer.body.contains("nothing was taken"), "{}", answer.body);
@@ -405,7 +405,7 @@ async fn while_the_log_fails_what_waits_for_it_is_bounded_and_the_rest_is_turned
     let mut refused = Vec::new();
     while refused.len() < 4 {
         let (number, answer) = patiently("refusal", bringing.next()).await.unwrap();
-        is_refusal(answer);
+        expect_refusal(answer);
         refused.push(number);
     }
     let grown = server.resident_bytes() - before;
@@ -419,7 +419,7 @@ async fn while_the_log_fails_what_waits_for_it_is_bounded_and_the_rest_is_turned
                 taken += 1;
             }
             // Two that grow at once may take the last room from each other.
-            refusal => is_refusal(refusal),
+            refusal => expect_refusal(refusal),
         }
     }
     assert!((1..=4).contains(&taken), "{taken}");

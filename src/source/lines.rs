@@ -97,8 +97,8 @@ pub enum CutOff {
     Stopped,
     /// The command that printed it was killed, or ended with another exit code than 0.
     Failed,
-    /// Not all that the command had started had ended with it.
-    Background,
+    /// Its command ended with 0, but somebody may have printed the rest after that.
+    Outlived,
 }
 
 impl SourceName {
@@ -136,7 +136,7 @@ impl fmt::Display for CutOff {
             Self::Truncated => "its file was truncated",
             Self::Stopped => "the server stopped",
             Self::Failed => "its command failed",
-            Self::Background => "its command ended before all that it had started",
+            Self::Outlived => "its command ended before all that may have printed the rest",
         })
     }
 }

@@ -379,7 +379,7 @@ impl Run<'_> {
     fn cut_off(&mut self, status: Option<ExitStatus>) -> Result<(), Unwanted> {
         let why = match status {
             _ if self.is_stopping => CutOff::Stopped,
-            Some(status) if status.success() => CutOff::Background,
+            Some(status) if status.success() => CutOff::Outlived,
             _ => CutOff::Failed,
         };
         let mut ready = Vec::new();
