@@ -16,6 +16,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -88,6 +89,8 @@ impl<'a> Post<'a> {
     /// Dropped, nobody knows whether the server has the lines; the next ones go another way.
     pub(super) async fn send(&mut self, lines: &Bytes) -> Result<Answer, NoAnswer> {
         if let Some(open) = self.open.take() {
+            // The runtime looks at the sockets now: an end that has come already is noticed.
+            yield_now().await;
             match self.over(open, lines).await {
                 Err(NoAnswer::Lost(_)) => return Err(NoAnswer::Ended),
                 // The server ends a connection on which nothing is asked for a while: the lines have
