@@ -135,10 +135,11 @@ async fn what_a_reader_sends_is_thrown_away_and_its_end_is_the_end() {
         assert_eq!(reader.signal().await.id, round);
     }
     drop(reader);
-    let seen = Scrape::until(address, "its end", |scrape| {
+    Scrape::until(address, "its end", |scrape| {
         scrape.count(r#"signalcast_closes_total{by="client",code="1005"}"#) == 1
-    });
-    assert_eq!(seen.await.count("signalcast_clients"), 0);
+            && scrape.count("signalcast_clients") == 0
+    })
+    .await;
 }
 
 #[tokio::test]
